@@ -1,0 +1,1 @@
+"""``--help`` text to ``Capabilities``: what a build says it accepts."""

@@ -1,0 +1,72 @@
+"""Every error a user can meet, each with the exit code it ends a command with.
+
+Exit codes of all commands: 0 every cell passes (or is degraded or known), 1 some cell fails,
+2 the command was used wrongly, 3 the harness could not tell, 130 interrupted.
+"""
+
+from typing import ClassVar, Final
+
+EXIT_OK: Final = 0
+EXIT_FAIL: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CANNOT_TELL: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+
+class HarnessError(Exception):
+    """Base of all errors with a message meant for the user.
+
+    The message is one line that names the thing, where it came from and what to do.
+    """
+
+    exit_code: ClassVar[int] = EXIT_CANNOT_TELL
+
+
+class UsageError(HarnessError):
+    """An option, argument or environment variable has no meaning; the message says what would."""
+
+    exit_code = EXIT_USAGE
+
+
+class CatalogueError(HarnessError):
+    """A catalogue file is wrong; correct the named field on the named line."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnknownBuildError(HarnessError):
+    """No build of that id is in the catalogue; the message lists what is."""
+
+    exit_code = EXIT_USAGE
+
+
+class SourceUnavailableError(HarnessError):
+    """One source cannot serve this build on this host; another one may."""
+
+
+class BuildUnavailableError(HarnessError):
+    """No source of a build works here; the message says why for each."""
+
+
+class DigestMismatchError(HarnessError):
+    """Fetched bytes are not the pinned ones; nothing was kept. Fetch again or correct the pin."""
+
+
+class CompileError(HarnessError):
+    """A build's sources do not compile here; the message ends with the compiler's first error."""
+
+
+class StoreError(HarnessError):
+    """The store cannot be read or written; choose another with LLAMA_HARNESS_CACHE."""
+
+
+class ProbeError(HarnessError):
+    """A program did not answer ``--help`` like a llama-server; check the path."""
+
+
+class SubjectError(HarnessError):
+    """A subject did not produce a launch plan; the message says what it did instead."""
+
+
+class EnvironmentUnavailableError(HarnessError):
+    """This host cannot provide the environment; the message says what is missing."""

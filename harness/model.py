@@ -1,0 +1,284 @@
+"""The values that flow through the harness; see the vocabulary in ``docs/concepts.md``.
+
+Everything here is frozen and free of behaviour beyond reading itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+
+class Flavour(StrEnum):
+    """How a build spells the draft-length and ngram-mod flags.
+
+    ``renamed`` since b8955 (ggml-org/llama.cpp PR 22397).
+    """
+
+    LEGACY = "legacy"
+    RENAMED = "renamed"
+
+
+class Mode(StrEnum):
+    """A canonical speculative mode of a load request."""
+
+    AUTO = "auto"
+    MTP = "mtp"
+    NGRAM = "ngram"
+    MTP_NGRAM = "mtp+ngram"
+    NGRAM_SIMPLE = "ngram-simple"
+    DRAFT = "draft"
+    OFF = "off"
+
+
+class Verdict(StrEnum):
+    """What a cell came to."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    DEGRADED = "degraded"
+    """The build or the model cannot do it, and the subject said so."""
+    KNOWN = "known"
+    """It fails as the ledger says."""
+    ERROR = "error"
+    """The harness could not tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyModel:
+    """A model file that the harness wrote.
+
+    Attributes:
+        name: The name a load request uses, e.g. ``tiny-mtp``.
+        path: The GGUF file.
+        has_mtp: Whether it carries an MTP (nextn) head.
+        parameters: Parameter count as its metadata states it, not as its tensors add up.
+        draft_path: A draft model that fits, for mode ``draft``.
+    """
+
+    name: str
+    path: Path
+    has_mtp: bool
+    parameters: int
+    draft_path: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadRequest:
+    """What the user asked the application for.
+
+    Attributes:
+        model: Name of a model of the harness.
+        mode: The speculative mode as the user wrote it, aliases and odd case included.
+        draft_n_max: Draft length in tokens; None where not given.
+        extra_args: Arguments the user adds to the command line by hand.
+        context_length: Context size in tokens.
+        cache_type: KV cache type, None for the build's default.
+        chat_template: Chat template name, None for the model's own.
+    """
+
+    model: str
+    mode: str | None
+    draft_n_max: int | None = None
+    extra_args: tuple[str, ...] = ()
+    context_length: int = 512
+    cache_type: str | None = None
+    chat_template: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchTarget:
+    """What a subject may look at while it plans: the files, the port and the host's variables.
+
+    Attributes:
+        binary: The ``llama-server`` program; a subject probes its ``--help`` as an application does.
+        model: The model to load.
+        port: A free TCP port on 127.0.0.1.
+        env: The cell's whole environment; a subject runs its own probes (``--help``,
+            ``nvidia-smi``) in it and in nothing else.
+    """
+
+    binary: Path
+    model: TinyModel
+    port: int
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchPlan:
+    """What a subject answered.
+
+    Attributes:
+        argv: Arguments after the program name, handed to the server unchanged.
+        env: Variables the subject adds to the cell's environment.
+        resolved_mode: The mode that the subject settled on; None where it does not say.
+        reason: Why the plan gives less than was asked, for the user; None where it gives all.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    resolved_mode: Mode | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostProfile:
+    """The host as programs inside the cell's environment see it.
+
+    Attributes:
+        gpus: One entry per visible NVIDIA GPU.
+    """
+
+    gpus: tuple["Gpu", ...] = ()
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether an application would find a GPU."""
+        return bool(self.gpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """One GPU as ``nvidia-smi`` reports it; memory in MiB."""
+
+    index: int
+    name: str
+    memory_total_mib: int
+    memory_free_mib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftRange:
+    """How many tokens one draft of an implementation may have; None where nobody told."""
+
+    n_min: int | None
+    n_max: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffectiveState:
+    """The speculative implementations that are on, by their upstream name (``draft-mtp``, ...).
+
+    Empty means that nothing is on.
+    """
+
+    implementations: Mapping[str, DraftRange]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What one witness saw on one running server.
+
+    Attributes:
+        witness: The witness's name.
+        speaks: False where it has nothing to say on this build; the rest is then empty.
+        implementations: Draft ranges by implementation name, as far as this witness knows them.
+            None where it cannot tell which implementations are on.
+        longest_draft: Tokens of the longest draft it counted, whichever implementation made it.
+        detail: The line, field or numbers it read, for the report.
+    """
+
+    witness: str
+    speaks: bool = True
+    implementations: Mapping[str, DraftRange] | None = None
+    longest_draft: int | None = None
+    detail: str = ""
+
+
+class FailureKind(StrEnum):
+    """Why a start or a launch failed."""
+
+    UNKNOWN_ARGUMENT = "unknown-argument"
+    REMOVED_ARGUMENT = "removed-argument"
+    BAD_VALUE = "bad-value"
+    BAD_ENVIRONMENT = "bad-environment-variable"
+    MODEL_LOAD = "model-load"
+    MISSING_LIBRARY = "missing-library"
+    NOT_EXECUTABLE = "not-executable"
+    ABORT = "abort"
+    PORT_IN_USE = "port-in-use"
+    TIMEOUT = "timeout"
+    EARLY_EXIT = "early-exit"
+    DIED = "died"
+    PROTOCOL = "protocol"
+    SUBJECT = "subject"
+    BUILD = "build"
+    ENVIRONMENT = "environment"
+    HARNESS = "harness"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A classified failure.
+
+    Attributes:
+        kind: The class.
+        argument: The offending flag or variable, where one is to blame.
+        message: One line for the user.
+        log_tail: The server's last lines.
+    """
+
+    kind: FailureKind
+    message: str
+    argument: str | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One expected against one observed."""
+
+    name: str
+    expected: str
+    observed: str
+    ok: bool
+    argument: str | None = None
+
+
+EnvironmentName = str
+"""``cpu``, ``cuda``, ``cuda-spoof`` or ``cuda-spoof:VARIANT``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Build x subject x environment x load request."""
+
+    build: str
+    subject: str
+    environment: EnvironmentName
+    request: LoadRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """What came of a cell; one JSON line (``harness.report.jsonl`` writes and reads it).
+
+    Attributes:
+        startup_ms: Process start to healthy; None where it never was.
+        wall_ms: The whole cell.
+        repro: A command that runs this cell alone.
+    """
+
+    build: str
+    flavour: Flavour | None
+    emulated: bool
+    subject: str
+    environment: EnvironmentName
+    request: LoadRequest
+    argv: tuple[str, ...]
+    resolved_mode: Mode | None
+    status: Verdict
+    checks: tuple[Check, ...]
+    effective: Mapping[str, DraftRange] | None
+    witnesses: tuple[Evidence, ...]
+    startup_ms: float | None
+    wall_ms: float
+    failure: Failure | None
+    repro: str
+    reason: str | None = None
+    host: HostProfile | None = None
+    id: str = ""
+
+
+SourceKind = Literal["package", "release", "git", "image", "local", "emulated"]
