@@ -60,6 +60,10 @@ class StoreError(HarnessError):
     """The store cannot be read or written; choose another with LLAMA_HARNESS_CACHE."""
 
 
+class ModelError(HarnessError):
+    """A model file cannot be written or read; the message names it and says why."""
+
+
 class ProbeError(HarnessError):
     """A program did not answer ``--help`` like a llama-server; check the path."""
 

@@ -55,6 +55,9 @@ class TinyModel:
         has_mtp: Whether it carries an MTP (nextn) head.
         parameters: Parameter count as its metadata states it, not as its tensors add up.
         draft_path: A draft model that fits, for mode ``draft``.
+        fallback_path: For a model with an MTP head: the same claims in a file that builds
+            without the ``draft-mtp`` token load; they refuse ``path``
+            (``harness.gguf_models.file_for`` chooses).
     """
 
     name: str
@@ -62,6 +65,7 @@ class TinyModel:
     has_mtp: bool
     parameters: int
     draft_path: Path | None = None
+    fallback_path: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +170,22 @@ class EffectiveState:
     implementations: Mapping[str, DraftRange]
 
 
+class Basis(StrEnum):
+    """What kind of evidence a witness has."""
+
+    SETTINGS = "settings"
+    """What the server says it will do."""
+    BEHAVIOUR = "behaviour"
+    """What it was seen doing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What one witness saw on one running server.
 
     Attributes:
         witness: The witness's name.
+        basis: Whether it read settings or counted behaviour.
         speaks: False where it has nothing to say on this build; the rest is then empty.
         implementations: Draft ranges by implementation name, as far as this witness knows them.
             None where it cannot tell which implementations are on.
@@ -180,6 +194,7 @@ class Evidence:
     """
 
     witness: str
+    basis: Basis
     speaks: bool = True
     implementations: Mapping[str, DraftRange] | None = None
     longest_draft: int | None = None
