@@ -105,7 +105,7 @@ def _llama(writer: gguf.GGUFWriter) -> Iterator[Tensor]:
 def _qwen35(writer: gguf.GGUFWriter) -> Iterator[Tensor]:
     """Two trunk blocks, the first recurrent (with none the server aborts), and the MTP block."""
     writer.add_block_count(3)
-    writer.add_nextn_predict_layers(1)
+    writer.add_uint32("qwen35.nextn_predict_layers", 1)
     writer.add_uint32("qwen35.full_attention_interval", 2)
     writer.add_key_length(HEAD)
     writer.add_value_length(HEAD)
@@ -144,7 +144,7 @@ def _glm4moe(writer: gguf.GGUFWriter, tokens: list[str]) -> Iterator[Tensor]:
     Builds of 2025 want the MTP block's own embeddings and output head, if only to skip them.
     """
     writer.add_block_count(2)
-    writer.add_nextn_predict_layers(1)
+    writer.add_uint32("glm4moe.nextn_predict_layers", 1)
     writer.add_key_length(HEAD)
     writer.add_value_length(HEAD)
     writer.add_rope_dimension_count(HEAD // 2)
