@@ -115,7 +115,7 @@ def _qwen35(writer: gguf.GGUFWriter) -> Iterator[Tensor]:
     writer.add_ssm_inner_size(SSM_INNER)
     writer.add_ssm_state_size(SSM_STATE)
     writer.add_ssm_time_step_rank(SSM_RANK)
-    writer.add_ssm_group_count(SSM_GROUPS)
+    writer.add_uint32("qwen35.ssm.group_count", SSM_GROUPS)
 
     yield "blk.0.attn_norm.weight", _ones(EMBEDDING)
     yield "blk.0.attn_qkv.weight", _zeros(SSM_CHANNELS, EMBEDDING)
