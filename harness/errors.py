@@ -74,3 +74,13 @@ class SubjectError(HarnessError):
 
 class EnvironmentUnavailableError(HarnessError):
     """This host cannot provide the environment; the message says what is missing."""
+
+
+class JournalError(HarnessError):
+    """A bisection's journal cannot be read, written or gone on with; the message says which."""
+
+    exit_code = EXIT_USAGE
+
+
+class BisectionError(HarnessError):
+    """A bisection has no answer: an end is not as claimed, or the command asked to stop."""
