@@ -1,1 +1,418 @@
-"""``--help`` text to ``Capabilities``: what a build says it accepts."""
+"""``--help`` text to ``Capabilities``: what a build says it accepts.
+
+A capability is an option of the text, never a flag that another option's description mentions.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Final
+
+from harness.errors import ProbeError
+from harness.model import Flavour
+
+MTP_TOKENS: Final = ("draft-mtp", "mtp")
+"""Upstream's token (ggml-org/llama.cpp PR 22673), then the one of branches and forks before it."""
+
+_STUB: Final = "the argument has been removed"
+"""How the description of a removed argument starts (since b8955)."""
+
+_FLAG: Final = re.compile(r"-{1,2}[A-Za-z][\w.\-]*(?:\(s\))?")
+_HEAD: Final = re.compile(rf" {{0,12}}{_FLAG.pattern}")
+_ENVIRONMENT: Final = re.compile(r"\(env: (\w+)\)")
+_DEFAULT: Final = re.compile(
+    r"""\bdefault: *('[^']*'|"[^"]*"|[^()]*?)(?=\)|[,;] |\. | \(|$)""",
+)
+_BULLET: Final = re.compile(r"- ([\w+\-]+)(?: \(default\))?:")
+_WORD: Final = re.compile(r"[a-z0-9][\w+\-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a help text.
+
+    Attributes:
+        spellings: All flags that name it, in the text's order; ``--no-x`` counts as a spelling
+            of ``--x`` where the text lists them together.
+        placeholder: What the text shows for the value; None for a switch.
+        description: Its lines, joined by spaces, without the note on the environment.
+        env: The environment variable that sets it.
+        removed: The text keeps it only to say that it has been removed.
+        default: The default as printed, without quotes.
+        choices: The values it takes, where the text lists them.
+    """
+
+    spellings: tuple[str, ...]
+    placeholder: str | None = None
+    description: str = ""
+    env: str | None = None
+    removed: bool = False
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether the text shows a value; ``-fa`` was a switch until Aug 2025."""
+        return self.placeholder is not None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a build accepts.
+
+    Attributes:
+        options: In the order of the help text.
+    """
+
+    options: tuple[Option, ...] = field(repr=False)
+
+    def option(self, flag: str) -> Option | None:
+        """The option that the flag spells: a live one before a removed one."""
+        return self._by_spelling.get(flag)
+
+    def offers(self, flag: str) -> bool:
+        """Whether the flag spells a live option."""
+        option = self.option(flag)
+        return option is not None and not option.removed
+
+    def removed(self, flag: str) -> bool:
+        """Whether the flag spells nothing but a stub of a removed option."""
+        option = self.option(flag)
+        return option is not None and option.removed
+
+    def canonical(self, flag: str) -> str | None:
+        """The first spelling of the flag's option: equal for flags that mean the same option."""
+        option = self.option(flag)
+        return option.spellings[0] if option else None
+
+    @property
+    def flavour(self) -> Flavour | None:
+        """How the draft length is spelled (renamed in b8955, ggml-org/llama.cpp PR 22397)."""
+        if self.offers("--spec-draft-n-max"):
+            return Flavour.RENAMED
+        return Flavour.LEGACY if self.offers("--draft-max") else None
+
+    @property
+    def draft_length_flag(self) -> str | None:
+        """The flag that sets the draft length."""
+        match self.flavour:
+            case Flavour.RENAMED:
+                return "--spec-draft-n-max"
+            case Flavour.LEGACY:
+                return "--draft-max"
+            case None:
+                return None
+
+    @property
+    def speculative_types(self) -> tuple[str, ...]:
+        """The values of ``--spec-type``; empty before Feb 2026, where the flag does not exist."""
+        option = self.option("--spec-type")
+        return option.choices if option and not option.removed else ()
+
+    @property
+    def takes_type_list(self) -> bool:
+        """Whether ``--spec-type`` takes several types, separated by commas (b9109 on)."""
+        option = self.option("--spec-type")
+        if option is None or option.removed:
+            return False
+        # Which of the two eras listed choices in brackets and which said so in words differs.
+        return "comma-separated list" in option.description or _is_bare_list(option.placeholder)
+
+    @property
+    def mtp_token(self) -> str | None:
+        """The type that means MTP: ``draft-mtp`` (b9204 on), ``mtp`` in branches before."""
+        return next((token for token in MTP_TOKENS if token in self.speculative_types), None)
+
+    @property
+    def mtp_switch(self) -> str | None:
+        """The switch that turns MTP on without ``--spec-type`` (``-mtp`` in ik_llama.cpp)."""
+        option = self.option("--multi-token-prediction")
+        return option.spellings[0] if option and not option.removed else None
+
+    @property
+    def spec_default(self) -> bool:
+        """Whether ``--spec-default`` exists (from between b8672 and b8929 on)."""
+        return self.offers("--spec-default")
+
+    @cached_property
+    def _by_spelling(self) -> Mapping[str, Option]:
+        live = {s: o for o in self.options if not o.removed for s in o.spellings}
+        return {s: o for o in self.options if o.removed for s in o.spellings} | live
+
+
+def parse_help(text: str) -> Capabilities:
+    """Read a help text of any era of llama.cpp, or of ik_llama.cpp."""
+    column = _description_column(text)
+    return Capabilities(tuple(_parse_block(block, column) for block in _blocks(text, column)))
+
+
+def probe(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> Capabilities:
+    """Ask a program for its ``--help``, in ``env`` and in nothing else.
+
+    Raises:
+        ProbeError: It cannot be run, does not end in ``timeout_s`` seconds, or does not answer
+            like a llama-server.
+    """
+    return parse_help(help_text(binary, env, timeout_s))
+
+
+def help_text(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> str:
+    """The text that ``--help`` prints, from whichever of its two outputs holds it.
+
+    Raises:
+        ProbeError: As ``probe``.
+    """
+    # Files, not pipes: a child of the program could keep a pipe open after the program ended.
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        code = _run_help(binary, env, timeout_s, stdout, stderr)
+        texts = [_read(stdout), _read(stderr)]
+    text = max(texts, key=lambda text: len(parse_help(text).options))
+    capabilities = parse_help(text)
+    if not (capabilities.offers("--model") and capabilities.offers("--port")):
+        said = next((line for line in reversed("\n".join(texts).splitlines()) if line.strip()), "")
+        raise ProbeError(
+            f"{binary} --help ended with {code} and lists no --model and --port"
+            f"{f' (it said: {said.strip()[:200]})' if said else ''}; give a llama-server program"
+        )
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionChange:
+    """Something about an option that differs between two builds, as text."""
+
+    flag: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapabilitiesDiff:
+    """What one build accepts and another does not.
+
+    Attributes:
+        added: Flags that are live only in the second.
+        vanished: Flags of the first that the second does not know at all.
+        stubbed: Live flags of the first that the second only says are removed.
+        defaults: Options whose default differs.
+        choices: Options whose listed values differ, the values separated by commas.
+        values: Options that are a switch in one and take a value in the other.
+    """
+
+    added: tuple[str, ...]
+    vanished: tuple[str, ...]
+    stubbed: tuple[str, ...]
+    defaults: tuple[OptionChange, ...]
+    choices: tuple[OptionChange, ...]
+    values: tuple[OptionChange, ...]
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return any(
+            (self.added, self.vanished, self.stubbed, self.defaults, self.choices, self.values)
+        )
+
+
+def diff(before: Capabilities, after: Capabilities) -> CapabilitiesDiff:
+    """What changes from one build to another."""
+    old = [s for o in before.options if not o.removed for s in o.spellings]
+    new = [s for o in after.options if not o.removed for s in o.spellings]
+    pairs = list(_shared_options(before, after))
+    return CapabilitiesDiff(
+        added=_unique(s for s in new if not before.offers(s)),
+        vanished=_unique(s for s in old if after.option(s) is None),
+        stubbed=_unique(s for s in old if after.removed(s)),
+        defaults=_changes((f, a.default or "none", b.default or "none") for f, a, b in pairs),
+        choices=_changes((f, ",".join(a.choices), ",".join(b.choices)) for f, a, b in pairs),
+        values=_changes(
+            (f, a.placeholder or "", b.placeholder or "")
+            for f, a, b in pairs
+            if a.takes_value != b.takes_value
+        ),
+    )
+
+
+def _shared_options(
+    before: Capabilities, after: Capabilities
+) -> Iterator[tuple[str, Option, Option]]:
+    """Options live in both, by the first spelling that both know."""
+    for old in before.options:
+        shared = next((s for s in old.spellings if after.offers(s)), None)
+        if shared is not None and not old.removed:
+            new = after.option(shared)
+            assert new is not None
+            yield shared, old, new
+
+
+def _changes(triples: Iterator[tuple[str, str, str]]) -> tuple[OptionChange, ...]:
+    return tuple(OptionChange(flag=f, before=a, after=b) for f, a, b in triples if a != b)
+
+
+def _unique(flags: Iterator[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(flags))
+
+
+def _run_help(
+    binary: Path, env: Mapping[str, str], timeout_s: float, stdout: IO[bytes], stderr: IO[bytes]
+) -> int:
+    try:
+        process = subprocess.Popen(
+            [str(binary), "--help"],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=dict(env),
+        )
+    except (OSError, ValueError) as error:
+        raise ProbeError(
+            f"{binary} cannot be run: {getattr(error, 'strerror', None) or error}; "
+            "give a llama-server program for this platform"
+        ) from error
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise ProbeError(
+            f"{binary} --help did not end within {timeout_s:g} s; give a llama-server program"
+        ) from error
+    finally:
+        if process.returncode is None:
+            _kill_tree(process)
+
+
+def _kill_tree(process: "subprocess.Popen[bytes]") -> None:
+    import psutil
+
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        children = []
+    process.kill()
+    for child in children:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", errors="replace").replace("\r\n", "\n")
+
+
+def _description_column(text: str) -> int | None:
+    """Where descriptions start: the commonest deep indentation; None where nothing wraps."""
+    indents = Counter(
+        len(line) - len(line.lstrip(" ")) for line in text.splitlines() if line.strip()
+    )
+    deep = [(count, indent) for indent, count in indents.items() if indent > 16]  # noqa: PLR2004
+    return max(deep)[1] if deep else None
+
+
+def _blocks(text: str, column: int | None) -> Iterator[list[str]]:
+    """The lines of each option: its head, and what is indented to the description column."""
+    block: list[str] = []
+    for line in text.splitlines():
+        if _HEAD.match(line):
+            if block:
+                yield block
+            block = [line]
+        elif block and column is not None and line[:column].strip() == "":
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _parse_block(block: Sequence[str], column: int | None) -> Option:
+    head, first = _split_head(block[0], column)
+    lines = [line.strip() for line in (first, *block[1:]) if line.strip()]
+    spellings, placeholder = _split_spellings(head)
+    text = " ".join(lines)
+    env = _ENVIRONMENT.search(text)
+    description = " ".join(_ENVIRONMENT.sub("", text).split())
+    default = _DEFAULT.search(description)
+    return Option(
+        spellings=spellings,
+        placeholder=placeholder,
+        description=description,
+        env=env[1] if env else None,
+        removed=description.lower().startswith(_STUB),
+        default=default[1].strip("'\"") if default else None,
+        choices=_choices(placeholder, lines),
+    )
+
+
+def _split_head(line: str, column: int | None) -> tuple[str, str]:
+    """Flags and placeholder, and the description where it starts on the same line."""
+    if column is not None and len(line) > column:
+        if line[column - 2 : column] == "  ":
+            return line[:column], line[column:]
+        return line, ""
+    # Nothing reaches the column, or there is none: two spaces that follow no comma divide.
+    parts = re.split(r"(?<=[^\s,]) {2,}(?=[^\s\-])", line.strip(), maxsplit=1)
+    if column is not None or len(parts) == 1:
+        return line, ""
+    return parts[0], parts[1]
+
+
+def _split_spellings(head: str) -> tuple[tuple[str, ...], str | None]:
+    spellings: list[str] = []
+    rest = head.strip()
+    while match := _FLAG.match(rest):
+        flag = match[0]
+        spellings += [flag[:-3], flag[:-3] + "s"] if flag.endswith("(s)") else [flag]
+        rest = rest[match.end() :].lstrip(", ")
+    return tuple(spellings), rest.strip() or None
+
+
+def _choices(placeholder: str | None, lines: Sequence[str]) -> tuple[str, ...]:
+    if placeholder is None:
+        return ()
+    return _listed_in(placeholder) or _listed_after_allowed(lines) or _bullets(lines)
+
+
+def _listed_in(placeholder: str) -> tuple[str, ...]:
+    """Reads ``{a,b}``, ``[a|b]``, ``<0|1>``, a bare ``a,b`` and ik_llama.cpp's ``[a - b | c]``."""
+    if match := re.search(r"[\[{(<](.+)[\]})>]$", placeholder):
+        inside = match[1].replace(" - ", "-")
+        separator = "|" if "|" in inside else ","
+        words = [word.strip() for word in inside.split(separator)]
+    elif _is_bare_list(placeholder):
+        words = placeholder.split(",")
+    else:
+        return ()
+    is_list = len(words) > 1 and all(_WORD.fullmatch(word) for word in words)
+    return tuple(words) if is_list and not _is_enumeration(words) else ()
+
+
+def _is_bare_list(placeholder: str | None) -> bool:
+    words = (placeholder or "").split(",")
+    return (
+        len(words) > 1
+        and all(_WORD.fullmatch(word) for word in words)
+        and not _is_enumeration(words)
+    )
+
+
+def _is_enumeration(words: Sequence[str]) -> bool:
+    """Whether the words stand for any number of values of one kind, as in ``dev1,dev2``."""
+    stems = {word.rstrip("0123456789") for word in words}
+    return len(stems) == 1 and stems != {""}
+
+
+def _listed_after_allowed(lines: Sequence[str]) -> tuple[str, ...]:
+    text = " ".join(lines)
+    match = re.search(r"allowed values: ((?:[\w\-]+, )*[\w\-]+)", text)
+    return tuple(match[1].split(", ")) if match else ()
+
+
+def _bullets(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(match[1] for line in lines if (match := _BULLET.match(line)))
