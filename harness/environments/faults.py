@@ -1,0 +1,18 @@
+"""The ways in which a spoofed machine can be broken."""
+
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """What is wrong with the spoofed driver, card or tool."""
+
+    HANG = "hang"
+    """``nvidia-smi`` never answers; the libraries do."""
+    NO_DRIVER = "no-driver"
+    """``nvidia-smi`` cannot reach the driver and exits with 9; the libraries find no driver."""
+    NO_SMI = "no-smi"
+    """There is no ``nvidia-smi``, only the libraries."""
+    ZERO_MEMORY = "zero-memory"
+    """Every card is full: no memory is free."""
+    TWO_GPUS = "two-gpus"
+    """The machine has its first card twice."""
