@@ -1,0 +1,160 @@
+"""The loop: asks the search for a point, has it answered, and writes that down."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.bisect.journal import Notebook, Step
+from harness.bisect.legs import Blame, Leg, plan_legs
+from harness.bisect.search import (
+    Answer,
+    Boundary,
+    boundaries,
+    next_point,
+    possible_next,
+    steps_left,
+    window,
+)
+from harness.bisect.tester import Tester, anchor_of
+from harness.bisect.trial import Signature, Trial
+from harness.errors import BisectionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegResult:
+    """What one search found.
+
+    Attributes:
+        leg: The search.
+        answers: Every known answer by position.
+        boundary: The change that the bad end goes back to.
+        boundaries: Every change that was found, this one included.
+    """
+
+    leg: Leg
+    answers: dict[int, Answer]
+    boundary: Boundary
+    boundaries: tuple[Boundary, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a bisection found; ``signature`` is the failure that it is about."""
+
+    legs: tuple[LegResult, ...]
+    blame: Blame
+    signature: Signature | None
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether no tested point contradicts a single change."""
+        return all(len(result.boundaries) == 1 for result in self.legs)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the last good and the first bad point are neighbours on every leg."""
+        return all(result.boundary.exact for result in self.legs)
+
+
+class Observer(Protocol):
+    """Is told of every answer."""
+
+    def stepped(self, step: Step, left: int, leg: Leg | None, where: Boundary | None) -> None:
+        """A point is answered; ``left`` more to go, and the window as it is now."""
+
+
+class Bisector:
+    """One bisection; its whole state is the notebook.
+
+    Args:
+        notebook: The steps so far; takes the new ones.
+        tester: Answers a point.
+        observer: Is told of every answer.
+    """
+
+    def __init__(self, notebook: Notebook, tester: Tester, observer: Observer) -> None:
+        self._notebook = notebook
+        self._question = notebook.question
+        self._tester = tester
+        self._observer = observer
+
+    def run(self) -> Finding:
+        """Bisect to the end, from wherever the notebook stands.
+
+        Raises:
+            BisectionError: An end is not as claimed, or the predicate asked to stop.
+        """
+        self._verify_ends()
+        legs, blame = plan_legs(self._question, lambda trial: self._answer(trial).answer)
+        if not legs:
+            raise BisectionError(
+                f"neither {self._question.bad.build} under {self._question.good.subject} nor "
+                f"{self._question.good.build} under {self._question.bad.subject} can be tested, "
+                "so build and subject cannot be told apart; bisect over one of them"
+            )
+        results = tuple(self._search(leg) for leg in legs)
+        return Finding(legs=results, blame=blame, signature=anchor_of(self._notebook))
+
+    def _verify_ends(self) -> None:
+        # The bad end first: without its failure there is nothing to anchor the good end to.
+        bad, good = self._question.bad, self._question.good
+        for trial, claimed in ((bad, Answer.BAD), (good, Answer.GOOD)):
+            step = self._answer(trial)
+            if step.answer is not claimed:
+                raise BisectionError(_wrong_end(step, claimed))
+
+    def _search(self, leg: Leg) -> LegResult:
+        count, stride = len(leg.points), self._question.stride
+        stored = {at for at, point in enumerate(leg.points) if point.id in self._question.stored}
+        while True:
+            answers = self._answers(leg)
+            at = next_point(count, answers, stored=stored, stride=stride)
+            if at is None:
+                break
+            ahead = possible_next(count, answers, at, stored=stored, stride=stride)
+            self._answer(leg.trial(at), leg, tuple(leg.trial(each) for each in ahead))
+        boundary = window(answers)
+        assert boundary is not None, "the ends of every leg are verified"
+        return LegResult(
+            leg=leg, answers=answers, boundary=boundary, boundaries=boundaries(answers)
+        )
+
+    def _answers(self, leg: Leg) -> dict[int, Answer]:
+        steps = self._notebook.steps
+        known = {at: steps.get(leg.trial(at)) for at in range(len(leg.points))}
+        return {at: step.answer for at, step in known.items() if step is not None}
+
+    def _answer(self, trial: Trial, leg: Leg | None = None, ahead: tuple[Trial, ...] = ()) -> Step:
+        """The trial's step, from the notebook or tested now."""
+        known = self._notebook.steps.get(trial)
+        if known is not None:
+            return known
+        step = self._tester.test(trial, ahead, self._notebook)
+        self._notebook.add(step)
+        if leg is None:
+            self._observer.stepped(step, self._left_at_ends(), None, None)
+        else:
+            answers = self._answers(leg)
+            left = steps_left(len(leg.points), answers, stride=self._question.stride)
+            self._observer.stepped(step, left, leg, window(answers))
+        return step
+
+    def _left_at_ends(self) -> int:
+        longest = max(len(self._question.points(axis)) for axis in self._question.axes)
+        ends = {0: self._question.good, longest - 1: self._question.bad}
+        steps = self._notebook.steps
+        known = {at: steps[trial].answer for at, trial in ends.items() if trial in steps}
+        return steps_left(longest, known, stride=self._question.stride)
+
+
+def _wrong_end(step: Step, claimed: Answer) -> str:
+    where = f"the {claimed.value} end, {step.trial.build} under {step.trial.subject}"
+    match step.answer:
+        case Answer.UNTESTABLE:
+            return f"{where}, cannot be tested: {step.outcome.reason}; choose another end"
+        case Answer.FLAKY:
+            return (
+                f"{where}, fails in {step.tally.failures} of {step.tally.runs} runs, too much like "
+                "the other end to be told apart; choose another end or a lower --confidence"
+            )
+        case _:
+            return f"{where}, is {step.answer.value}: {step.outcome.reason}; choose another end"

@@ -1,0 +1,80 @@
+"""Along which lines to search: one axis, or what of two axes the failure depends on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.bisect.journal import Point, Question
+from harness.bisect.search import Answer
+from harness.bisect.trial import AxisName, Trial
+
+Blame = Literal["build", "subject", "either", "both together"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """One search along one axis, with the other one fixed.
+
+    Attributes:
+        axis: What varies.
+        fixed: The build's id or the subject's specification that does not.
+        points: From the good end to the bad end.
+    """
+
+    axis: AxisName
+    fixed: str
+    points: tuple[Point, ...]
+
+    def trial(self, at: int) -> Trial:
+        """What to test at a position."""
+        varying = self.points[at].id
+        if self.axis == "build":
+            return Trial(build=varying, subject=self.fixed)
+        return Trial(build=self.fixed, subject=varying)
+
+
+def corners(question: Question) -> tuple[Trial, Trial]:
+    """The bad build under the good subject, and the good build under the bad subject."""
+    return (
+        Trial(build=question.bad.build, subject=question.good.subject),
+        Trial(build=question.good.build, subject=question.bad.subject),
+    )
+
+
+def plan_legs(
+    question: Question, answer: Callable[[Trial], Answer]
+) -> tuple[tuple[Leg, ...], Blame]:
+    """The searches that answer the question, and which axis the failure is due to.
+
+    With both axes the two mixed corners are tested. A bad corner shows that its axis alone is
+    enough to fail. Where both corners are good, only the combination fails: each axis is then
+    searched with the other one at its bad end.
+
+    Returns:
+        No leg at all where neither corner can be tested.
+    """
+    if len(question.axes) == 1:
+        axis = question.axes[0]
+        return (_leg(question, axis, _other(question.good, axis)),), axis
+    with_bad_build, with_bad_subject = (answer(corner) for corner in corners(question))
+    alone: list[Leg] = []
+    if with_bad_build is Answer.BAD:
+        alone.append(_leg(question, "build", question.good.subject))
+    if with_bad_subject is Answer.BAD:
+        alone.append(_leg(question, "subject", question.good.build))
+    if alone:
+        return tuple(alone), "either" if len(alone) > 1 else alone[0].axis
+    together: list[Leg] = []
+    if with_bad_subject is Answer.GOOD:
+        together.append(_leg(question, "build", question.bad.subject))
+    if with_bad_build is Answer.GOOD:
+        together.append(_leg(question, "subject", question.bad.build))
+    return tuple(together), "both together"
+
+
+def _leg(question: Question, axis: AxisName, fixed: str) -> Leg:
+    return Leg(axis=axis, fixed=fixed, points=question.points(axis))
+
+
+def _other(trial: Trial, axis: AxisName) -> str:
+    return trial.subject if axis == "build" else trial.build
