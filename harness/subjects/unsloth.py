@@ -1,0 +1,320 @@
+"""``unsloth==VERSION`` and ``unsloth@PATH``: the generator of Unsloth Studio, unmodified.
+
+Studio's own ``LlamaCppBackend.load_model`` runs in an interpreter of its own, in the cell's
+environment: it probes the build, looks for GPUs and starts a server; what it started is the plan.
+Where the first command line is refused and Studio tries another one, as newer versions do, the
+plan is the one that it settled on.
+"""
+
+import itertools
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import SubjectError
+from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
+from harness.subjects import unsloth_install
+from harness.subjects.json_lines import JsonLinesProcess
+
+START_TIMEOUT_S: Final = 90.0
+OPERATION_TIMEOUT_S: Final = 120.0
+LOAD_TIMEOUT_S: Final = 660.0
+"""Studio itself waits 600 s for a server to become healthy."""
+
+_BOOTSTRAP: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from unsloth_driver import main; "
+    "sys.path[0] = sys.argv[2]; main.start()"
+)
+_RESOLVED: Final = {
+    None: Mode.OFF,
+    "off": Mode.OFF,
+    "default": Mode.AUTO,
+    "draft-mtp": Mode.MTP,
+    "mtp": Mode.MTP,
+    "ngram-mod": Mode.NGRAM,
+    "ngram-simple": Mode.NGRAM_SIMPLE,
+}
+
+
+@contextmanager
+def open(rest: str) -> Iterator["UnslothSubject"]:  # noqa: A001 - every subject module has it
+    """Open the subject.
+
+    Args:
+        rest: What follows ``unsloth`` in the subject's name: ``==VERSION`` or ``@PATH``.
+
+    Raises:
+        SubjectError: No such version or checkout, or it cannot be driven.
+    """
+    if rest.startswith("=="):
+        backend = unsloth_install.backend_of_version(rest[2:].strip())
+    elif rest.startswith("@"):
+        backend = unsloth_install.backend_of_checkout(Path(rest[1:]).expanduser())
+    else:
+        raise SubjectError(
+            f"unsloth{rest}: which one? Write unsloth==VERSION or unsloth@CHECKOUT"
+        )
+    subject = UnslothSubject(f"unsloth{rest}", backend, unsloth_install.interpreter())
+    try:
+        yield subject
+    finally:
+        subject.close()
+
+
+class UnslothSubject:
+    """One version of Studio. Not thread-safe.
+
+    A driver process lives as long as consecutive plans share an environment: what Studio caches
+    about GPUs and builds cannot leak from one environment into another.
+    """
+
+    def __init__(self, name: str, backend: Path, python: Path) -> None:
+        self.name = name
+        self._backend = backend
+        self._python = python
+        self._driver: Driver | None = None
+        self._environment: dict[str, str] = {}
+
+    def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
+        """The command line that Studio starts the server with.
+
+        Raises:
+            SubjectError: Studio cannot be driven, offers no way to ask for this, or failed
+                before it started anything.
+        """
+        if self._driver is None or self._environment != target.env:
+            self.close()
+            self._environment = dict(target.env)
+            self._driver = Driver(self.name, self._backend, self._python, target.env)
+        answer = self._driver.ask(
+            "plan",
+            OPERATION_TIMEOUT_S,
+            binary=str(target.binary),
+            port=target.port,
+            wishes=wishes(request, target),
+        )
+        return plan_of(self.name, answer)
+
+    @contextmanager
+    def open_session(self, env: Mapping[str, str]) -> Iterator["UnslothSession"]:
+        """A Studio backend that lives through a sequence of loads; ends its server on leaving."""
+        driver = Driver(self.name, self._backend, self._python, env)
+        try:
+            yield UnslothSession(driver)
+        finally:
+            driver.close()
+
+    def close(self) -> None:
+        """End the driver process."""
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionState:
+    """A Studio session after one operation.
+
+    Attributes:
+        loaded: What ``load_model`` answered; None after other operations.
+        reloaded: Whether the load started a server.
+        argv: Of the server that runs, without the program; None where none does.
+        pid: Of that server.
+        servers: How many servers of this session run: 0 or 1, or Studio has lost one.
+        requested_mode: Studio's canonical requested mode; None where extra arguments own it.
+        speculative_type: What Studio says it resolved to (``draft-mtp``, ``ngram-mod``, ...).
+        draft_n_max: The draft length that Studio remembers.
+        failure: The exception that ``load_model`` raised.
+    """
+
+    loaded: bool | None
+    reloaded: bool
+    argv: tuple[str, ...] | None
+    pid: int | None
+    servers: int
+    requested_mode: str | None
+    speculative_type: str | None
+    draft_n_max: int | None
+    failure: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardAnswers:
+    """What Studio's guards say: True for "already what this request asks for".
+
+    Attributes:
+        backend: ``_already_in_target_state``, or ``_runtime_matches_intent`` in newer versions.
+        route: ``_request_matches_loaded_settings``; None in versions without it.
+    """
+
+    backend: bool | None
+    route: bool | None
+
+
+class UnslothSession:
+    """Studio's backend under a sequence of requests; its own guard decides about reloads."""
+
+    def __init__(self, driver: "Driver") -> None:
+        self._driver = driver
+
+    def load(self, request: LoadRequest, target: LaunchTarget) -> SessionState:
+        """``load_model``, which starts a real server or finds the running one good enough.
+
+        Raises:
+            SubjectError: The driver ended, or Studio has no way to ask for this.
+        """
+        return _session_state(
+            self._driver.ask(
+                "load",
+                LOAD_TIMEOUT_S,
+                binary=str(target.binary),
+                wishes=wishes(request, target),
+            )
+        )
+
+    def unload(self) -> SessionState:
+        """``unload_model``."""
+        return _session_state(self._driver.ask("unload", OPERATION_TIMEOUT_S))
+
+    def status(self) -> SessionState:
+        """What Studio says, without doing anything."""
+        return _session_state(self._driver.ask("status", OPERATION_TIMEOUT_S))
+
+    def guard(self, request: LoadRequest, target: LaunchTarget) -> GuardAnswers:
+        """What the guards answer to a request, without loading it."""
+        answer = self._driver.ask(
+            "guard",
+            OPERATION_TIMEOUT_S,
+            binary=str(target.binary),
+            wishes=wishes(request, target),
+        )
+        return GuardAnswers(backend=answer.get("backend"), route=answer.get("route"))
+
+
+class Driver:
+    """One driver process.
+
+    Raises:
+        SubjectError: This version cannot be driven; the message says why.
+    """
+
+    def __init__(self, name: str, backend: Path, python: Path, env: Mapping[str, str]) -> None:
+        self._name = name
+        self._scratch = tempfile.TemporaryDirectory(prefix="llama-harness-unsloth-")
+        command = [str(python), "-c", _BOOTSTRAP, str(Path(__file__).parent), str(backend)]
+        try:
+            self._process = JsonLinesProcess(
+                name, command, env=env, cwd=Path(self._scratch.name)
+            )
+            hello = self._process.answer(START_TIMEOUT_S)
+        except SubjectError:
+            self._scratch.cleanup()
+            raise
+        if not hello.get("ready"):
+            self.close()
+            raise SubjectError(f"{name}: cannot be driven: {hello.get('error')}")
+
+    def ask(self, operation: str, timeout_s: float, **details: Any) -> dict[str, Any]:
+        """One operation of the driver.
+
+        Raises:
+            SubjectError: The driver ended, or answered with an error.
+        """
+        answer = self._process.ask({"op": operation, **details}, timeout_s)
+        if "error" in answer:
+            raise SubjectError(f"{self._name}: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        """End the process, and with it every server that it started."""
+        self._process.close()
+        self._scratch.cleanup()
+
+
+def wishes(request: LoadRequest, target: LaunchTarget) -> dict[str, Any]:
+    """A load request in the words of ``load_model``; the driver finds this version's names."""
+    return {
+        "gguf_path": str(target.model.path),
+        "model_identifier": request.model,
+        "n_ctx": request.context_length,
+        "speculative_type": request.mode,
+        "spec_draft_n_max": request.draft_n_max,
+        "cache_type_kv": request.cache_type,
+        "chat_template_override": request.chat_template,
+        "extra_args": list(request.extra_args) or None,
+    }
+
+
+def plan_of(name: str, answer: Mapping[str, Any]) -> LaunchPlan:
+    """What Studio did, as a launch plan: the server it settled on, else the first it tried.
+
+    Raises:
+        SubjectError: It started no server at all.
+    """
+    spawns = answer["spawns"]
+    if not spawns:
+        raise SubjectError(
+            f"{name}: Studio started no server: "
+            f"{answer['failure'] or _last(answer['log']) or 'load_model answered False'}"
+        )
+    settled = [spawn for spawn in spawns if spawn["healthy"]]
+    chosen = settled[-1] if settled else spawns[0]
+    argv = tuple(chosen["argv"])
+    reasons = list(dict.fromkeys(answer["said"]))
+    fallback = answer["state"].get("spec_fallback_reason")
+    if fallback:
+        reasons.append(f"Studio's fallback reason: {fallback}")
+    if settled and chosen is not spawns[0]:
+        refused = " ".join(spawns[0]["argv"])
+        reasons.append(f"Studio first tried, and the server refused: {refused}")
+    return LaunchPlan(
+        argv=argv,
+        env=dict(chosen["env"]),
+        resolved_mode=resolved_mode(answer["state"], argv),
+        reason="; ".join(re.sub(r"\s+", " ", reason) for reason in reasons) or None,
+    )
+
+
+def resolved_mode(state: Mapping[str, Any], argv: tuple[str, ...]) -> Mode | None:
+    """What Studio settled on; None where extra arguments own it, or for a word not known here."""
+    if state.get("requested_spec_mode") is None:
+        return None
+    mode = _RESOLVED.get(state.get("speculative_type"))
+    if mode is Mode.MTP and "ngram-mod" in _spec_types(argv):
+        return Mode.MTP_NGRAM
+    return mode
+
+
+def _spec_types(argv: tuple[str, ...]) -> set[str]:
+    return {
+        kind
+        for flag, value in itertools.pairwise(argv)
+        if flag == "--spec-type"
+        for kind in value.split(",")
+    }
+
+
+def _session_state(answer: Mapping[str, Any]) -> SessionState:
+    server = answer.get("server")
+    state = answer["state"]
+    return SessionState(
+        loaded=answer.get("loaded"),
+        reloaded=bool(answer.get("reloaded")),
+        argv=tuple(server["argv"]) if server else None,
+        pid=server["pid"] if server else None,
+        servers=server["running"] if server else 0,
+        requested_mode=state["requested_spec_mode"],
+        speculative_type=state["speculative_type"],
+        draft_n_max=state["spec_draft_n_max"],
+        failure=answer.get("failure"),
+    )
+
+
+def _last(lines: list[str]) -> str | None:
+    return lines[-1] if lines else None
+
+

@@ -1,0 +1,151 @@
+"""Studio's backend as files, and an interpreter that can import it.
+
+Both live in the cache: the backend of each version once, the interpreter once per Python version.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from harness.errors import SubjectError
+from harness.subjects.cache_directory import subject_cache
+
+REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "structlog")
+"""What Studio's llama-server backend imports when it loads a model, in any of the versions
+2026.4.8 … 2026.10.9; torch, transformers and huggingface_hub it does without."""
+
+_BACKEND: Final = PurePosixPath("studio/backend")
+_ENTRY: Final = Path("core/inference/llama_cpp.py")
+_PIP_S: Final = 900.0
+
+Pip = Callable[[Sequence[str]], None]
+"""Runs ``pip`` with some arguments; raises SubjectError."""
+
+
+def run_pip(arguments: Sequence[str]) -> None:
+    """Run this interpreter's pip, which reads the user's own pip configuration.
+
+    Raises:
+        SubjectError: pip is missing, failed or took too long; with pip's own last line.
+    """
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=_PIP_S, stdin=subprocess.DEVNULL, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SubjectError(f"pip {arguments[0]}: {error}") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no output"]
+        raise SubjectError(f"pip {arguments[0]} failed: {errors[-1].removeprefix('ERROR: ')}")
+
+
+def backend_of_version(version: str, *, pip: Pip = run_pip) -> Path:
+    """The directory ``studio/backend`` of an ``unsloth`` release, fetched from PyPI if need be.
+
+    Raises:
+        SubjectError: There is no such release, it carries no Studio, or it cannot be fetched.
+    """
+    from filelock import FileLock
+
+    if not version or not all(part.isalnum() for part in version.split(".")):
+        raise SubjectError(
+            f"unsloth=={version}: not a version; write a release such as unsloth==2026.10.9"
+        )
+    home = subject_cache() / "unsloth" / version
+    backend = home / _BACKEND
+    if (backend / _ENTRY).is_file():
+        return backend
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_name(f"{version}.lock")):
+        if not (backend / _ENTRY).is_file():
+            _fetch(version, home, pip)
+    return backend
+
+
+def _fetch(version: str, home: Path, pip: Pip) -> None:
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch_name:
+        scratch = Path(scratch_name)
+        wheels = scratch / "wheels"
+        try:
+            pip(
+                [
+                    "download",
+                    "--no-deps",
+                    "--only-binary=:all:",
+                    "--ignore-requires-python",
+                    "--dest",
+                    str(wheels),
+                    f"unsloth=={version}",
+                ]
+            )
+        except SubjectError as error:
+            raise SubjectError(f"unsloth=={version}: {error}") from error
+        (wheel,) = wheels.glob("*.whl")
+        unpacked = scratch / "unpacked"
+        _extract(wheel, unpacked)
+        if not (unpacked / _BACKEND / _ENTRY).is_file():
+            raise SubjectError(
+                f"unsloth=={version}: the wheel holds no {_BACKEND}/{_ENTRY.as_posix()}; Studio's "
+                "llama-server backend is in releases from 2026.3 on"
+            )
+        if home.exists():
+            shutil.rmtree(home)
+        unpacked.rename(home)
+
+
+def _extract(wheel: Path, into: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            path = PurePosixPath(member.filename)
+            if path.is_relative_to(_BACKEND) and ".." not in path.parts:
+                archive.extract(member, into)
+
+
+def backend_of_checkout(path: Path) -> Path:
+    """The directory ``studio/backend`` of a checkout.
+
+    Raises:
+        SubjectError: The path holds none.
+    """
+    for backend in (path / _BACKEND, path):
+        if (backend / _ENTRY).is_file():
+            return backend.resolve()
+    raise SubjectError(
+        f"unsloth@{path}: holds no {_BACKEND}/{_ENTRY.as_posix()}; name the root of a checkout"
+    )
+
+
+def interpreter(*, pip: Pip = run_pip) -> Path:
+    """A Python with what Studio's backend imports, in a virtual environment of its own.
+
+    Raises:
+        SubjectError: It cannot be made.
+    """
+    from filelock import FileLock
+
+    digest = sha256("\n".join((sys.executable, *REQUIREMENTS)).encode()).hexdigest()[:8]
+    major, minor = sys.version_info[:2]
+    home = subject_cache() / "unsloth" / f"python-{major}.{minor}-{digest}"
+    python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    complete = home / "complete"
+    if complete.is_file():
+        return python
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_name(f"{home.name}.lock")):
+        if not complete.is_file():
+            venv.create(home, clear=True, with_pip=False, symlinks=sys.platform != "win32")
+            try:
+                pip(["--python", str(python), "install", *REQUIREMENTS])
+            except SubjectError as error:
+                raise SubjectError(f"unsloth: no environment for Studio: {error}") from error
+            complete.touch()
+    return python
