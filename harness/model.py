@@ -132,9 +132,11 @@ class HostProfile:
 
     Attributes:
         gpus: One entry per visible NVIDIA GPU.
+        note: What detection concluded where it found no GPU, for the report.
     """
 
     gpus: tuple["Gpu", ...] = ()
+    note: str | None = None
 
     @property
     def has_gpu(self) -> bool:
@@ -162,12 +164,17 @@ class DraftRange:
 
 @dataclass(frozen=True, kw_only=True)
 class EffectiveState:
-    """The speculative implementations that are on, by their upstream name (``draft-mtp``, ...).
+    """The speculative implementations that are on, as the witnesses agree.
 
-    Empty means that nothing is on.
+    Attributes:
+        implementations: By upstream name (``draft-mtp``, ...); empty means that nothing is on.
+        witnessed_by: For each implementation the witnesses that support its ``n_max``.
+        idle: Implementations that are set up but were never seen drafting.
     """
 
     implementations: Mapping[str, DraftRange]
+    witnessed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
 
 
 class Basis(StrEnum):
@@ -180,6 +187,17 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """Bounds on the length of the longest draft, in tokens; equal where it was counted exactly."""
+
+    at_least: int
+    at_most: int
+
+    def __contains__(self, length: int) -> bool:
+        return self.at_least <= length <= self.at_most
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What one witness saw on one running server.
 
@@ -187,17 +205,20 @@ class Evidence:
         witness: The witness's name.
         basis: Whether it read settings or counted behaviour.
         speaks: False where it has nothing to say on this build; the rest is then empty.
-        implementations: Draft ranges by implementation name, as far as this witness knows them.
-            None where it cannot tell which implementations are on.
-        longest_draft: Tokens of the longest draft it counted, whichever implementation made it.
+        configured: Draft ranges of the implementations that are set up, None where it cannot
+            tell which are.
+        drafted: Bounds on the longest draft of each implementation that was seen drafting, None
+            where it cannot tell them apart.
+        longest: Bounds on the longest draft of all, None where it did not count.
         detail: The line, field or numbers it read, for the report.
     """
 
     witness: str
     basis: Basis
     speaks: bool = True
-    implementations: Mapping[str, DraftRange] | None = None
-    longest_draft: int | None = None
+    configured: Mapping[str, DraftRange] | None = None
+    drafted: Mapping[str, Span] | None = None
+    longest: Span | None = None
     detail: str = ""
 
 
@@ -286,6 +307,7 @@ class CellResult:
     status: Verdict
     checks: tuple[Check, ...]
     effective: Mapping[str, DraftRange] | None
+    witnessed_by: Mapping[str, tuple[str, ...]]
     witnesses: tuple[Evidence, ...]
     startup_ms: float | None
     wall_ms: float

@@ -1,0 +1,88 @@
+"""The few HTTP requests that a witness needs, with bounds on time and size."""
+
+import http.client
+import json
+from typing import Any, Final
+
+from harness.server.ports import LOOPBACK
+
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+
+
+class ProtocolError(Exception):
+    """The server answered something that is not what its API promises."""
+
+
+class ServerClient:
+    """HTTP to one server on loopback.
+
+    ``http.client`` rather than ``requests``: a cell lives for some 50 ms, and this connects and
+    parses in a fraction of one.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def status(self, path: str, timeout_s: float) -> int | None:
+        """Status code of a GET; None where nobody answers."""
+        try:
+            return self._request("GET", path, None, timeout_s)[0]
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def text(self, path: str, timeout_s: float) -> str | None:
+        """Body of a GET that answered 200, else None.
+
+        Raises:
+            ProtocolError: Nobody answers, or not in HTTP.
+        """
+        try:
+            status, body = self._request("GET", path, None, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            raise ProtocolError(f"GET {path}: {error}") from error
+        return body.decode("utf-8", "replace") if status == http.HTTPStatus.OK else None
+
+    def json(self, path: str, timeout_s: float) -> Any:
+        """Decoded body of a GET that answered 200, else None.
+
+        Raises:
+            ProtocolError: Nobody answers, or the body is not JSON.
+        """
+        body = self.text(path, timeout_s)
+        return None if body is None else _decode(f"GET {path}", body.encode())
+
+    def post(self, path: str, body: object, timeout_s: float) -> Any:
+        """Decoded body of a POST.
+
+        Raises:
+            ProtocolError: Nobody answers, the status is not 200, or the body is not JSON.
+        """
+        try:
+            status, answer = self._request("POST", path, json.dumps(body).encode(), timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            raise ProtocolError(f"POST {path}: {error or type(error).__name__}") from error
+        if status != http.HTTPStatus.OK:
+            raise ProtocolError(f"POST {path}: status {status}: {answer[:200]!r}")
+        return _decode(f"POST {path}", answer)
+
+    def _request(
+        self, method: str, path: str, body: bytes | None, timeout_s: float
+    ) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=timeout_s)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = response.read(MAX_ANSWER_BYTES + 1)
+        finally:
+            connection.close()
+        if len(answer) > MAX_ANSWER_BYTES:
+            raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+        return response.status, answer
+
+
+def _decode(what: str, body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise ProtocolError(f"{what}: the answer is not JSON: {body[:80]!r}") from error

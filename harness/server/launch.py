@@ -1,0 +1,156 @@
+"""One start of one server: plan in, healthy server out, nothing left behind."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from harness.model import Failure, FailureKind
+from harness.server.failure import classify_exit
+from harness.server.http import ServerClient
+from harness.server.log import ServerLog
+from harness.server.process import HostRuntime, Runtime, ServerProcess
+
+DEFAULT_HEALTH_TIMEOUT_S: Final = 60.0
+_LISTENING: Final = ("is listening", "HTTP server listening", "all slots are idle")
+_FIRST_POLL_S: Final = 0.005
+_LONGEST_POLL_S: Final = 0.05
+_HEALTH_REQUEST_S: Final = 2.0
+_DRAIN_S: Final = 2.0
+
+
+class LaunchFailedError(Exception):
+    """The server never became healthy; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningServer:
+    """A healthy server.
+
+    Attributes:
+        pid: Process id on this host.
+        port: TCP port on 127.0.0.1.
+        log: Its output so far.
+        client: HTTP to it.
+        startup_ms: Process start to the first healthy answer.
+    """
+
+    pid: int
+    port: int
+    log: ServerLog
+    client: ServerClient
+    startup_ms: float
+    process: ServerProcess
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.process.poll() is None
+
+
+@contextmanager
+def launch(
+    program: Path,
+    argv: Sequence[str],
+    *,
+    port: int,
+    env: Mapping[str, str],
+    cwd: Path,
+    runtime: Runtime | None = None,
+    health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
+) -> Iterator[RunningServer]:
+    """Start a server, wait until it is healthy, and end it with all it started.
+
+    Args:
+        program: The ``llama-server``.
+        argv: Its arguments, handed over unchanged.
+        port: Where the arguments make it listen.
+        env: Its whole environment.
+        cwd: Its working directory.
+        runtime: What starts it; this host by default.
+        health_timeout_s: Longest wait for health, in seconds.
+
+    Raises:
+        LaunchFailedError: It could not be executed, ended, or was not healthy in time.
+    """
+    started = time.perf_counter()
+    try:
+        process = (runtime or HostRuntime()).start(program, argv, env, cwd)
+    except ValueError as error:
+        raise LaunchFailedError(
+            Failure(
+                kind=FailureKind.BAD_VALUE,
+                message=f"the command line cannot be handed to a process: {error}",
+                argument=next((word for word in argv if "\0" in word), None),
+            )
+        ) from error
+    except OSError as error:
+        raise LaunchFailedError(
+            Failure(
+                kind=FailureKind.NOT_EXECUTABLE,
+                message=f"{program.name} cannot be executed: {error.strerror or error}",
+            )
+        ) from error
+    log = ServerLog(process.output)
+    client = ServerClient(port)
+    try:
+        _wait_until_healthy(process, log, client, started + health_timeout_s, health_timeout_s)
+        yield RunningServer(
+            pid=process.pid,
+            port=port,
+            log=log,
+            client=client,
+            startup_ms=(time.perf_counter() - started) * 1000,
+            process=process,
+        )
+    finally:
+        process.kill()
+        log.close()
+
+
+def _wait_until_healthy(
+    process: ServerProcess,
+    log: ServerLog,
+    client: ServerClient,
+    deadline: float,
+    health_timeout_s: float,
+) -> None:
+    looked, poll_s = 0, _FIRST_POLL_S
+    while True:
+        remaining = deadline - time.perf_counter()
+        if remaining <= 0:
+            raise LaunchFailedError(
+                Failure(
+                    kind=FailureKind.TIMEOUT,
+                    message=f"the server was not healthy within {health_timeout_s:g} s",
+                    log_tail=log.tail(),
+                )
+            )
+        looked = log.wait_for(_is_listening, after=looked, timeout_s=min(poll_s, remaining))
+        exit_status = process.poll()
+        if exit_status is None and log.closed:
+            # The output ends a moment before the process can be waited for.
+            exit_status = _await_exit(process)
+        if exit_status is not None:
+            log.close(_DRAIN_S)
+            raise LaunchFailedError(classify_exit(exit_status, log.lines(), log.tail()))
+        if client.status("/health", min(_HEALTH_REQUEST_S, remaining)) == HTTPStatus.OK:
+            return
+        poll_s = min(poll_s * 1.5, _LONGEST_POLL_S)
+
+
+def _is_listening(line: str) -> bool:
+    return any(words in line for words in _LISTENING)
+
+
+def _await_exit(process: ServerProcess, timeout_s: float = 0.5) -> int | None:
+    deadline = time.perf_counter() + timeout_s
+    while (status := process.poll()) is None and time.perf_counter() < deadline:
+        time.sleep(0.001)
+    return status

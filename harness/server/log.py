@@ -1,0 +1,113 @@
+"""A server's output, read as it comes and kept within bounds."""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Final
+
+HEAD_LINES: Final = 20_000
+TAIL_LINES: Final = 5_000
+MAX_LINE_BYTES: Final = 16_384
+_CHUNK_BYTES: Final = 65_536
+
+
+class ServerLog:
+    """Standard output and error of one process, merged, first and last lines kept.
+
+    The first ``HEAD_LINES`` hold the start-up, the last ``TAIL_LINES`` what came before the end;
+    whatever lies between is counted and dropped, so an endless log costs no memory.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._head: list[str] = []
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._total = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, name="server-log", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        rest = b""
+        descriptor = self._stream.fileno()
+        while True:
+            try:
+                chunk = os.read(descriptor, _CHUNK_BYTES)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                break
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                lines.append(rest)
+                rest = b""
+            if lines:
+                self._append(lines)
+        self._append([rest] if rest else [], closed=True)
+
+    def _append(self, raw_lines: list[bytes], *, closed: bool = False) -> None:
+        lines = [
+            raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r") for raw in raw_lines
+        ]
+        with self._changed:
+            for line in lines:
+                if len(self._head) < HEAD_LINES:
+                    self._head.append(line)
+                else:
+                    self._tail.append(line)
+            self._total += len(lines)
+            self._closed = closed
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the process has closed its output, which it does at its end."""
+        with self._changed:
+            return self._closed
+
+    def lines(self) -> list[str]:
+        """What was kept, in order; a marker line stands where lines were dropped."""
+        with self._changed:
+            dropped = self._total - len(self._head) - len(self._tail)
+            gap = [f"[... {dropped} lines not kept ...]"] if dropped else []
+            return [*self._head, *gap, *self._tail]
+
+    def tail(self, count: int = 20) -> tuple[str, ...]:
+        """The last non-empty lines."""
+        return tuple([line for line in self.lines() if line.strip()][-count:])
+
+    def wait_for(self, seen: Callable[[str], bool], *, after: int, timeout_s: float) -> int:
+        """Wait until a line is seen, the output ends, or the time is over.
+
+        Args:
+            seen: Says whether a line is the one waited for.
+            after: Number of lines already looked at.
+            timeout_s: Longest wait, in seconds.
+
+        Returns:
+            The number of lines looked at, up to and including the one waited for.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                for number in range(after, len(self._head)):
+                    if seen(self._head[number]):
+                        return number + 1
+                after = len(self._head)
+                remaining = deadline - time.monotonic()
+                if self._closed or remaining <= 0:
+                    return after
+                self._changed.wait(remaining)
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Wait for the reader to drain what the ended process left, then close the pipe.
+
+        A grandchild may hold the pipe open for ever; the reader is then left behind as a daemon
+        on a closed descriptor rather than waited for.
+        """
+        self._reader.join(timeout_s)
+        if not self._reader.is_alive():
+            self._stream.close()

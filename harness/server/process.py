@@ -1,0 +1,113 @@
+"""One server process and its descendants, on every system."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+
+class ServerProcess(Protocol):
+    """A started server, wherever it runs."""
+
+    @property
+    def output(self) -> IO[bytes]:
+        """Standard output and error, merged."""
+
+    @property
+    def pid(self) -> int:
+        """Process id on this host."""
+
+    def poll(self) -> int | None:
+        """Exit status, None while it runs."""
+
+    def kill(self) -> int:
+        """End it and all it started; return the exit status. Harmless when already ended."""
+
+
+class Runtime(Protocol):
+    """What starts servers: this host, or a container engine."""
+
+    def start(
+        self, program: Path, argv: Sequence[str], env: Mapping[str, str], cwd: Path
+    ) -> ServerProcess:
+        """Start ``program``.
+
+        Raises:
+            OSError: It cannot be executed.
+        """
+
+
+class HostRuntime:
+    """Servers as processes of this host, each the leader of a group of its own."""
+
+    def start(
+        self, program: Path, argv: Sequence[str], env: Mapping[str, str], cwd: Path
+    ) -> "HostProcess":
+        """Start ``program``; see ``Runtime``."""
+        return HostProcess(
+            subprocess.Popen(
+                [str(program), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=os.name == "posix",
+                creationflags=_new_group_flag(),
+            )
+        )
+
+
+def _new_group_flag() -> int:
+    return subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+
+
+class HostProcess:
+    """A process of this host."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        assert popen.stdout is not None
+        self.output: IO[bytes] = popen.stdout
+        self.pid: int = popen.pid
+
+    def poll(self) -> int | None:
+        """Exit status, None while it runs."""
+        return self._popen.poll()
+
+    def kill(self) -> int:
+        """Kill the whole process tree.
+
+        Nothing is lost by killing: a llama-server keeps no state, and its orderly shutdown
+        costs up to a second.
+        """
+        if sys.platform == "win32":
+            _kill_tree(self.pid)
+        else:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            except PermissionError:
+                # macOS answers so for a group whose only members are zombies.
+                self._popen.kill()
+        return self._popen.wait()
+
+
+def _kill_tree(pid: int) -> None:
+    import psutil  # noqa: PLC0415 - only Windows needs it here
+
+    try:
+        root = psutil.Process(pid)
+        family = [*root.children(recursive=True), root]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(family, timeout=5)

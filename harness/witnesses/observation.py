@@ -1,0 +1,97 @@
+"""Everything that the witnesses read, taken from one running server in one pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.server.http import ProtocolError
+from harness.server.launch import RunningServer
+
+PROMPT: Final = "hello"
+TOKENS: Final = 128
+"""Enough for a full ngram-mod draft of 64 after the 24 tokens that it matches on."""
+
+_GENERATION_S: Final = 60.0
+_ANSWER_S: Final = 10.0
+_FLUSH_S: Final = 0.5
+_IDLE: Final = "slots are idle"
+
+_VERBOSITY: Final = "4"
+"""Debug up to b9204, trace from b9246 on, whose start-up lines need it from b9830 on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One server, looked at once.
+
+    Attributes:
+        build_number: llama.cpp's build number; None where it is not known.
+        completion: The answer of ``/completion``.
+        slot: The first entry of ``/slots``, None where there is none.
+        metrics: The text of ``/metrics``, None where there is none.
+        startup_lines: The log before the generation.
+        run_lines: The log of the generation.
+    """
+
+    build_number: int | None
+    completion: Mapping[str, Any]
+    slot: Mapping[str, Any] | None
+    metrics: str | None
+    startup_lines: tuple[str, ...]
+    run_lines: tuple[str, ...]
+
+
+def observing_environment() -> dict[str, str]:
+    """Variables that switch on what the witnesses need, so that argv stays the subject's own.
+
+    A flag in argv wins over its variable on every build. ``LLAMA_LOG_VERBOSITY`` was renamed to
+    ``LLAMA_ARG_LOG_VERBOSITY`` in b9360. One thread, because several wait for each other by
+    spinning, which on a busy host costs a tiny model seconds. Without ``GGML_NO_BACKTRACE`` a
+    failed assertion first runs a debugger for seconds.
+    """
+    return {
+        "LLAMA_ARG_ENDPOINT_METRICS": "1",
+        "LLAMA_ARG_ENDPOINT_SLOTS": "1",
+        "LLAMA_TRACE": "1",
+        "LLAMA_LOG_VERBOSITY": _VERBOSITY,
+        "LLAMA_ARG_LOG_VERBOSITY": _VERBOSITY,
+        "LLAMA_ARG_THREADS": "1",
+        "GGML_NO_BACKTRACE": "1",
+    }
+
+
+def observe(server: RunningServer, build_number: int | None) -> Observation:
+    """Generate once and read all that the server tells.
+
+    Raises:
+        ProtocolError: The server did not answer as a llama-server does.
+    """
+    startup = server.log.lines()
+    completion = server.client.post(
+        "/completion",
+        {"prompt": PROMPT, "n_predict": TOKENS, "temperature": 0, "cache_prompt": False},
+        _GENERATION_S,
+    )
+    if not isinstance(completion, dict):
+        raise ProtocolError("POST /completion: the answer is not a JSON object")
+    slots = server.client.json("/slots", _ANSWER_S)
+    metrics = server.client.text("/metrics", _ANSWER_S)
+    _await_flush(server, len(startup))
+    return Observation(
+        build_number=build_number,
+        completion=completion,
+        slot=slots[0] if isinstance(slots, list) and slots else None,
+        metrics=metrics,
+        startup_lines=tuple(startup),
+        run_lines=tuple(server.log.lines()[len(startup) :]),
+    )
+
+
+def _await_flush(server: RunningServer, looked: int) -> None:
+    # The server logs from a thread of its own, in order: once it reports its slots idle, all that
+    # the generation had to say has been written. A plan may switch the log off, so this is bounded.
+    server.log.wait_for(_is_idle, after=looked, timeout_s=_FLUSH_S)
+
+
+def _is_idle(line: str) -> bool:
+    return _IDLE in line
