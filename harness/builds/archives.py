@@ -1,0 +1,109 @@
+"""Unpacking archives that nobody has vouched for: nothing may land outside the target."""
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from harness.errors import SourceUnavailableError
+
+_LIMIT_BYTES = 8 * 2**30
+
+
+def unpack(archive: Path, target: Path, *, below: str = "") -> None:
+    """Unpack a tar (any compression) or zip archive into a directory.
+
+    Links are kept only where they stay inside; modes are kept where the archive has them.
+
+    Args:
+        archive: The file.
+        target: The directory; made if missing.
+        below: Unpack only what lies below this path inside the archive's single top folder.
+
+    Raises:
+        SourceUnavailableError: The archive is damaged, truncated, of no known kind, too large,
+            or an entry would escape from the target.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, target)
+        else:
+            _unpack_tar(archive, target, below)
+    except tarfile.FilterError as error:
+        raise SourceUnavailableError(
+            f"{archive.name}: refused, an entry would escape from the archive: {error}"
+        ) from error
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise SourceUnavailableError(
+            f"{archive.name}: not a whole archive ({error}); fetch it again"
+        ) from error
+    except OSError as error:
+        if error.errno is None or "zlib" in str(error):
+            raise SourceUnavailableError(f"{archive.name}: damaged archive: {error}") from error
+        raise
+
+
+def _unpack_tar(archive: Path, target: Path, below: str) -> None:
+    wanted = PurePosixPath(below).parts
+    total = 0
+
+    def choose(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+        nonlocal total
+        safe = tarfile.data_filter(member, path)
+        if safe is None:
+            return None
+        parts = PurePosixPath(safe.name).parts
+        if wanted and parts[1 : 1 + len(wanted)] != wanted:
+            return None
+        total += safe.size
+        if total > _LIMIT_BYTES:
+            raise tarfile.TarError(f"more than {_LIMIT_BYTES >> 30} GiB unpacked")
+        return safe
+
+    with tarfile.open(archive, "r:*") as tar:
+        tar.extractall(target, filter=choose)
+
+
+def _unpack_zip(archive: Path, target: Path) -> None:
+    root = target.resolve()
+    with zipfile.ZipFile(archive) as package:
+        if sum(entry.file_size for entry in package.infolist()) > _LIMIT_BYTES:
+            raise zipfile.BadZipFile(f"more than {_LIMIT_BYTES >> 30} GiB unpacked")
+        links: list[tuple[Path, str]] = []
+        for entry in package.infolist():
+            place = _inside(root, entry.filename, archive)
+            mode = entry.external_attr >> 16
+            if entry.is_dir():
+                place.mkdir(parents=True, exist_ok=True)
+            elif stat.S_ISLNK(mode):
+                links.append((place, package.read(entry).decode("utf-8")))
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with package.open(entry) as source, place.open("wb") as out:
+                    shutil.copyfileobj(source, out, 1 << 20)
+                if stat.S_IMODE(mode):
+                    place.chmod(stat.S_IMODE(mode) & 0o755 | 0o600)
+    # Links come last, so that no entry can be written through one.
+    for place, leads_to in links:
+        _inside(root, (place.parent.relative_to(root) / leads_to).as_posix(), archive)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(leads_to)
+
+
+def _inside(root: Path, name: str, archive: Path) -> Path:
+    parts = PurePosixPath(name.replace("\\", "/"))
+    place = Path(os.path.normpath(root / parts))
+    if parts.is_absolute() or ":" in name or not place.is_relative_to(root):
+        raise SourceUnavailableError(
+            f"{archive.name}: refused, entry {name!r} would escape from the archive"
+        )
+    return place
+
+
+def find_program(directory: Path, name: str) -> Path | None:
+    """Return the shallowest file of that name below a directory, None if there is none."""
+    found = [path for path in directory.rglob(name) if path.is_file()]
+    return min(found, key=lambda path: (len(path.parts), path.as_posix()), default=None)

@@ -1,0 +1,66 @@
+"""What the store knows of a build it holds: written once, beside the binary."""
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from harness.builds.digest import sha256_of
+from harness.model import SourceKind
+
+NAME = "manifest.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a build came from and how it was made.
+
+    Attributes:
+        build: The build's id.
+        number: The number the catalogue gives it.
+        source: The kind of source.
+        asset: What was fetched: a file name, tag, commit or path; no host.
+        sha256: The asset's digest; empty where it has none.
+        binary: The program, relative to the build's directory; absolute for a local one.
+        env: Variables it needs; ``{directory}`` stands for the build's directory.
+        details: Compiler, options, commit and the like.
+        reported_version: The binary's own ``--version``: an observation, not an identity.
+        seconds: Wall time of the whole acquisition.
+        acquired: When, UTC.
+        files: SHA-256 of every file, by path relative to the build's directory.
+    """
+
+    build: str
+    number: int
+    source: SourceKind
+    asset: str
+    sha256: str
+    binary: str
+    env: dict[str, str]
+    details: dict[str, str]
+    reported_version: str
+    seconds: float
+    acquired: datetime
+    files: dict[str, str]
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """Return the manifest of a build's directory; None where there is no readable one."""
+    try:
+        return msgspec.json.decode((directory / NAME).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write a manifest into a build's directory."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (directory / NAME).write_bytes(text + b"\n")
+
+
+def digests(directory: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a build's directory but its manifest."""
+    return {
+        path.relative_to(directory).as_posix(): sha256_of(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path != directory / NAME
+    }

@@ -1,0 +1,1 @@
+"""Where builds come from: one module per kind of source, all behind one protocol."""

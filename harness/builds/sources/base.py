@@ -1,0 +1,95 @@
+"""What every source is handed and what it answers."""
+
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness.builds.catalogue import Build, Origin
+from harness.builds.platforms import Platform
+from harness.builds.progress import Progress
+
+
+class CompileSlot(Protocol):
+    """The right to use all cores; one holder at a time among all processes of a store."""
+
+    def __call__(self) -> AbstractContextManager[None]:
+        """Wait for the right and hold it while the context is open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where a source works while it acquires one build.
+
+    Attributes:
+        output: The directory that becomes the build's own; the source fills it.
+        scratch: A directory for anything else; gone afterwards.
+        downloads: Where archives are kept until the build is there, shared by all processes.
+        platform: The machine that the build must run on.
+        progress: Where to show what happens.
+        compile_slot: To be held while compiling.
+        cancelled: Set when the user gave up; long work looks at it.
+    """
+
+    output: Path
+    scratch: Path
+    downloads: Path
+    platform: Platform
+    progress: Progress
+    compile_slot: CompileSlot
+    cancelled: threading.Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What a source put into the workspace's output.
+
+    Attributes:
+        binary: The server program.
+        asset: What was fetched: a file name, tag or path; never the host it came from.
+        sha256: Digest of the asset; empty where it has none (a git ref has its commit instead).
+        details: Compiler, options, commit and the like, for the manifest.
+        env: Variables that the program needs, values with ``{directory}`` for the build's own.
+        spent: Archives in ``downloads`` that are of no use any more.
+    """
+
+    binary: Path
+    asset: str
+    sha256: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    spent: tuple[Path, ...] = ()
+
+
+class Source(Protocol):
+    """One kind of source."""
+
+    def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
+        """Put the build into the workspace's output.
+
+        Raises:
+            SourceUnavailableError: It cannot serve this build on this host; the reason is the
+                message.
+            DigestMismatchError: What it got is not what was pinned.
+            CompileError: The sources do not compile.
+        """
+
+
+def library_variables(binary: Path, workspace: Workspace) -> dict[str, str]:
+    """Return the variables under which a program finds the libraries that lie beside it.
+
+    Windows looks beside the program without being told.
+    """
+    libraries = [path for path in binary.parent.iterdir() if is_shared_library(path)]
+    if not libraries or workspace.platform.system == "windows":
+        return {}
+    directory = binary.parent.relative_to(workspace.output).as_posix()
+    value = "{directory}" if directory == "." else f"{{directory}}/{directory}"
+    return {workspace.platform.library_path_variable: value}
+
+
+def is_shared_library(path: Path) -> bool:
+    """Whether a file is named like a shared library of any system."""
+    return path.suffix in (".so", ".dylib", ".dll") or ".so." in path.name

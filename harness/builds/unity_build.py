@@ -1,0 +1,166 @@
+"""Compiles and links a program as few large units, on all cores and never on more."""
+
+import heapq
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.builds.cmake_model import Program
+from harness.builds.progress import Task
+from harness.builds.running import run_program
+from harness.builds.toolchain import Toolchain
+from harness.builds.unity import Unit, UnityPlanner, unit_text
+from harness.errors import CompileError
+
+_SUFFIX = {"C": ".c", "CXX": ".cpp"}
+
+
+class UnityBuild:
+    """One program on its way from sources to an executable."""
+
+    def __init__(
+        self,
+        program: Program,
+        toolchain: Toolchain,
+        *,
+        directory: Path,
+        jobs: int,
+        env: Mapping[str, str],
+        task: Task,
+        cancelled: threading.Event,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            program: What to build.
+            toolchain: What with.
+            directory: An empty directory for units and objects.
+            jobs: Compilers at once.
+            env: Variables for the compilers.
+            task: Where to show how far it is.
+            cancelled: Ends the build when set.
+        """
+        self._program = program
+        self._toolchain = toolchain
+        self._directory = directory
+        self._env = env
+        self._task = task
+        self._cancelled = cancelled
+        self._jobs = jobs
+        self._planner = UnityPlanner(program.groups, jobs=jobs)
+        self._waiting: list[tuple[int, int, Unit]] = []
+        self._under_way = 0
+        self._numbered = 0
+        self._finished = 0
+        self._objects: dict[int, Path] = {}
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()
+        self.divided = 0
+        """How many units the compiler refused and were divided."""
+
+    def run(self) -> Path:
+        """Build, and return the executable.
+
+        Raises:
+            CompileError: A source does not compile even on its own, or the link fails.
+            CancelledError: The user gave up.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for unit in self._planner.plan():
+            self._push(unit)
+        workers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._jobs)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if self._failure:
+            raise self._failure
+        return self._link()
+
+    def _push(self, unit: Unit) -> None:
+        heapq.heappush(self._waiting, (-unit.cost, self._numbered, unit))
+        self._numbered += 1
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and self._under_way and not self._failure:
+                    self._changed.wait()
+                if self._failure or not self._waiting:
+                    return
+                _, number, unit = heapq.heappop(self._waiting)
+                self._under_way += 1
+            parts: list[Unit] = []
+            failure: BaseException | None = None
+            try:
+                parts = self._compile(number, unit)
+            except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
+                failure = error
+            with self._changed:
+                self._under_way -= 1
+                self._finished += 1
+                self._failure = self._failure or failure
+                self.divided += bool(parts)
+                for part in parts:
+                    self._push(part)
+                self._task.reach(self._finished, self._numbered + 1)
+                self._changed.notify_all()
+
+    def _compile(self, number: int, unit: Unit) -> list[Unit]:
+        """Compile a unit; return the units to compile instead if the compiler refuses it."""
+        alone = len(unit.sources) == 1
+        source = unit.sources[0]
+        if not alone:
+            source = self._directory / f"{unit.group.target}-{number}{_SUFFIX[unit.group.language]}"
+            source.write_text(unit_text(unit, source.parent), encoding="utf-8")
+        compiled = self._directory / f"{unit.group.target}-{number}.o"
+        compiler = (
+            self._toolchain.c_compiler if unit.group.language == "C" else self._toolchain.compiler
+        )
+        launcher = [self._toolchain.cache] if self._toolchain.cache else []
+        outcome = run_program(
+            [*launcher, compiler, *unit.group.arguments, "-o", compiled.name, "-c", source],
+            directory=self._directory,
+            cancelled=self._cancelled,
+            env=self._env,
+        )
+        if outcome.returncode == 0:
+            self._objects[number] = compiled
+            return []
+        if alone:
+            raise CompileError(f"{source.name} does not compile: {first_error(outcome.output)}")
+        return self._planner.divide(unit, outcome.output, self._directory)
+
+    def _link(self) -> Path:
+        binary = self._program.binary
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        objects = self._directory / "objects.txt"
+        objects.write_text(
+            "".join(f'"{self._objects[number].name}"\n' for number in sorted(self._objects)),
+            encoding="utf-8",
+        )
+        outcome = run_program(
+            [
+                self._toolchain.compiler,
+                f"@{objects.name}",
+                "-o",
+                binary,
+                *self._program.link_arguments,
+            ],
+            directory=self._directory,
+            cancelled=self._cancelled,
+            env=self._env,
+        )
+        if outcome.returncode:
+            raise CompileError(f"{binary.name} does not link: {first_error(outcome.output)}")
+        return binary
+
+
+def first_error(output: str) -> str:
+    """Return the line of a compiler's output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for sign in ("error:", "Error", "undefined reference", "FAILED"):
+        for line in lines:
+            if sign in line:
+                return line
+    return lines[-1] if lines else "no message"
