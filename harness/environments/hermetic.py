@@ -40,9 +40,18 @@ def hermetic_variables(home: Path, user: Mapping[str, str] | None = None) -> dic
         home: A directory of the cell's own; made if it is missing.
         user: The user's variables; those of this process if not given.
     """
-    home = home.absolute()
     user = os.environ if user is None else user
     kept = {name: value for name, value in user.items() if name.upper() in _PASSED}
+    kept.setdefault("PATH", os.defpath)
+    return kept | home_variables(home)
+
+
+def home_variables(home: Path) -> dict[str, str]:
+    """Return the variables that put home, configuration, cache and scratch under ``home``.
+
+    The directories are made.
+    """
+    home = home.absolute()
     own = {
         "HOME": home,
         "USERPROFILE": home,
@@ -58,5 +67,4 @@ def hermetic_variables(home: Path, user: Mapping[str, str] | None = None) -> dic
     }
     for directory in own.values():
         directory.mkdir(parents=True, exist_ok=True)
-    kept.setdefault("PATH", os.defpath)
-    return kept | {name: str(path) for name, path in own.items()}
+    return {name: str(path) for name, path in own.items()}
