@@ -80,8 +80,7 @@ class JsonLinesProcess:
         if not line:
             self.close()
             raise SubjectError(
-                f"{self._name}: ended with status {self._child.returncode}"
-                f"{self._last_words()}"
+                f"{self._name}: ended with status {self._child.returncode}{self._last_words()}"
             )
         try:
             value = json.loads(line)

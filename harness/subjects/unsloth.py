@@ -55,9 +55,7 @@ def open(rest: str) -> Iterator["UnslothSubject"]:  # noqa: A001 - every subject
     elif rest.startswith("@"):
         backend = unsloth_install.backend_of_checkout(Path(rest[1:]).expanduser())
     else:
-        raise SubjectError(
-            f"unsloth{rest}: which one? Write unsloth==VERSION or unsloth@CHECKOUT"
-        )
+        raise SubjectError(f"unsloth{rest}: which one? Write unsloth==VERSION or unsloth@CHECKOUT")
     subject = UnslothSubject(f"unsloth{rest}", backend, unsloth_install.interpreter())
     try:
         yield subject
@@ -207,9 +205,7 @@ class Driver:
         self._scratch = tempfile.TemporaryDirectory(prefix="llama-harness-unsloth-")
         command = [str(python), "-c", _BOOTSTRAP, str(Path(__file__).parent), str(backend)]
         try:
-            self._process = JsonLinesProcess(
-                name, command, env=env, cwd=Path(self._scratch.name)
-            )
+            self._process = JsonLinesProcess(name, command, env=env, cwd=Path(self._scratch.name))
             hello = self._process.answer(START_TIMEOUT_S)
         except SubjectError:
             self._scratch.cleanup()
@@ -316,5 +312,3 @@ def _session_state(answer: Mapping[str, Any]) -> SessionState:
 
 def _last(lines: list[str]) -> str | None:
     return lines[-1] if lines else None
-
-

@@ -1,0 +1,210 @@
+"""``command:PROGRAM …``: a flag generator in any language, asked over standard input and output.
+
+``docs/subject-protocol.md`` describes the exchange; the structures below are its schema.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from harness.errors import SubjectError
+from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
+from harness.subjects.child import OUTPUT_LIMIT, run_child
+from harness.subjects.plans import checked_plan
+
+PROTOCOL: Final = 1
+TIMEOUT_S: Final = 30.0
+"""How long one plan may take."""
+
+_SHOWN: Final = 200
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked the application for; see ``harness.model.LoadRequest``."""
+
+    model: str
+    mode: str | None
+    draft_n_max: int | None
+    extra_args: list[str]
+    context_length: int
+    cache_type: str | None
+    chat_template: str | None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plan is for: the program to probe, the files and the address."""
+
+    binary: str
+    model_path: str
+    draft_model_path: str | None
+    host: str
+    port: int
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """The one JSON object on the program's standard input."""
+
+    protocol: Literal[1]
+    request: Wish
+    target: Target
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The one JSON object on the program's standard output.
+
+    Attributes:
+        argv: Arguments of the server, without the program.
+        env: Variables to add to the cell's environment.
+        resolved_mode: The mode that the program settled on.
+        reason: Why the plan gives less than was asked, for the user.
+    """
+
+    argv: list[str]
+    env: dict[str, str] = {}
+    resolved_mode: Mode | None = None
+    reason: str | None = None
+
+
+@contextmanager
+def open(rest: str) -> Iterator["CommandSubject"]:  # noqa: A001 - every subject module has it
+    """Open the subject.
+
+    Args:
+        rest: A program and its arguments, quoted as in a shell.
+
+    Raises:
+        SubjectError: There is no such program.
+    """
+    yield CommandSubject(f"command:{rest}", _parse(rest))
+
+
+def _parse(line: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(line, posix=sys.platform != "win32")
+    except ValueError as error:
+        raise SubjectError(f"command:{line}: {error}; quote as in a shell") from error
+    if not words:
+        raise SubjectError("command: names no program; write command:PROGRAM ARGUMENTS…")
+    program = shutil.which(words[0])
+    if program is None:
+        raise SubjectError(
+            f"command:{line}: there is no program {words[0]!r} here or on PATH, or it is not "
+            "executable"
+        )
+    return (os.path.abspath(program), *words[1:])  # noqa: PTH100 - resolving would follow links
+
+
+class CommandSubject:
+    """A program that is started once per plan, in the cell's environment.
+
+    Its working directory is the user's, so that relative paths in its arguments mean what they
+    mean in a shell.
+    """
+
+    def __init__(self, name: str, command: tuple[str, ...], timeout_s: float = TIMEOUT_S) -> None:
+        self.name = name
+        self._command = command
+        self._timeout_s = timeout_s
+
+    def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
+        """Ask the program.
+
+        Raises:
+            SubjectError: It cannot be started, crashed, took too long, printed too much, or
+                printed something that is not a plan.
+        """
+        try:
+            done = run_child(
+                self._command,
+                env=target.env,
+                cwd=Path.cwd(),
+                text_in=msgspec.json.encode(question(request, target)) + b"\n",
+                timeout_s=self._timeout_s,
+            )
+        except (OSError, ValueError) as error:
+            raise SubjectError(f"{self.name}: cannot be started: {error}") from error
+        if done.timed_out:
+            raise SubjectError(f"{self.name}: gave no plan within {self._timeout_s:g} s; killed")
+        if done.overflowed:
+            raise SubjectError(
+                f"{self.name}: printed more than {OUTPUT_LIMIT} bytes instead of a plan; killed"
+            )
+        if done.status != 0:
+            raise SubjectError(f"{self.name}: {_ending(done.status)}{_last_line(done.errors)}")
+        return self._read(done.output)
+
+    def _read(self, output: bytes) -> LaunchPlan:
+        try:
+            answer = msgspec.json.decode(output, type=Answer)
+        except msgspec.ValidationError as error:
+            raise SubjectError(f"{self.name}: the plan is not one: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SubjectError(
+                f"{self.name}: printed no JSON ({error}): {_shown(output)}"
+            ) from error
+        return checked_plan(
+            self.name,
+            answer.argv,
+            env=answer.env,
+            resolved_mode=answer.resolved_mode,
+            reason=answer.reason,
+        )
+
+
+def question(request: LoadRequest, target: LaunchTarget) -> Question:
+    """A load request and its target as the protocol has them."""
+    draft = target.model.draft_path
+    return Question(
+        protocol=1,
+        request=Wish(
+            model=request.model,
+            mode=request.mode,
+            draft_n_max=request.draft_n_max,
+            extra_args=list(request.extra_args),
+            context_length=request.context_length,
+            cache_type=request.cache_type,
+            chat_template=request.chat_template,
+        ),
+        target=Target(
+            binary=str(target.binary),
+            model_path=str(target.model.path),
+            draft_model_path=None if draft is None else str(draft),
+            host="127.0.0.1",
+            port=target.port,
+        ),
+    )
+
+
+def schema() -> bytes:
+    """The JSON Schema of both sides of the protocol, as kept in ``docs``."""
+    sides, definitions = msgspec.json.schema_components(
+        (Question, Answer), ref_template="#/$defs/{name}"
+    )
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"llama-harness subject protocol {PROTOCOL}",
+        "oneOf": list(sides),
+        "$defs": definitions,
+    }
+    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
+
+
+def _ending(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+
+
+def _last_line(errors: bytes) -> str:
+    lines = errors.decode(errors="replace").strip().splitlines()
+    return f": {lines[-1][:_SHOWN]}" if lines else ""
+
+
+def _shown(output: bytes) -> str:
+    text = output.decode(errors="replace").strip()
+    return repr(text[:_SHOWN]) if text else "its standard output is empty"

@@ -1,0 +1,158 @@
+"""Static command lines: where the server's arguments begin, and what of them is the cell's."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.errors import SubjectError
+from harness.model import TinyModel
+from harness.subjects.plans import is_server_program
+
+MODEL_FLAGS: Final = frozenset({"-m", "--model"})
+REMOTE_MODEL_FLAGS: Final = frozenset(
+    {"-hf", "-hfr", "--hf-repo", "-mu", "--model-url", "-dr", "--docker-repo"}
+)
+REMOTE_FILE_FLAGS: Final = frozenset({"-hff", "--hf-file", "-hft", "--hf-token"})
+DRAFT_FLAGS: Final = frozenset({"-md", "--model-draft", "--spec-draft-model"})
+REMOTE_DRAFT_FLAGS: Final = frozenset({"-hfd", "-hfrd", "--hf-repo-draft", "--spec-draft-hf-repo"})
+PORT_FLAGS: Final = frozenset({"--port"})
+FILE_FLAGS: Final = frozenset(
+    {"-mm", "--mmproj", "--lora", "--chat-template-file", "--grammar-file", "--api-key-file",
+     "--ssl-key-file", "--ssl-cert-file", "-mv", "--model-vocoder"}
+)  # fmt: skip
+_REPLACED: Final = frozenset().union(
+    MODEL_FLAGS,
+    REMOTE_MODEL_FLAGS,
+    REMOTE_FILE_FLAGS,
+    DRAFT_FLAGS,
+    REMOTE_DRAFT_FLAGS,
+    PORT_FLAGS,
+    FILE_FLAGS,
+)
+
+_MODEL_PLACEHOLDERS: Final = ("{model}", "{{model_path}}", "{{model}}", "${MODEL}")
+_DRAFT_PLACEHOLDERS: Final = ("{draft_model}", "{{draft_model_path}}", "${DRAFT_MODEL}")
+_PORT_PLACEHOLDERS: Final = ("{port}", "{{port}}", "{{worker_port}}", "${PORT}", "$PORT")
+_HOST_PLACEHOLDERS: Final = ("{host}", "{{host}}", "{{worker_ip}}", "${HOST}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandLine:
+    """A command line as its file has it.
+
+    Attributes:
+        words: Arguments after the program.
+        env: Variables that the file sets.
+    """
+
+    words: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_command_line(text: str, origin: str) -> CommandLine:
+    """A shell-like command line: quotes, backslashes at line ends, ``#`` comment lines.
+
+    Raises:
+        SubjectError: A quote stays open, or it cannot be told where the server's arguments begin.
+    """
+    kept = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    try:
+        words = shlex.split(kept)
+    except ValueError as error:
+        raise SubjectError(f"{origin}: {error}") from error
+    return server_arguments(words, origin)
+
+
+def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
+    """Split off assignments of variables and the program before the server's arguments.
+
+    Raises:
+        SubjectError: There are none, or something else than a llama-server is run.
+    """
+    env: dict[str, str] = {}
+    rest = list(words)
+    while rest and _is_assignment(rest[0]):
+        variable, _, value = rest.pop(0).partition("=")
+        env[variable] = value
+    program = next((i for i, word in enumerate(rest) if is_server_program(word)), None)
+    if program is not None and not any(word.startswith("-") for word in rest[:program]):
+        rest = rest[program + 1 :]
+    if not rest:
+        raise SubjectError(f"{origin}: holds no arguments of a llama-server")
+    if not rest[0].startswith("-"):
+        raise SubjectError(
+            f"{origin}: cannot tell where the arguments of the llama-server begin in "
+            f"{shlex.join(rest)[:120]!r}; begin with the program or with its first flag"
+        )
+    return CommandLine(words=tuple(rest), env=env)
+
+
+def _is_assignment(word: str) -> bool:
+    variable, equals, _ = word.partition("=")
+    return bool(equals) and variable.isidentifier()
+
+
+def fit_to_cell(words: Iterable[str], model: TinyModel, port: int, origin: str) -> tuple[str, ...]:
+    """The command line with the cell's model, draft model and port in place of its own.
+
+    A model from another machine stands for whatever the cell loads, so the value after ``-m`` and
+    its like is replaced even where it is no placeholder. Model and port are added at the end where
+    the command line names none. Everything else stays as it is, in its order.
+
+    Raises:
+        SubjectError: It names a draft model and the cell's model has none, or another file that
+            is not on this host.
+    """
+    fitted: list[str] = []
+    pending = iter(words)
+    for word in pending:
+        if word in _REPLACED:
+            fitted += _replaced(word, next(pending, ""), model, port, origin)
+        else:
+            fitted.append(_filled(word, model, port, origin))
+    if MODEL_FLAGS.isdisjoint(fitted):
+        fitted += ["-m", str(model.path)]
+    if PORT_FLAGS.isdisjoint(fitted):
+        fitted += ["--port", str(port)]
+    return tuple(fitted)
+
+
+def _replaced(flag: str, value: str, model: TinyModel, port: int, origin: str) -> tuple[str, ...]:
+    if flag in MODEL_FLAGS:
+        return (flag, str(model.path))
+    if flag in REMOTE_MODEL_FLAGS:
+        return ("-m", str(model.path))
+    if flag in REMOTE_FILE_FLAGS:
+        return ()
+    if flag in DRAFT_FLAGS | REMOTE_DRAFT_FLAGS:
+        return (flag if flag in DRAFT_FLAGS else "-md", _draft(model, origin))
+    if flag in PORT_FLAGS:
+        return (flag, str(port))
+    if not Path(value).is_file():
+        raise SubjectError(
+            f"{origin}: {flag} names {value!r}, which is not on this host; leave it out"
+        )
+    return (flag, value)
+
+
+def _filled(word: str, model: TinyModel, port: int, origin: str) -> str:
+    for placeholder in _MODEL_PLACEHOLDERS:
+        word = word.replace(placeholder, str(model.path))
+    for placeholder in _DRAFT_PLACEHOLDERS:
+        if placeholder in word:
+            word = word.replace(placeholder, _draft(model, origin))
+    for placeholder in _PORT_PLACEHOLDERS:
+        word = word.replace(placeholder, str(port))
+    for placeholder in _HOST_PLACEHOLDERS:
+        word = word.replace(placeholder, "127.0.0.1")
+    return word
+
+
+def _draft(model: TinyModel, origin: str) -> str:
+    if model.draft_path is None:
+        raise SubjectError(
+            f"{origin}: names a draft model, and model {model.name} has none that fits"
+        )
+    return str(model.draft_path)
