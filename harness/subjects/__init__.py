@@ -1,0 +1,70 @@
+"""Subjects: the flag generators under test.
+
+A subject is named by a spec: ``reference``, ``reference@A``, ``unsloth==VERSION``,
+``unsloth@PATH``, ``command:PROGRAM ...``, ``argv:FILE`` or ``recording:FILE``.
+"""
+
+from contextlib import AbstractContextManager
+from importlib import import_module
+from typing import Protocol, cast
+
+from harness.errors import UsageError
+from harness.model import LaunchPlan, LaunchTarget, LoadRequest
+
+__all__ = ["Subject", "open_subject"]
+
+
+class Subject(Protocol):
+    """Turns what a user asked for into a command line."""
+
+    @property
+    def name(self) -> str:
+        """The spec it was opened with."""
+
+    def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
+        """Plan one launch.
+
+        Raises:
+            SubjectError: The subject did not produce a plan; the message says what it did.
+        """
+
+
+class _Opener(Protocol):
+    def __call__(self, spec_rest: str, /) -> AbstractContextManager[Subject]: ...
+
+
+_ATTACHED = {"reference": "reference", "unsloth": "unsloth"}
+"""Kinds whose spec goes on with ``@`` or ``==``; the rest is passed on with it."""
+
+_COLON = {"command": "command", "argv": "argv_file", "recording": "recording"}
+"""Kinds whose spec goes on after a colon; the rest is passed on without it."""
+
+
+def open_subject(spec: str) -> AbstractContextManager[Subject]:
+    """Open the subject that a spec names; leaving the context ends what it started.
+
+    Raises:
+        UsageError: No such kind of subject.
+        SubjectError: The subject is not there or cannot be driven (on entering at the latest).
+    """
+    module, rest = _split(spec)
+    opener = cast("_Opener", import_module(f"harness.subjects.{module}").open)
+    return opener(rest)
+
+
+def _split(spec: str) -> tuple[str, str]:
+    kind, colon, rest = spec.partition(":")
+    if colon and kind in _COLON:
+        if not rest.strip():
+            raise UsageError(
+                f"subject {spec!r}: nothing follows the colon; see --help for the forms"
+            )
+        return _COLON[kind], rest
+    for name, module in _ATTACHED.items():
+        rest = spec.removeprefix(name)
+        if spec.startswith(name) and (not rest or rest.startswith(("@", "=="))):
+            return module, rest
+    raise UsageError(
+        f"subject {spec!r} is of no known kind; use reference, reference@VARIANT, "
+        "unsloth==VERSION, unsloth@PATH, command:PROGRAM, argv:FILE or recording:FILE"
+    )
