@@ -4,7 +4,7 @@ Two, as in an application whose API route asks before it calls the backend, whic
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from harness.model import LoadRequest, Mode
@@ -35,7 +35,7 @@ class Guards:
         aliases: The mode names that requests are read with.
     """
 
-    aliases: Mapping[str, Mode] = ALIASES
+    aliases: Mapping[str, Mode] = field(default_factory=lambda: ALIASES)
 
     def route_matches(self, request: LoadRequest, loaded: LoadedState) -> bool:
         """The API route's guard: whether a request needs no call of the backend."""
