@@ -1,0 +1,356 @@
+"""``run_cell``: the one place where builds, subjects, environments and witnesses meet."""
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.arguments import read_arguments
+from harness.builds import AcquiredBuild
+from harness.capabilities import Capabilities
+from harness.checks import (
+    TWO_WITNESSES,
+    check_log,
+    check_plan,
+    check_start,
+    check_state,
+    check_witnesses,
+)
+from harness.contract import Expectation, expect
+from harness.environments.hermetic import home_variables
+from harness.errors import HarnessError, SubjectError
+from harness.gguf_models import file_for
+from harness.model import (
+    Cell,
+    CellResult,
+    Check,
+    DraftRange,
+    Evidence,
+    Failure,
+    FailureKind,
+    Flavour,
+    HostProfile,
+    LaunchPlan,
+    LaunchTarget,
+    LoadRequest,
+    Mode,
+    TinyModel,
+    Verdict,
+)
+from harness.server import LaunchFailedError, launch
+from harness.server.http import ProtocolError
+from harness.server.ports import reserved_port
+from harness.witnesses import (
+    DisagreementError,
+    Observation,
+    agree,
+    observe,
+    observing_environment,
+    testify,
+)
+from harness.workbench import Workbench
+
+PORT_ATTEMPTS: Final = 3
+DEFAULT_MODEL: Final = "tiny-mtp"
+PORT_PLACEHOLDER: Final = "{port}"
+
+_HOST_AT_FAULT: Final = frozenset(
+    {FailureKind.NOT_EXECUTABLE, FailureKind.MISSING_LIBRARY, FailureKind.PORT_IN_USE}
+)
+"""Failures to start that say nothing about the subject."""
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What is known of a cell so far; a result can be made of it at any point."""
+
+    cell: Cell
+    started: float = field(default_factory=time.perf_counter)
+    flavour: Flavour | None = None
+    emulated: bool = False
+    host: HostProfile | None = None
+    plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
+    checks: list[Check] = field(default_factory=list)
+    effective: Mapping[str, DraftRange] | None = None
+    witnessed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    witnesses: tuple[Evidence, ...] = ()
+    startup_ms: float | None = None
+    failure: Failure | None = None
+
+    def result(self, status: Verdict) -> CellResult:
+        return CellResult(
+            id=cell_id(self.cell),
+            build=self.cell.build,
+            flavour=self.flavour,
+            emulated=self.emulated,
+            subject=self.cell.subject,
+            environment=self.cell.environment,
+            request=self.cell.request,
+            argv=self.plan.argv,
+            resolved_mode=self.plan.resolved_mode,
+            reason=self.plan.reason,
+            status=status,
+            checks=tuple(self.checks),
+            effective=self.effective,
+            witnessed_by=self.witnessed_by,
+            witnesses=self.witnesses,
+            host=self.host,
+            startup_ms=self.startup_ms,
+            wall_ms=(time.perf_counter() - self.started) * 1000,
+            failure=self.failure,
+            repro=repro_command(self.cell),
+        )
+
+    def error(self, kind: FailureKind, message: str) -> CellResult:
+        self.failure = Failure(kind=kind, message=message)
+        return self.result(Verdict.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Situation:
+    """What a cell is judged in, once build, environment and model are at hand."""
+
+    build: AcquiredBuild
+    capabilities: Capabilities
+    host: HostProfile
+    variables: Mapping[str, str]
+    model: TinyModel
+    request: LoadRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What a launch showed."""
+
+    observation: Observation
+    startup_ms: float
+
+
+def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
+    """Plan, launch, observe and judge one cell.
+
+    Never raises for what a build, a subject or a host may do; that is in the result. Interrupts
+    pass through, with the server ended.
+    """
+    progress = _Progress(cell=cell)
+    try:
+        situation = _prepare(cell, workbench, progress)
+    except _CannotPrepareError as error:
+        return progress.error(error.kind, str(error))
+    expectation = expect(
+        cell.request, situation.capabilities, situation.host, situation.model
+    )
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        try:
+            shown = _plan_and_launch(cell, situation, expectation, workbench, progress)
+        except SubjectError as error:
+            return progress.error(FailureKind.SUBJECT, str(error))
+        except ProtocolError as error:
+            progress.checks.append(check_start(None))
+            progress.failure = Failure(kind=FailureKind.PROTOCOL, message=str(error))
+            return progress.result(Verdict.ERROR)
+        except LaunchFailedError as error:
+            taken = error.failure.kind is FailureKind.PORT_IN_USE
+            if taken and attempt < PORT_ATTEMPTS:
+                continue
+            progress.failure = error.failure
+            progress.checks.append(check_start(error.failure))
+            at_fault = error.failure.kind in _HOST_AT_FAULT
+            return progress.result(Verdict.ERROR if at_fault else Verdict.FAIL)
+        break
+    progress.startup_ms = shown.startup_ms
+    return _judge(shown.observation, expectation, cell.request, progress)
+
+
+class _CannotPrepareError(Exception):
+    """Build, environment or model cannot be had."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situation:
+    model = workbench.models.get(cell.request.model)
+    if model is None:
+        known = ", ".join(workbench.models)
+        raise _CannotPrepareError(
+            FailureKind.HARNESS, f"no model is named {cell.request.model}; there are {known}"
+        )
+    try:
+        environment = workbench.environment(cell.environment)
+    except HarnessError as error:
+        raise _CannotPrepareError(FailureKind.ENVIRONMENT, str(error)) from error
+    progress.host = environment.host
+    try:
+        build = workbench.build(cell.build)
+        capabilities = workbench.capabilities(cell.build)
+    except HarnessError as error:
+        raise _CannotPrepareError(FailureKind.BUILD, str(error)) from error
+    progress.flavour = capabilities.flavour
+    progress.emulated = build.build.emulated
+    return _Situation(
+        build=build,
+        capabilities=capabilities,
+        host=environment.host,
+        variables={**environment.variables, **build.env},
+        model=file_for(model, mtp_token=capabilities.mtp_token),
+        request=cell.request,
+    )
+
+
+def _plan_and_launch(
+    cell: Cell,
+    situation: _Situation,
+    expectation: Expectation,
+    workbench: Workbench,
+    progress: _Progress,
+) -> _Shown:
+    with reserved_port() as port:
+        target = LaunchTarget(
+            binary=situation.build.binary,
+            model=situation.model,
+            port=port,
+            env=situation.variables,
+        )
+        subject = workbench.subject(cell.subject)
+        plan = subject.plan(cell.request, target)
+        progress.plan = plan
+        arguments = read_arguments(plan.argv, situation.capabilities)
+        progress.checks = check_plan(
+            plan, arguments, situation.capabilities, cell.request, expectation
+        )
+        key = _launch_key(cell, plan, port)
+        if key in workbench.observations:
+            return _Shown(observation=workbench.observations[key], startup_ms=0.0)
+        shown = _launch_and_observe(situation, plan, listening_port(plan.argv, port), workbench)
+        if workbench.share_launches:
+            workbench.observations[key] = shown.observation
+        return shown
+
+
+def _launch_and_observe(
+    situation: _Situation, plan: LaunchPlan, port: int, workbench: Workbench
+) -> _Shown:
+    with workbench.launch_directory() as directory:
+        variables = {
+            **situation.variables,
+            **home_variables(Path(directory)),
+            **observing_environment(),
+            **plan.env,
+        }
+        with launch(
+            situation.build.binary,
+            plan.argv,
+            port=port,
+            env=variables,
+            cwd=Path(directory),
+            health_timeout_s=workbench.health_timeout_s,
+        ) as server:
+            try:
+                observation = observe(server, situation.build.build.number)
+            except ProtocolError as error:
+                if server.alive():
+                    raise
+                raise LaunchFailedError(
+                    Failure(
+                        kind=FailureKind.DIED,
+                        message=f"the server died while it was asked: {error}",
+                        log_tail=server.log.tail(),
+                    )
+                ) from error
+            return _Shown(observation=observation, startup_ms=server.startup_ms)
+
+
+def _judge(
+    observation: Observation,
+    expectation: Expectation,
+    request: LoadRequest,
+    progress: _Progress,
+) -> CellResult:
+    progress.checks.append(check_start(None))
+    progress.checks.append(check_log(observation.startup_lines))
+    progress.witnesses = testify(observation)
+    try:
+        state = agree(progress.witnesses)
+    except DisagreementError as error:
+        progress.failure = Failure(
+            kind=FailureKind.HARNESS, message=f"the witnesses disagree: {error}"
+        )
+        failed = any(not check.ok for check in progress.checks)
+        return progress.result(Verdict.FAIL if failed else Verdict.ERROR)
+    progress.effective = state.implementations
+    progress.witnessed_by = state.witnessed_by
+    progress.checks += check_state(state, expectation, request)
+    if any(not check.ok for check in progress.checks):
+        return progress.result(Verdict.FAIL)
+    witnesses = check_witnesses(state)
+    progress.checks += witnesses
+    lonely = next((check for check in witnesses if not check.ok), None)
+    if lonely is not None:
+        return progress.error(
+            FailureKind.HARNESS, f"{TWO_WITNESSES}: {lonely.expected}, got {lonely.observed}"
+        )
+    return progress.result(Verdict.DEGRADED if expectation.shortfall else Verdict.PASS)
+
+
+def listening_port(argv: Sequence[str], default: int) -> int:
+    """The port that the arguments make a server listen on."""
+    port = default
+    for flag, value in zip(argv, argv[1:], strict=False):
+        if flag == "--port" and value.isdecimal():
+            port = int(value)
+    return port
+
+
+def _launch_key(cell: Cell, plan: LaunchPlan, port: int) -> object:
+    argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
+    return (cell.build, cell.environment, argv, tuple(sorted(plan.env.items())))
+
+
+def cell_id(cell: Cell) -> str:
+    """A readable id, e.g. ``b9246-cuda_spoof-reference-mtp-n5``.
+
+    The model is left out where it is the default one.
+    """
+    request = cell.request
+    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
+    parts = [
+        cell.build,
+        cell.environment,
+        cell.subject,
+        "unset" if request.mode is None else request.mode,
+        f"n{length}",
+    ]
+    if request.model != DEFAULT_MODEL:
+        parts.append(request.model)
+    parts += [word.removeprefix("--") for word in request.extra_args]
+    if request.context_length != LoadRequest(model="", mode=None).context_length:
+        parts.append(f"c{request.context_length}")
+    return "-".join(part.strip().replace("-", "_").replace(" ", "_") for part in parts)
+
+
+def repro_command(cell: Cell) -> str:
+    """A command that runs this cell alone."""
+    request = cell.request
+    words = [
+        "llama-harness",
+        "matrix",
+        "--build",
+        cell.build,
+        "--env",
+        cell.environment,
+        "--subject",
+        cell.subject,
+        "--mode",
+        "unset" if request.mode is None else request.mode,
+        "--draft-max",
+        "default" if request.draft_n_max is None else str(request.draft_n_max),
+        "--model",
+        request.model,
+    ]
+    for word in request.extra_args:
+        words.append(f"--extra-arg={word}")
+    return shlex.join(words)

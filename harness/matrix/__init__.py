@@ -1,0 +1,1 @@
+"""The matrix: axes to cells, cells to results, through pytest."""

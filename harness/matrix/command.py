@@ -1,0 +1,114 @@
+"""``llama-harness matrix``: select cells, get their builds, run them under pytest."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.builds import Catalogue, Store, load_catalogue
+from harness.cells import cell_id
+from harness.errors import EXIT_OK, HarnessError
+from harness.matrix.axes import select_cells
+from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
+from harness.model import Cell
+
+CELLS_WORTH_A_WORKER: Final = 24
+"""Fewer cells than this take less time than starting another worker does."""
+
+_HERE: Final = Path(__file__).parent
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "matrix",
+        help="launch builds with a subject's flags and judge what they do",
+        description="Launch real builds with the flags that a subject generates, and judge "
+        "whether each starts and does what was asked. Arguments that are not listed here go to "
+        "pytest: -k, --lf, -x, --durations and so on.",
+        epilog="Exit status: 0 every cell passes, is degraded or known; 1 some fail; 2 wrong "
+        "usage; 3 the harness could not tell; 130 interrupted.",
+    )
+    for option in SELECTION_OPTIONS:
+        parser.add_argument(f"--{option.name}", **option.arguments())
+    parser.add_argument(
+        "-n",
+        dest="workers",
+        metavar="WORKERS",
+        help="processes side by side; 0 for none beside this one (default: as cores and cells "
+        "allow)",
+    )
+    parser.add_argument("--jsonl", metavar="FILE", help="write one JSON line per cell")
+    parser.add_argument("--junit", metavar="FILE", help="write a JUnit file")
+    parser.add_argument("--list", action="store_true", help="print the cells, run nothing")
+    parser.add_argument("-q", "--quiet", action="count", default=0, help="print less")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="print more")
+    parser.set_defaults(func=run_matrix, passes_unknown=True)
+
+
+def run_matrix(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status.
+
+    Raises:
+        HarnessError: The selection is wrong.
+    """
+    selection = selection_from(vars(options))
+    catalogue = load_catalogue()
+    cells = select_cells(selection, catalogue)
+    if options.list:
+        for cell in cells:
+            print(cell_id(cell))
+        return EXIT_OK
+    store = Store()
+    _acquire(cells, catalogue, store, quiet=bool(options.quiet))
+    arguments = [
+        str(_HERE / "matrix"),
+        "-p",
+        "harness.matrix.pytest_plugin",
+        f"--rootdir={_HERE}",
+        "-c",
+        str(_HERE / "pytest.ini"),
+        "-o",
+        f"cache_dir={store.root / 'pytest'}",
+        *as_pytest_arguments(selection),
+        *_verbosity(options),
+        *_workers(options.workers, len(cells)),
+        *([f"--matrix-jsonl={Path(options.jsonl).absolute()}"] if options.jsonl else []),
+        *([f"--junit-xml={Path(options.junit).absolute()}"] if options.junit else []),
+        *options.unknown,
+    ]
+    import pytest
+
+    return int(pytest.main(arguments))
+
+
+def _acquire(cells: Sequence[Cell], catalogue: Catalogue, store: Store, *, quiet: bool) -> None:
+    """Get every build before the first cell, with progress.
+
+    A build that cannot be had is named here and again in its cells, which come out as ``error``.
+    """
+    from harness.builds.progress import open_progress
+
+    wanted = [catalogue.get(build_id) for build_id in dict.fromkeys(cell.build for cell in cells)]
+    missing = [build for build in wanted if store.find(build) is None]
+    if not missing:
+        return
+    with open_progress(quiet=quiet) as progress:
+        for _, outcome in store.acquire_all(missing, progress=progress):
+            if isinstance(outcome, HarnessError):
+                print(f"llama-harness: {outcome}", file=sys.stderr)
+
+
+def _verbosity(options: argparse.Namespace) -> list[str]:
+    if options.quiet:
+        return ["-" + "q" * options.quiet]
+    return ["-" + "v" * options.verbose] if options.verbose else []
+
+
+def _workers(asked: str | None, cells: int) -> list[str]:
+    if asked is not None:
+        return ["-n", asked, "--dist=worksteal"]
+    workers = min(os.cpu_count() or 1, cells // CELLS_WORTH_A_WORKER)
+    return ["-n", str(workers), "--dist=worksteal"] if workers > 1 else ["-n", "0"]

@@ -1,0 +1,104 @@
+"""The options that select cells, declared once for the command line and for pytest."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.matrix.axes import DEFAULT_PROFILE, Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionOption:
+    """One option.
+
+    Attributes:
+        name: Without dashes; pytest's is prefixed with ``matrix-``.
+        field: The field of ``Selection`` it sets.
+        many: Whether it may be repeated.
+    """
+
+    name: str
+    field: str
+    metavar: str
+    help: str
+    many: bool = True
+
+    def arguments(self) -> Mapping[str, Any]:
+        """Keyword arguments for ``add_argument`` or pytest's ``addoption``."""
+        shared = {"dest": f"matrix_{self.field}", "metavar": self.metavar, "help": self.help}
+        if self.many:
+            return {**shared, "action": "append", "default": []}
+        return {**shared, "default": DEFAULT_PROFILE}
+
+
+SELECTION_OPTIONS: Final = (
+    SelectionOption(
+        name="profile",
+        field="profile",
+        metavar="NAME",
+        help="builds of a profile: smoke (default), full or all",
+        many=False,
+    ),
+    SelectionOption(
+        name="build",
+        field="builds",
+        metavar="GLOB",
+        help="builds whose id matches, instead of a profile",
+    ),
+    SelectionOption(
+        name="env",
+        field="environments",
+        metavar="E",
+        help="cpu, cuda-spoof, cuda-spoof:VARIANT or cuda (default: cpu and cuda-spoof)",
+    ),
+    SelectionOption(
+        name="subject",
+        field="subjects",
+        metavar="S",
+        help="flag generator under test (default: reference)",
+    ),
+    SelectionOption(
+        name="mode",
+        field="modes",
+        metavar="M",
+        help="speculative mode as a user writes it, or unset (default: every mode)",
+    ),
+    SelectionOption(
+        name="draft-max",
+        field="draft_lengths",
+        metavar="N",
+        help="draft length in tokens, or default (default: default, 1, 5, 16)",
+    ),
+    SelectionOption(
+        name="model",
+        field="models",
+        metavar="NAME",
+        help="model to load (default: tiny-mtp and tiny-llama)",
+    ),
+    SelectionOption(
+        name="extra-arg",
+        field="extra_args",
+        metavar="WORD",
+        help="an argument that the user adds by hand; write --extra-arg=--flag",
+    ),
+)
+
+
+def selection_from(values: Mapping[str, Any]) -> Selection:
+    """Read a selection from parsed options."""
+    return Selection(
+        **{
+            option.field: tuple(values[f"matrix_{option.field}"])
+            if option.many
+            else values[f"matrix_{option.field}"]
+            for option in SELECTION_OPTIONS
+        }
+    )
+
+
+def as_pytest_arguments(selection: Selection) -> Iterator[str]:
+    """The selection as arguments of pytest."""
+    for option in SELECTION_OPTIONS:
+        value = getattr(selection, option.field)
+        for word in value if option.many else (value,):
+            yield f"--matrix-{option.name}={word}"

@@ -1,0 +1,212 @@
+"""Cells as pytest items, so that ``-k``, ``-n``, ``--lf`` and JUnit work on them."""
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from harness.builds import load_catalogue
+from harness.cells import cell_id, run_cell
+from harness.errors import (
+    EXIT_CANNOT_TELL,
+    EXIT_FAIL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    HarnessError,
+)
+from harness.matrix.axes import select_cells
+from harness.matrix.options import SELECTION_OPTIONS, selection_from
+from harness.model import Cell, CellResult, Verdict
+from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
+from harness.workbench import Workbench, open_workbench
+
+NODE: Final = Path(__file__).with_name("matrix")
+"""The file whose items the cells are; it only gives them a name."""
+
+_RESULT: Final = "llama_harness_result"
+_BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the selection of cells, and the file for the results."""
+    group = parser.getgroup("llama-harness", "cells of the llama-harness matrix")
+    for option in SELECTION_OPTIONS:
+        group.addoption(f"--matrix-{option.name}", **option.arguments())
+    group.addoption(
+        "--matrix-jsonl",
+        dest="matrix_jsonl",
+        metavar="FILE",
+        default=None,
+        help="write one JSON line per cell",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take up the plugin's two halves: running cells, and reporting them."""
+    config.pluginmanager.register(CellRunner(), "llama-harness-runner")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(CellReporter(config), "llama-harness-reporter")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the cells where pytest comes upon the file that stands for them."""
+    if file_path == NODE:
+        collector: CellCollector = CellCollector.from_parent(parent, path=file_path)
+        return collector
+    return None
+
+
+class CellFailed(Exception):  # noqa: N818 - an outcome, not an error of the harness
+    """A cell whose verdict is not a good one."""
+
+    def __init__(self, result: CellResult) -> None:
+        super().__init__(result.status.value)
+        self.result = result
+
+
+class CellCollector(pytest.File):
+    """All selected cells."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item for each cell."""
+        try:
+            cells = select_cells(selection_from(vars(self.config.option)), load_catalogue())
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from error
+        for cell in cells:
+            yield CellItem.from_parent(self, name=cell_id(cell), cell=cell)
+
+
+class CellItem(pytest.Item):
+    """One cell."""
+
+    def __init__(self, *, cell: Cell, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.cell = cell
+        self.result: CellResult | None = None
+
+    def runtest(self) -> None:
+        """Run the cell."""
+        runner = self.config.pluginmanager.get_plugin("llama-harness-runner")
+        assert isinstance(runner, CellRunner)
+        self.result = run_cell(self.cell, runner.workbench())
+        if self.result.status in _BAD:
+            raise CellFailed(self.result)
+
+    def repr_failure(
+        self,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        style: Any = None,
+    ) -> str | Any:
+        """The failure as the report shows it; a traceback only for a bug of the harness."""
+        from harness.report.failures import describe
+
+        if isinstance(excinfo.value, CellFailed):
+            return describe(excinfo.value.result)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where the item is and what it is called."""
+        return self.path, None, self.name
+
+
+class CellRunner:
+    """Owns the workbench of one pytest process, opened with the first cell."""
+
+    def __init__(self) -> None:
+        self._resources = ExitStack()
+        self._workbench: Workbench | None = None
+
+    def workbench(self) -> Workbench:
+        """The workbench."""
+        if self._workbench is None:
+            self._workbench = self._resources.enter_context(open_workbench())
+        return self._workbench
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Send the result along with the report, across xdist's workers too."""
+        report = yield
+        if report.when == "call" and isinstance(item, CellItem) and item.result is not None:
+            setattr(report, _RESULT, encode_result(item.result).decode())
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Give back everything."""
+        self._resources.close()
+
+
+class CellReporter:
+    """Collects the results, writes them as they come, and shows them at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        path = config.getoption("matrix_jsonl")
+        self._writer = JsonLinesWriter(Path(path)) if path else None
+        self.results: list[CellResult] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep a result, and write it at once."""
+        encoded = getattr(report, _RESULT, None)
+        if encoded is None:
+            return
+        result = decode_result(encoded.encode())
+        self.results.append(result)
+        if self._writer is not None:
+            self._writer.write(result)
+
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Tell degraded, known and error apart from passed and failed."""
+        encoded = getattr(report, _RESULT, None)
+        if encoded is None or report.when != "call":
+            return None
+        status = decode_result(encoded.encode()).status
+        match status:
+            case Verdict.DEGRADED:
+                return "degraded", "d", ("DEGRADED", {"yellow": True})
+            case Verdict.KNOWN:
+                return "known", "k", ("KNOWN", {"yellow": True})
+            case Verdict.ERROR:
+                return "error", "E", ("ERROR", {"red": True})
+            case Verdict.PASS | Verdict.FAIL:
+                return None
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show the table."""
+        from harness.report.table import print_tables
+
+        if self.results:
+            terminalreporter.section("llama-harness matrix")
+            print_tables(
+                self.results,
+                terminalreporter._tw._file,  # noqa: SLF001 - pytest has no public name for it
+            )
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, None, None]:
+        """End with the exit code of the verdicts."""
+        yield
+        if self._writer is not None:
+            self._writer.close()
+        session.exitstatus = _exit_code(self.results, exitstatus)
+
+
+def _exit_code(results: list[CellResult], exitstatus: int) -> int:
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        return EXIT_INTERRUPTED
+    if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return exitstatus
+    statuses = {result.status for result in results}
+    if Verdict.FAIL in statuses:
+        return EXIT_FAIL
+    if Verdict.ERROR in statuses or exitstatus == pytest.ExitCode.TESTS_FAILED:
+        return EXIT_CANNOT_TELL
+    return EXIT_OK

@@ -1,0 +1,48 @@
+"""A bad cell in full: what was launched, what was expected and seen, and how to run it alone."""
+
+import shlex
+from collections.abc import Iterator
+
+from harness.model import CellResult
+
+
+def describe(result: CellResult) -> str:
+    """Several lines of plain text."""
+    return "\n".join(_lines(result))
+
+
+def _lines(result: CellResult) -> Iterator[str]:
+    emulated = " (emulated build)" if result.emulated else ""
+    yield f"{result.status.value}: {result.id}{emulated}"
+    if result.failure is not None:
+        yield f"  {result.failure.kind.value}: {result.failure.message}"
+    offending = {check.argument for check in result.checks if not check.ok and check.argument}
+    if result.failure is not None and result.failure.argument:
+        offending.add(result.failure.argument)
+    if result.argv:
+        words = [
+            f">>> {shlex.quote(word)} <<<" if word in offending else shlex.quote(word)
+            for word in result.argv
+        ]
+        yield f"  argv: llama-server {' '.join(words)}"
+    for flag in sorted(offending):
+        yield f"  offending: {flag}"
+    for check in result.checks:
+        if not check.ok:
+            yield f"  {check.name}: expected {check.expected}"
+            yield f"  {' ' * len(check.name)}  observed {check.observed}"
+    if result.witnesses and result.effective is not None and not _all_well(result):
+        for witness in result.witnesses:
+            if witness.speaks:
+                for number, line in enumerate(witness.detail.splitlines()):
+                    name = witness.witness if number == 0 else ""
+                    yield f"  {name:>16}  {line}"
+    if result.failure is not None and result.failure.log_tail:
+        yield "  log:"
+        for line in result.failure.log_tail:
+            yield f"    {line}"
+    yield f"  run it alone: {result.repro}"
+
+
+def _all_well(result: CellResult) -> bool:
+    return all(check.ok for check in result.checks)

@@ -1,0 +1,81 @@
+"""Results as JSON Lines: one line per cell, each complete on its own."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.model import CellResult
+
+
+def encode_result(result: CellResult) -> bytes:
+    """One line, without its end."""
+    return msgspec.json.encode(result)
+
+
+def decode_result(line: bytes) -> CellResult:
+    """Read one line back.
+
+    Raises:
+        msgspec.ValidationError: It is no result.
+    """
+    return msgspec.json.decode(line, type=CellResult)
+
+
+def read_results(paths: Iterable[Path]) -> Iterator[CellResult]:
+    """Every result of some files; a last line that was cut off in the middle is left out.
+
+    Raises:
+        UsageError: A file cannot be read or is no results file.
+    """
+    for path in paths:
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise UsageError(
+                f"{path}: cannot be read: {error.strerror or error}"
+            ) from error
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield decode_result(line)
+            except msgspec.MsgspecError as error:
+                if number == len(lines):
+                    return
+                raise UsageError(f"{path}:{number}: not a result line: {error}") from error
+
+
+class JsonLinesWriter:
+    """Appends results to a file, each on the disk before the next cell is reported."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: IO[bytes] | None = None
+
+    def write(self, result: CellResult) -> None:
+        """Append one result.
+
+        Raises:
+            UsageError: The file cannot be written.
+        """
+        try:
+            if self._stream is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = self._path.open("wb")
+            self._stream.write(encode_result(result) + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            raise UsageError(
+                f"{self._path}: cannot be written: {error.strerror or error}"
+            ) from error
+
+    def close(self) -> None:
+        """Force what was written to the disk and close the file."""
+        if self._stream is not None:
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            self._stream = None

@@ -1,0 +1,146 @@
+"""What the cells of one run share: builds, models, capabilities, subjects, environments."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
+from harness.capabilities import Capabilities, probe
+from harness.environments import detect_host, open_environment
+from harness.gguf_models import ensure_models
+from harness.model import HostProfile, TinyModel
+from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
+from harness.server.reaper import OWNER_VARIABLE, Reaper
+from harness.subjects import Subject, open_subject
+from harness.witnesses import Observation
+
+MODELS_DIRECTORY: Final = "models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenEnvironment:
+    """An environment in use.
+
+    Attributes:
+        variables: Complete, for a process in it.
+        host: The host as programs in it see it.
+    """
+
+    variables: Mapping[str, str]
+    host: HostProfile
+
+
+@dataclass(kw_only=True)
+class Workbench:
+    """Everything a cell needs besides itself; made by ``open_workbench``.
+
+    Whatever costs time is done once: a build is acquired and probed once, a subject started once,
+    an environment made once. ``observations`` remembers what a launch showed, so that cells whose
+    subject asks for the same launch share it; it is empty and stays so where ``share_launches``
+    is off.
+    """
+
+    catalogue: Catalogue
+    store: Store
+    models: Mapping[str, TinyModel]
+    scratch: Path
+    owner: str
+    resources: ExitStack
+    health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
+    share_launches: bool = True
+    observations: dict[object, Observation] = field(default_factory=dict)
+    _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
+    _capabilities: dict[str, Capabilities] = field(default_factory=dict)
+    _subjects: dict[str, Subject] = field(default_factory=dict)
+    _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
+
+    def build(self, build_id: str) -> AcquiredBuild:
+        """The runnable build.
+
+        Raises:
+            UnknownBuildError: The catalogue has no such build.
+            BuildUnavailableError: No source of it works here.
+        """
+        if build_id not in self._builds:
+            self._builds[build_id] = self.store.acquire(self.catalogue.get(build_id))
+        return self._builds[build_id]
+
+    def capabilities(self, build_id: str) -> Capabilities:
+        """What the build accepts, probed once.
+
+        Raises:
+            ProbeError: It does not answer ``--help``.
+        """
+        if build_id not in self._capabilities:
+            build = self.build(build_id)
+            variables = {**self.environment("cpu").variables, **build.env}
+            self._capabilities[build_id] = probe(build.binary, variables)
+        return self._capabilities[build_id]
+
+    def subject(self, spec: str) -> Subject:
+        """The subject, opened once.
+
+        Raises:
+            SubjectError: It cannot be opened.
+        """
+        if spec not in self._subjects:
+            self._subjects[spec] = self.resources.enter_context(open_subject(spec))
+        return self._subjects[spec]
+
+    def environment(self, name: str) -> OpenEnvironment:
+        """The environment, opened once.
+
+        Raises:
+            EnvironmentUnavailableError: This host cannot provide it.
+        """
+        if name not in self._environments:
+            home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
+            variables = self.resources.enter_context(open_environment(name, home=home))
+            owned = {**variables, OWNER_VARIABLE: self.owner}
+            self._environments[name] = OpenEnvironment(
+                variables=owned, host=detect_host(owned)
+            )
+        return self._environments[name]
+
+    def launch_directory(self) -> AbstractContextManager[str]:
+        """A home and working directory for one launch."""
+        return tempfile.TemporaryDirectory(
+            prefix="launch-", dir=self.scratch, ignore_cleanup_errors=True
+        )
+
+
+@contextmanager
+def open_workbench(
+    *,
+    catalogue: Catalogue | None = None,
+    store: Store | None = None,
+    health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
+    share_launches: bool = True,
+) -> Iterator[Workbench]:
+    """Make a workbench, and give back all that its cells took.
+
+    Raises:
+        CatalogueError: A catalogue file is wrong.
+        StoreError: The store cannot be used.
+    """
+    with ExitStack() as resources:
+        store = store or Store()
+        scratch = Path(
+            resources.enter_context(
+                tempfile.TemporaryDirectory(prefix="llama-harness-", ignore_cleanup_errors=True)
+            )
+        )
+        reaper = resources.enter_context(Reaper())
+        yield Workbench(
+            catalogue=catalogue or load_catalogue(),
+            store=store,
+            models=ensure_models(store.root / MODELS_DIRECTORY),
+            scratch=scratch,
+            owner=reaper.token,
+            resources=resources,
+            health_timeout_s=health_timeout_s,
+            share_launches=share_launches,
+        )
