@@ -14,18 +14,22 @@ MODEL_FLAGS: Final = frozenset({"-m", "--model"})
 REMOTE_MODEL_FLAGS: Final = frozenset(
     {"-hf", "-hfr", "--hf-repo", "-mu", "--model-url", "-dr", "--docker-repo"}
 )
-REMOTE_FILE_FLAGS: Final = frozenset({"-hff", "--hf-file", "-hft", "--hf-token"})
+DROPPED_FLAGS: Final = frozenset(
+    {"-hff", "--hf-file", "-hft", "--hf-token", "--api-key", "--api-key-file"}
+)
+"""With their values: what belongs to a model that is not fetched, and what locks witnesses out."""
+
 DRAFT_FLAGS: Final = frozenset({"-md", "--model-draft", "--spec-draft-model"})
 REMOTE_DRAFT_FLAGS: Final = frozenset({"-hfd", "-hfrd", "--hf-repo-draft", "--spec-draft-hf-repo"})
 PORT_FLAGS: Final = frozenset({"--port"})
 FILE_FLAGS: Final = frozenset(
-    {"-mm", "--mmproj", "--lora", "--chat-template-file", "--grammar-file", "--api-key-file",
+    {"-mm", "--mmproj", "--lora", "--chat-template-file", "--grammar-file",
      "--ssl-key-file", "--ssl-cert-file", "-mv", "--model-vocoder"}
 )  # fmt: skip
 _REPLACED: Final = frozenset().union(
     MODEL_FLAGS,
     REMOTE_MODEL_FLAGS,
-    REMOTE_FILE_FLAGS,
+    DROPPED_FLAGS,
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
     PORT_FLAGS,
@@ -124,7 +128,7 @@ def _replaced(flag: str, value: str, model: TinyModel, port: int, origin: str) -
         return (flag, str(model.path))
     if flag in REMOTE_MODEL_FLAGS:
         return ("-m", str(model.path))
-    if flag in REMOTE_FILE_FLAGS:
+    if flag in DROPPED_FLAGS:
         return ()
     if flag in DRAFT_FLAGS | REMOTE_DRAFT_FLAGS:
         return (flag if flag in DRAFT_FLAGS else "-md", _draft(model, origin))

@@ -66,6 +66,11 @@ class JsonLinesProcess:
         for line in _lines(self._child.stderr):
             self._tail.append(line.decode(errors="replace").rstrip())
 
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self._child.poll() is None
+
     def answer(self, timeout_s: float) -> dict[str, Any]:
         """The next line the child prints.
 

@@ -9,6 +9,7 @@ plan is the one that it settled on.
 import itertools
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ START_TIMEOUT_S: Final = 90.0
 OPERATION_TIMEOUT_S: Final = 120.0
 LOAD_TIMEOUT_S: Final = 660.0
 """Studio itself waits 600 s for a server to become healthy."""
+DRIVERS_KEPT: Final = 4
 
 _BOOTSTRAP: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from unsloth_driver import main; "
@@ -64,18 +66,18 @@ def open(rest: str) -> Iterator["UnslothSubject"]:  # noqa: A001 - every subject
 
 
 class UnslothSubject:
-    """One version of Studio. Not thread-safe.
+    """One version of Studio.
 
-    A driver process lives as long as consecutive plans share an environment: what Studio caches
-    about GPUs and builds cannot leak from one environment into another.
+    Each environment has a driver process of its own: what Studio caches about GPUs, homes and
+    builds cannot leak from one environment into another.
     """
 
     def __init__(self, name: str, backend: Path, python: Path) -> None:
         self.name = name
         self._backend = backend
         self._python = python
-        self._driver: Driver | None = None
-        self._environment: dict[str, str] = {}
+        self._drivers: dict[frozenset[tuple[str, str]], Driver] = {}
+        self._lock = threading.Lock()
 
     def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
         """The command line that Studio starts the server with.
@@ -84,18 +86,25 @@ class UnslothSubject:
             SubjectError: Studio cannot be driven, offers no way to ask for this, or failed
                 before it started anything.
         """
-        if self._driver is None or self._environment != target.env:
-            self.close()
-            self._environment = dict(target.env)
-            self._driver = Driver(self.name, self._backend, self._python, target.env)
-        answer = self._driver.ask(
-            "plan",
-            OPERATION_TIMEOUT_S,
-            binary=str(target.binary),
-            port=target.port,
-            wishes=wishes(request, target),
-        )
+        with self._lock:
+            answer = self._driver(target.env).ask(
+                "plan",
+                OPERATION_TIMEOUT_S,
+                binary=str(target.binary),
+                port=target.port,
+                wishes=wishes(request, target),
+            )
         return plan_of(self.name, answer)
+
+    def _driver(self, env: Mapping[str, str]) -> "Driver":
+        key = frozenset(env.items())
+        driver = self._drivers.pop(key, None)
+        if driver is None or not driver.alive:
+            driver = Driver(self.name, self._backend, self._python, env)
+        while len(self._drivers) >= DRIVERS_KEPT:
+            self._drivers.pop(next(iter(self._drivers))).close()
+        self._drivers[key] = driver  # at the end: the one used last is given up last
+        return driver
 
     @contextmanager
     def open_session(self, env: Mapping[str, str]) -> Iterator["UnslothSession"]:
@@ -107,10 +116,9 @@ class UnslothSubject:
             driver.close()
 
     def close(self) -> None:
-        """End the driver process."""
-        if self._driver is not None:
-            self._driver.close()
-            self._driver = None
+        """End the driver processes."""
+        while self._drivers:
+            self._drivers.popitem()[1].close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +232,11 @@ class Driver:
         if "error" in answer:
             raise SubjectError(f"{self._name}: {answer['error']}")
         return answer
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still answers."""
+        return self._process.alive
 
     def close(self) -> None:
         """End the process, and with it every server that it started."""

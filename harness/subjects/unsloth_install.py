@@ -14,13 +14,14 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from harness.builds.locations import cache_root
 from harness.errors import SubjectError
-from harness.subjects.cache_directory import subject_cache
 
 REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "structlog")
 """What Studio's llama-server backend imports when it loads a model, in any of the versions
 2026.4.8 … 2026.10.9; torch, transformers and huggingface_hub it does without."""
 
+SUBJECTS_DIRECTORY: Final = "subjects"
 _BACKEND: Final = PurePosixPath("studio/backend")
 _ENTRY: Final = Path("core/inference/llama_cpp.py")
 _PIP_S: Final = 900.0
@@ -60,7 +61,7 @@ def backend_of_version(version: str, *, pip: Pip = run_pip) -> Path:
         raise SubjectError(
             f"unsloth=={version}: not a version; write a release such as unsloth==2026.10.9"
         )
-    home = subject_cache() / "unsloth" / version
+    home = cache_root() / SUBJECTS_DIRECTORY / "unsloth" / version
     backend = home / _BACKEND
     if (backend / _ENTRY).is_file():
         return backend
@@ -134,7 +135,7 @@ def interpreter(*, pip: Pip = run_pip) -> Path:
 
     digest = sha256("\n".join((sys.executable, *REQUIREMENTS)).encode()).hexdigest()[:8]
     major, minor = sys.version_info[:2]
-    home = subject_cache() / "unsloth" / f"python-{major}.{minor}-{digest}"
+    home = cache_root() / SUBJECTS_DIRECTORY / "unsloth" / f"python-{major}.{minor}-{digest}"
     python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     complete = home / "complete"
     if complete.is_file():

@@ -1,0 +1,1 @@
+"""A stand-in named ``llama-server`` that writes down what an application asks of it."""
