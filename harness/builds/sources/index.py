@@ -38,6 +38,7 @@ class IndexFile:
         url: Where it is, for fetching only.
         sha256: What the index says its digest is; empty where it says nothing.
         yanked: Whether its author withdrew it.
+        uploaded: ISO date of its upload; empty where the index does not say.
     """
 
     name: str
@@ -45,6 +46,7 @@ class IndexFile:
     url: str = field(repr=False)
     sha256: str
     yanked: bool
+    uploaded: str = ""
 
 
 class PackageIndexes:
@@ -222,6 +224,7 @@ def _index_file(package: DistributionPackage) -> IndexFile:
         url=package.url,
         sha256=package.digests.get("sha256", ""),
         yanked=package.is_yanked,
+        uploaded=package.upload_time.date().isoformat() if package.upload_time else "",
     )
 
 
