@@ -146,6 +146,7 @@ class CellReporter:
 
     def __init__(self, config: pytest.Config) -> None:
         path = config.getoption("matrix_jsonl")
+        self._config = config
         self._writer = JsonLinesWriter(Path(path)) if path else None
         self.results: list[CellResult] = []
 
@@ -178,13 +179,15 @@ class CellReporter:
                 return None
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the table."""
+        """Show the table, its rows in the order of the selection, however workers dealt."""
         from harness.report.table import print_tables
 
         if self.results:
+            cells = select_cells(selection_from(vars(self._config.option)), load_catalogue())
+            place = {cell_id(cell): number for number, cell in enumerate(cells)}
             terminalreporter.section("llama-harness matrix")
             print_tables(
-                self.results,
+                sorted(self.results, key=lambda result: place[result.id]),
                 terminalreporter._tw._file,  # noqa: SLF001 - pytest has no public name for it
             )
 

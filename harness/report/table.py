@@ -1,6 +1,6 @@
 """The table at the end of a run: builds down, modes across, one block for each environment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final, TypeVar
 
 from harness.model import CellResult, DraftRange, Verdict
@@ -30,6 +30,22 @@ PLAIN_WIDTH: Final = 160
 """Columns where the output is no terminal and so has no width of its own."""
 
 
+class _Notes:
+    """Numbered remarks under a table; equal remarks share a number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, remark: str) -> str:
+        """The mark that stands for a remark."""
+        return f"[{self._numbers.setdefault(remark, len(self._numbers) + 1)}]"
+
+    def lines(self) -> Iterator[str]:
+        """The remarks, each after its mark."""
+        for remark, number in self._numbers.items():
+            yield f"[{number}] {remark}"
+
+
 def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     """Print one table for each environment, in colour on a terminal and plain elsewhere."""
     from rich.box import ASCII2, SIMPLE_HEAD
@@ -37,40 +53,50 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False)
+    console = Console(file=stream, highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(file=stream, highlight=False, width=PLAIN_WIDTH)
+        console = Console(file=stream, highlight=False, markup=False, width=PLAIN_WIDTH)
     modes = _in_order(_mode(result) for result in results)
+    several_subjects = len({result.subject for result in results}) > 1
+    notes = _Notes()
     for environment in _in_order(result.environment for result in results):
         block = [result for result in results if result.environment == environment]
         table = Table(
-            title=f"{environment}  ({_host(block)})",
+            title=f"{environment} ({_host(block)})",
             title_justify="left",
             box=SIMPLE_HEAD if console.is_terminal else ASCII2,
             pad_edge=False,
         )
-        for heading in ("build", "model", *modes):
+        headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
+        for heading in headings:
             table.add_column(heading, overflow="fold")
-        for row in _in_order((one.build, one.subject, one.request.model) for one in block):
-            build, subject, model = row
-            of_row = [one for one in block if (one.build, one.subject, one.request.model) == row]
+        for (build, subject, model), of_row in _rows(block).items():
             emulated = " (emulated)" if of_row[0].emulated else ""
-            named = f"{build}{emulated}"
-            if len({one.subject for one in results}) > 1:
-                named += f" {subject}"
             fields = [
                 Text("\n").join(
                     Text(line, style=_STYLES[verdict])
-                    for line, verdict in _field([one for one in of_row if _mode(one) == mode])
+                    for line, verdict in _field(
+                        [one for one in of_row if _mode(one) == mode], notes
+                    )
                 )
                 for mode in modes
             ]
-            table.add_row(named, model, *fields)
+            named = [f"{build}{emulated}", *([subject] if several_subjects else []), model]
+            table.add_row(*named, *fields)
         console.print(table)
-    console.print(_legend(results), soft_wrap=True)
+    for line in (*notes.lines(), *_legend(results)):
+        console.print(line, soft_wrap=True)
 
 
-def _field(results: Sequence[CellResult]) -> list[tuple[str, Verdict]]:
+def _rows(results: Iterable[CellResult]) -> Mapping[tuple[str, str, str], list[CellResult]]:
+    rows: dict[tuple[str, str, str], list[CellResult]] = {}
+    for result in results:
+        key = (result.build, result.subject, result.request.model)
+        rows.setdefault(key, []).append(result)
+    return rows
+
+
+def _field(results: Sequence[CellResult], notes: _Notes) -> list[tuple[str, Verdict]]:
     """The lines of one field: cells that differ only in the draft length share a line."""
     lines: list[tuple[str, Verdict]] = []
     for verdict in _WORST_FIRST:
@@ -78,12 +104,22 @@ def _field(results: Sequence[CellResult]) -> list[tuple[str, Verdict]]:
         if not alike:
             continue
         if verdict in {Verdict.FAIL, Verdict.ERROR}:
-            lines += [(line, verdict) for line in _in_order(_why(result) for result in alike)]
+            why = _in_order(_why(result) for result in alike)
+            lines += [(f"{_lengths(alike, one)}{one}", verdict) for one in why]
         else:
             reasons = _in_order(_reason(result) for result in alike)
-            lines.append((_ranges(alike), verdict))
-            lines += [(f"({reason})", verdict) for reason in reasons if reason]
+            marks = "".join(notes.mark(reason) for reason in reasons if reason)
+            lines.append((f"{_ranges(alike)} {marks}".strip(), verdict))
     return lines
+
+
+def _lengths(results: Sequence[CellResult], why: str) -> str:
+    asked = [
+        "default" if result.request.draft_n_max is None else str(result.request.draft_n_max)
+        for result in results
+        if _why(result) == why
+    ]
+    return f"✗ n={','.join(asked)}: "
 
 
 def _ranges(results: Sequence[CellResult]) -> str:
@@ -109,12 +145,9 @@ def _range_text(states: Sequence[Mapping[str, DraftRange]], name: str) -> str:
 
 def _why(result: CellResult) -> str:
     check = next((check for check in result.checks if not check.ok), None)
-    length = "default" if result.request.draft_n_max is None else result.request.draft_n_max
-    if result.failure is not None:
-        what = result.failure.argument or result.failure.kind.value
-        return f"✗ n={length}: {check.name if check else result.failure.kind.value}: {what}"
-    assert check is not None
-    return f"✗ n={length}: {check.name}: {check.argument or check.observed}"
+    if check is None:
+        return result.failure.kind.value if result.failure else result.status.value
+    return f"{check.name}: {check.argument or check.observed}"
 
 
 def _reason(result: CellResult) -> str:
@@ -132,16 +165,14 @@ def _mode(result: CellResult) -> str:
     return "unset" if result.request.mode is None else result.request.mode
 
 
-def _legend(results: Sequence[CellResult]) -> str:
+def _legend(results: Sequence[CellResult]) -> Iterator[str]:
+    yield "n_min…n_max as effective; {…} lists n_max for the draft lengths asked, in order"
     counts = ", ".join(
         f"{sum(result.status is verdict for result in results)} {verdict.value}"
         for verdict in reversed(_WORST_FIRST)
         if any(result.status is verdict for result in results)
     )
-    return (
-        f"{len(results)} cells: {counts}\n"
-        "n_min…n_max as effective; {…} lists n_max for the draft lengths asked, in order"
-    )
+    yield f"{len(results)} cells: {counts}"
 
 
 def _in_order(items: Iterable[_T]) -> list[_T]:

@@ -1,0 +1,51 @@
+"""Everything one does with this repository: ``nox -l`` lists it."""
+
+import nox
+
+nox.needs_version = ">=2024.10"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "virtualenv"
+
+PYTHON_PATHS = ("harness", "tests", "benchmarks", "examples", "noxfile.py")
+GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Run the matrix on real builds; arguments after ``--`` go to ``llama-harness matrix``."""
+    session.install("-e", ".")
+    session.run("llama-harness", "matrix", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests, the live ones on real builds included; arguments go to pytest."""
+    session.install("-e", ".[image]", *GROUPS["test"])
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install(*GROUPS["lint"])
+    paths = [path for path in PYTHON_PATHS if (session.invoked_from_path / path).exists()]
+    session.run("ruff", "check", *paths)
+    session.run("ruff", "format", "--check", *paths)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install("-e", ".[image]", *GROUPS["types"], "nox")
+    session.run("mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run every benchmark, or those named after ``--``."""
+    session.install("-e", ".[image]")
+    names = session.posargs or sorted(
+        path.stem for path in (session.invoked_from_path / "benchmarks").glob("*.py")
+    )
+    for name in names:
+        session.run("python", f"benchmarks/{name}.py")
