@@ -7,12 +7,13 @@ which of the two rates it has.
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from harness.bisect.search import Answer
 
 END_RUNS = 10
-"""Runs of each end; ten that agree make a single run of any other point decide at 0.95."""
-MOST_RUNS = 100
+"""Runs of each end, and failures that the bad end must have shown before its rate counts."""
+MOST_RUNS = 200
 """Runs of one point after which it counts as flaky."""
 
 
@@ -38,25 +39,40 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """How probable the failure is in one run of a good point, and of a bad one."""
+    """What is sure about how probable the failure is in one run.
+
+    Attributes:
+        good: It is at most this on a good point.
+        bad: It is at least this on a bad one.
+        confidence: With which each of the two is stated, and each answer is given.
+    """
 
     good: float
     bad: float
+    confidence: float
 
     @classmethod
-    def of_ends(cls, *, good: Tally, bad: Tally) -> "Rates":
-        """Estimate from the ends; never quite 0 or 1, since few runs prove neither."""
-        return cls(good=_estimate(good), bad=_estimate(bad))
+    def of_ends(cls, *, good: Tally, bad: Tally, confidence: float) -> "Rates":
+        """Estimate from the runs of the ends.
 
-    def judge(self, tally: Tally, confidence: float) -> Answer | None:
-        """What the runs say at this confidence; None when more are needed."""
+        Half of the doubt that ``confidence`` leaves goes to the rates, half to the answers: rates
+        taken at face value from a few runs would make the answers look surer than they are.
+        """
+        each = 1 - (1 - confidence) / 2
+        return cls(
+            good=1 - _at_least(good.passes, good.runs, each),
+            bad=_at_least(bad.failures, bad.runs, each),
+            confidence=each,
+        )
+
+    def judge(self, tally: Tally) -> Answer | None:
+        """What the runs of a point say; None when more are needed."""
         if self.bad <= self.good:
             return None
         evidence = tally.failures * math.log(self.bad / self.good) + tally.passes * math.log(
             (1 - self.bad) / (1 - self.good)
         )
-        # A threshold that a whole number of runs meets exactly must not be missed by rounding.
-        threshold = math.log(confidence / (1 - confidence)) - 1e-9
+        threshold = math.log(self.confidence / (1 - self.confidence))
         if evidence >= threshold:
             return Answer.BAD
         if evidence <= -threshold:
@@ -64,5 +80,10 @@ class Rates:
         return None
 
 
-def _estimate(tally: Tally) -> float:
-    return (tally.failures + 0.5) / (tally.runs + 1)
+def _at_least(hits: int, runs: int, confidence: float) -> float:
+    """The lower end of Wilson's interval for a rate."""
+    z = NormalDist().inv_cdf(confidence)
+    rate = hits / runs
+    middle = rate + z * z / (2 * runs)
+    spread = z * math.sqrt(rate * (1 - rate) / runs + z * z / (4 * runs * runs))
+    return max((middle - spread) / (1 + z * z / runs), 1e-6)

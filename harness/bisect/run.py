@@ -1,0 +1,168 @@
+"""A bisection on the real store: what stands between the command line and the pure parts."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from harness.bisect.bisector import Bisector, Observer
+from harness.bisect.journal import CellQuestion, Journal, Memory, Notebook, Question
+from harness.bisect.lookahead import Lookahead, ThreadJob, Wanted
+from harness.bisect.points import needs_compiling
+from harness.bisect.predicate import CellPredicate, CommandPredicate, Predicate, Program
+from harness.bisect.summary import Summary, summarise
+from harness.bisect.tester import LiveTester, RecordedTester, Watcher
+from harness.builds import Catalogue, Store
+from harness.builds.progress import Progress
+from harness.capabilities import CapabilitiesDiff, diff, probe
+from harness.cells import run_cell
+from harness.errors import HarnessError
+from harness.server.reaper import OWNER_VARIABLE
+from harness.subjects import open_subject
+from harness.workbench import Workbench, open_workbench
+
+
+class Reporter(Observer, Watcher, Protocol):
+    """Is told of everything."""
+
+
+def go_on(
+    journal: Journal,
+    *,
+    store: Store,
+    reporter: Reporter,
+    progress: Progress,
+    lookahead: bool = True,
+) -> Summary:
+    """Bisect to the end, from wherever the journal stands.
+
+    Args:
+        journal: Taken for writing here.
+        store: Where builds are and go.
+        reporter: Is told what goes on.
+        progress: Shows acquisitions.
+        lookahead: Whether to acquire ahead.
+
+    Raises:
+        HarnessError: There is no answer; the message says why.
+    """
+    question = journal.question
+    catalogue = Catalogue(builds=question.definitions)
+    with (
+        open_workbench(catalogue=catalogue, store=store, share_launches=False) as workbench,
+        _owned_by(workbench.owner),
+        journal,
+        _lookahead(catalogue, store, progress, enabled=lookahead) as ahead,
+    ):
+        tester = LiveTester(
+            predicate=_predicate(question, workbench),
+            lookahead=ahead,
+            stored=_Stored(catalogue, store),
+            watcher=reporter,
+        )
+        finding = Bisector(journal, tester, reporter).run()
+        return summarise(finding, journal, _compare(catalogue, store))
+
+
+def replay(journal: Journal, *, store: Store, reporter: Reporter) -> Summary:
+    """Show a journal again, testing and acquiring nothing.
+
+    Raises:
+        BisectionError: The journal is not finished.
+    """
+    memory: Notebook = Memory(journal.question)
+    finding = Bisector(memory, RecordedTester(journal.steps), reporter).run()
+    catalogue = Catalogue(builds=journal.question.definitions)
+    return summarise(finding, memory, _compare(catalogue, store))
+
+
+def stored_points(question: Question, store: Store) -> tuple[str, ...]:
+    """Which of the builds cost nothing to acquire."""
+    return tuple(build.id for build in question.definitions if store.find(build) is not None)
+
+
+@contextmanager
+def _owned_by(token: str) -> Iterator[None]:
+    """Let the reaper know compilers too: they inherit this process's variables."""
+    before = os.environ.get(OWNER_VARIABLE)
+    os.environ[OWNER_VARIABLE] = token
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[OWNER_VARIABLE]
+        else:
+            os.environ[OWNER_VARIABLE] = before
+
+
+class _Stored:
+    """Whether a point costs nothing to acquire."""
+
+    def __init__(self, catalogue: Catalogue, store: Store) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._opened: set[str] = set()
+
+    def __call__(self, wanted: Wanted) -> bool:
+        if wanted.axis == "build":
+            return self._store.find(self._catalogue.get(wanted.id)) is not None
+        # Only versions of a package have to be fetched; once a run they are asked for.
+        if not _is_package(wanted.id) or wanted.id in self._opened:
+            return True
+        self._opened.add(wanted.id)
+        return False
+
+
+def _is_package(subject: str) -> bool:
+    return "==" in subject
+
+
+def _lookahead(
+    catalogue: Catalogue, store: Store, progress: Progress, *, enabled: bool
+) -> Lookahead:
+    def acquire(wanted: Wanted, cancelled: threading.Event) -> None:
+        if wanted.axis == "build":
+            store.acquire(catalogue.get(wanted.id), progress=progress, cancelled=cancelled)
+        else:
+            with open_subject(wanted.id):
+                pass
+
+    def start(wanted: Wanted) -> ThreadJob:
+        return ThreadJob(lambda cancelled: acquire(wanted, cancelled))
+
+    def exclusive(wanted: Wanted) -> bool:
+        return wanted.axis == "build" and needs_compiling(catalogue.get(wanted.id))
+
+    return Lookahead(start, exclusive=exclusive, enabled=enabled)
+
+
+def _predicate(question: Question, workbench: Workbench) -> Predicate:
+    if isinstance(question.predicate, CellQuestion):
+        return CellPredicate(question.predicate, lambda cell: run_cell(cell, workbench))
+
+    def program(build: str) -> Program:
+        acquired = workbench.build(build)
+        return Program(binary=acquired.binary, env=acquired.env)
+
+    return CommandPredicate(question.predicate, program, os.environ)
+
+
+def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:
+    def compare(older: str, newer: str) -> CapabilitiesDiff | None:
+        found = [store.find(catalogue.get(each)) for each in (older, newer)]
+        try:
+            before, after = (
+                probe(each.binary, _variables(each.env)) for each in found if each is not None
+            )
+        except (HarnessError, ValueError):
+            # The answer stands without it: a build may have left the store, or not have --help.
+            return None
+        return diff(before, after)
+
+    return compare
+
+
+def _variables(env: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
+    return {**inherited, **env}
