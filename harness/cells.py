@@ -35,7 +35,6 @@ from harness.model import (
     LaunchPlan,
     LaunchTarget,
     LoadRequest,
-    Mode,
     TinyModel,
     Verdict,
 )
@@ -50,7 +49,7 @@ from harness.witnesses import (
     observing_environment,
     testify,
 )
-from harness.workbench import Workbench
+from harness.workbench import Launched, Workbench
 
 PORT_ATTEMPTS: Final = 3
 DEFAULT_MODEL: Final = "tiny-mtp"
@@ -120,14 +119,6 @@ class _Situation:
     request: LoadRequest
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Shown:
-    """What a launch showed."""
-
-    observation: Observation
-    startup_ms: float
-
-
 def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
     """Plan, launch, observe and judge one cell.
 
@@ -139,12 +130,10 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
         situation = _prepare(cell, workbench, progress)
     except _CannotPrepareError as error:
         return progress.error(error.kind, str(error))
-    expectation = expect(
-        cell.request, situation.capabilities, situation.host, situation.model
-    )
+    expectation = expect(cell.request, situation.capabilities, situation.host, situation.model)
     for attempt in range(1, PORT_ATTEMPTS + 1):
         try:
-            shown = _plan_and_launch(cell, situation, expectation, workbench, progress)
+            launched = _plan_and_launch(cell, situation, expectation, workbench, progress)
         except SubjectError as error:
             return progress.error(FailureKind.SUBJECT, str(error))
         except ProtocolError as error:
@@ -160,8 +149,8 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             at_fault = error.failure.kind in _HOST_AT_FAULT
             return progress.result(Verdict.ERROR if at_fault else Verdict.FAIL)
         break
-    progress.startup_ms = shown.startup_ms
-    return _judge(shown.observation, expectation, cell.request, progress)
+    progress.startup_ms = launched.startup_ms
+    return _judge(launched.observation, expectation, cell.request, progress)
 
 
 class _CannotPrepareError(Exception):
@@ -207,7 +196,7 @@ def _plan_and_launch(
     expectation: Expectation,
     workbench: Workbench,
     progress: _Progress,
-) -> _Shown:
+) -> Launched:
     with reserved_port() as port:
         target = LaunchTarget(
             binary=situation.build.binary,
@@ -223,17 +212,17 @@ def _plan_and_launch(
             plan, arguments, situation.capabilities, cell.request, expectation
         )
         key = _launch_key(cell, plan, port)
-        if key in workbench.observations:
-            return _Shown(observation=workbench.observations[key], startup_ms=0.0)
-        shown = _launch_and_observe(situation, plan, listening_port(plan.argv, port), workbench)
+        if key in workbench.launches:
+            return workbench.launches[key]
+        launched = _launch_and_observe(situation, plan, listening_port(plan.argv, port), workbench)
         if workbench.share_launches:
-            workbench.observations[key] = shown.observation
-        return shown
+            workbench.launches[key] = launched
+        return launched
 
 
 def _launch_and_observe(
     situation: _Situation, plan: LaunchPlan, port: int, workbench: Workbench
-) -> _Shown:
+) -> Launched:
     with workbench.launch_directory() as directory:
         variables = {
             **situation.variables,
@@ -261,7 +250,7 @@ def _launch_and_observe(
                         log_tail=server.log.tail(),
                     )
                 ) from error
-            return _Shown(observation=observation, startup_ms=server.startup_ms)
+            return Launched(observation=observation, startup_ms=server.startup_ms)
 
 
 def _judge(

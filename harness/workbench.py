@@ -33,12 +33,24 @@ class OpenEnvironment:
     host: HostProfile
 
 
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """What one launch showed.
+
+    Attributes:
+        startup_ms: Process start to healthy.
+    """
+
+    observation: Observation
+    startup_ms: float
+
+
 @dataclass(kw_only=True)
 class Workbench:
     """Everything a cell needs besides itself; made by ``open_workbench``.
 
     Whatever costs time is done once: a build is acquired and probed once, a subject started once,
-    an environment made once. ``observations`` remembers what a launch showed, so that cells whose
+    an environment made once. ``launches`` remembers what each launch showed, so that cells whose
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
     is off.
     """
@@ -51,7 +63,7 @@ class Workbench:
     resources: ExitStack
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
     share_launches: bool = True
-    observations: dict[object, Observation] = field(default_factory=dict)
+    launches: dict[object, Launched] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
@@ -100,9 +112,7 @@ class Workbench:
             home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
             variables = self.resources.enter_context(open_environment(name, home=home))
             owned = {**variables, OWNER_VARIABLE: self.owner}
-            self._environments[name] = OpenEnvironment(
-                variables=owned, host=detect_host(owned)
-            )
+            self._environments[name] = OpenEnvironment(variables=owned, host=detect_host(owned))
         return self._environments[name]
 
     def launch_directory(self) -> AbstractContextManager[str]:
