@@ -1,10 +1,14 @@
 """Writing the stand-in: a script where systems start scripts, a launcher program on Windows."""
 
+import io
 import json
+import platform
 import shlex
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +24,14 @@ for argument in "$@"; do
 done
 exec {python} -I -S {recorder} {config} "$@"
 """
+_LAUNCHED: Final = "import sys\nfrom {recorder} import main\nsys.exit(main())\n"
+_LAUNCHERS: Final = {
+    "AMD64": "t64.exe",
+    "X86_64": "t64.exe",
+    "ARM64": "t64-arm.exe",
+    "AARCH64": "t64-arm.exe",
+    "X86": "t32.exe",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +104,16 @@ def _write_script(directory: Path, binary: Path, env: Mapping[str, str], config:
 
 
 def _write_launcher(directory: Path) -> Path:
-    """A console program that runs ``recorder.main`` with this interpreter."""
-    from distlib.scripts import ScriptMaker
+    """A console program that runs ``recorder.main`` with this interpreter.
 
-    maker = ScriptMaker(None, str(directory), add_launchers=True)
-    maker._is_nt = True  # so that the launcher can be written, and looked at, on any system
-    maker.executable = sys.executable
-    maker.variants = {""}
-    (program,) = maker.make(f"llama-server = {recorder.__name__}:main")
-    return Path(program)
+    distlib's launcher reads, behind its own end, a line that names an interpreter and a zip file
+    that the interpreter is to run.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as entries:
+        entries.writestr("__main__.py", _LAUNCHED.format(recorder=recorder.__name__))
+    stub = resources.files("distlib").joinpath(_LAUNCHERS[platform.machine().upper()])
+    program = directory / "llama-server.exe"
+    interpreter = f'#!"{sys.executable}"\r\n'.encode()
+    program.write_bytes(stub.read_bytes() + interpreter + archive.getvalue())
+    return program

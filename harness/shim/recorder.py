@@ -23,13 +23,13 @@ RECORDED_PREFIXES = (
     "HSA_",
     "GPU_",
     "VK_",
-    "GGML_VK_",
     "SYCL_",
     "ONEAPI_",
     "OMP_",
 )
 """Variables that a server or its backends read; others may hold secrets and stay unwritten."""
 
+OURS = "LLAMA_HARNESS_"
 SECRET_VARIABLES = frozenset({"LLAMA_API_KEY", "LLAMA_ARG_HF_TOKEN"})
 SECRET_FLAGS = frozenset({"--api-key", "-hft", "--hf-token"})
 REDACTED = "REDACTED"
@@ -82,7 +82,9 @@ def recorded_environment(env: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(env.items())
-        if name.startswith(RECORDED_PREFIXES) and name not in SECRET_VARIABLES
+        if name.startswith(RECORDED_PREFIXES)
+        and not name.startswith(OURS)
+        and name not in SECRET_VARIABLES
     }
 
 

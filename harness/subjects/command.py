@@ -187,6 +187,9 @@ def schema() -> bytes:
     sides, definitions = msgspec.json.schema_components(
         (Question, Answer), ref_template="#/$defs/{name}"
     )
+    for definition in definitions.values():
+        if "description" in definition:
+            definition["description"] = definition["description"].partition("\n")[0]
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"llama-harness subject protocol {PROTOCOL}",

@@ -1,5 +1,6 @@
 """Static command lines: where the server's arguments begin, and what of them is the cell's."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ _REPLACED: Final = frozenset().union(
     FILE_FLAGS,
 )
 
+_CONTINUED: Final = re.compile(r"\\\n")
 _MODEL_PLACEHOLDERS: Final = ("{model}", "{{model_path}}", "{{model}}", "${MODEL}")
 _DRAFT_PLACEHOLDERS: Final = ("{draft_model}", "{{draft_model_path}}", "${DRAFT_MODEL}")
 _PORT_PLACEHOLDERS: Final = ("{port}", "{{port}}", "{{worker_port}}", "${PORT}", "$PORT")
@@ -63,7 +65,7 @@ def parse_command_line(text: str, origin: str) -> CommandLine:
     """
     kept = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     try:
-        words = shlex.split(kept)
+        words = shlex.split(_CONTINUED.sub(" ", kept))
     except ValueError as error:
         raise SubjectError(f"{origin}: {error}") from error
     return server_arguments(words, origin)

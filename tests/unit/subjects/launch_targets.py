@@ -1,0 +1,25 @@
+import os
+from pathlib import Path
+
+from harness.model import LaunchTarget, LoadRequest, TinyModel
+
+PORT = 40123
+
+
+def target(tmp_path: Path, *, draft: bool = False) -> LaunchTarget:
+    return LaunchTarget(
+        binary=tmp_path / "llama-server",
+        model=TinyModel(
+            name="tiny",
+            path=Path("/models/tiny.gguf"),
+            has_mtp=False,
+            parameters=1,
+            draft_path=Path("/models/draft.gguf") if draft else None,
+        ),
+        port=PORT,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+    )
+
+
+def request(**wishes: object) -> LoadRequest:
+    return LoadRequest(**{"model": "tiny", "mode": "mtp", **wishes})  # type: ignore[arg-type]
