@@ -164,4 +164,6 @@ def _finish(process: ServerProcess, timeout_s: float) -> tuple[int | None, tuple
         # Whatever the command left running goes with it, on success too.
         process.kill()
         reader.join(timeout=5)
+        if not reader.is_alive():
+            process.output.close()
     return status, tuple(lines)

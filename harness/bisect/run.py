@@ -18,9 +18,9 @@ from harness.builds.progress import Progress
 from harness.capabilities import CapabilitiesDiff, diff, probe
 from harness.cells import run_cell
 from harness.errors import HarnessError
-from harness.server.reaper import OWNER_VARIABLE
+from harness.server.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
-from harness.workbench import Workbench, open_workbench
+from harness.workbench import open_workbench
 
 
 class Reporter(Observer, Watcher, Protocol):
@@ -47,16 +47,14 @@ def go_on(
     Raises:
         HarnessError: There is no answer; the message says why.
     """
-    question = journal.question
-    catalogue = Catalogue(builds=question.definitions)
+    catalogue = Catalogue(builds=journal.question.definitions)
     with (
-        open_workbench(catalogue=catalogue, store=store, share_launches=False) as workbench,
-        _owned_by(workbench.owner),
+        _open_predicate(journal.question, catalogue, store) as predicate,
         journal,
         _lookahead(catalogue, store, progress, enabled=lookahead) as ahead,
     ):
         tester = LiveTester(
-            predicate=_predicate(question, workbench),
+            predicate=predicate,
             lookahead=ahead,
             stored=_Stored(catalogue, store),
             watcher=reporter,
@@ -83,8 +81,28 @@ def stored_points(question: Question, store: Store) -> tuple[str, ...]:
 
 
 @contextmanager
+def _open_predicate(question: Question, catalogue: Catalogue, store: Store) -> Iterator[Predicate]:
+    """Make ready what the question needs; what was started under it ends with it."""
+    asked = question.predicate
+    if isinstance(asked, CellQuestion):
+        with (
+            open_workbench(catalogue=catalogue, store=store, share_launches=False) as workbench,
+            _owned_by(workbench.owner),
+        ):
+            yield CellPredicate(asked, lambda cell: run_cell(cell, workbench))
+        return
+
+    def program(build: str) -> Program:
+        acquired = store.acquire(catalogue.get(build))
+        return Program(binary=acquired.binary, env=acquired.env)
+
+    with Reaper() as reaper, _owned_by(reaper.token):
+        yield CommandPredicate(asked, program, dict(os.environ))
+
+
+@contextmanager
 def _owned_by(token: str) -> Iterator[None]:
-    """Let the reaper know compilers too: they inherit this process's variables."""
+    """Let the reaper know compilers and commands too: they inherit this process's variables."""
     before = os.environ.get(OWNER_VARIABLE)
     os.environ[OWNER_VARIABLE] = token
     try:
@@ -135,17 +153,6 @@ def _lookahead(
         return wanted.axis == "build" and needs_compiling(catalogue.get(wanted.id))
 
     return Lookahead(start, exclusive=exclusive, enabled=enabled)
-
-
-def _predicate(question: Question, workbench: Workbench) -> Predicate:
-    if isinstance(question.predicate, CellQuestion):
-        return CellPredicate(question.predicate, lambda cell: run_cell(cell, workbench))
-
-    def program(build: str) -> Program:
-        acquired = workbench.build(build)
-        return Program(binary=acquired.binary, env=acquired.env)
-
-    return CommandPredicate(question.predicate, program, os.environ)
 
 
 def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:

@@ -1,0 +1,197 @@
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.bisect.shelf import Shelf, make_shelf
+
+NUMBERS = range(20000, 20120, 3)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return make_shelf(tmp_path, NUMBERS)
+
+
+def ends(shelf: Shelf, *more: str) -> list[str]:
+    first, last = shelf.numbers[0], shelf.numbers[-1]
+    return ["--good", f"b{first}", "--bad", f"b{last}", "--catalogue-only", *more]
+
+
+def test_finds_the_window_and_reports_it(shelf: Shelf, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    status, out, err = shelf.bisect(
+        *ends(shelf, "--json", "--report", str(report), "--"), *shelf.command("number > 20050")
+    )
+    assert status == 0, err
+    answer = json.loads(out)
+    (leg,) = answer["legs"]
+    assert leg["last_good"]["point"]["id"] == "b20048"
+    assert leg["first_bad"]["point"]["id"] == "b20051"
+    assert leg["compare_url"].endswith("/compare/b20048...b20051")
+    assert leg["first_bad"]["outcome"]["log"] == ["looked at b20051"]
+    assert answer["tested"] == len(shelf.tested()) == len(set(shelf.tested())) <= 8
+    assert "window b20048 (good) … b20051 (bad) | 0 steps left" in err
+    markdown = report.read_text()
+    assert "| last good | `b20048` | unknown |" in markdown
+    assert "https://github.com/ggml-org/llama.cpp/compare/b20048...b20051" in markdown
+
+
+def test_a_failure_that_was_mended_is_found_with_the_ends_the_other_way(shelf: Shelf) -> None:
+    status, out, err = shelf.bisect(
+        "--good", "b20117", "--bad", "b20000", "--catalogue-only", "--",
+        *shelf.command("number < 20050"),
+    )  # fmt: skip
+    assert status == 0, err
+    assert "| last bad | `b20048` |" in out
+    assert "| first good | `b20051` |" in out
+
+
+def test_untestable_neighbours_are_named_and_change_the_status(shelf: Shelf) -> None:
+    status, out, _ = shelf.bisect(
+        *ends(shelf, "--"), *shelf.command("125 if 20045 < number < 20055 else number > 20050")
+    )
+    assert status == 1
+    for skipped in ("b20048", "b20051", "b20054"):
+        assert f"- `{skipped}`: untestable, the command ended with status 125" in out
+
+
+def test_a_history_that_is_not_monotone_is_reported_with_every_boundary(shelf: Shelf) -> None:
+    status, out, _ = shelf.bisect(
+        *ends(shelf, "--all-boundaries", "1", "--"),
+        *shelf.command("20020 < number < 20040 or number > 20080"),
+    )
+    assert status == 1
+    assert "The history is not monotone" in out
+    for line in (
+        "breaks between `b20018` and `b20021`",
+        "is mended between `b20039` and `b20042`",
+        "breaks between `b20078` and `b20081`",
+    ):
+        assert line in out
+
+
+@pytest.mark.parametrize(
+    ("expression", "status", "message"),
+    [
+        ("0", 3, "the bad end, b20117 under reference, is good"),
+        ("1", 3, "the good end, b20000 under reference, is bad"),
+        ("125", 3, "the bad end, b20117 under reference, cannot be tested"),
+        ("128", 3, "the command asked to stop on b20117 (status 128)"),
+        ("os.kill(os.getpid(), 9)", 3, "the command asked to stop on b20117 (signal 9)"),
+    ],
+)
+def test_no_answer_is_one_clear_line(
+    shelf: Shelf, expression: str, status: int, message: str
+) -> None:
+    ended, out, err = shelf.bisect(*ends(shelf, "-q", "--"), *shelf.command(expression))
+    assert ended == status
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert message in err
+
+
+def test_a_command_that_never_ends_is_untestable(shelf: Shelf) -> None:
+    status, _, err = shelf.bisect(
+        *ends(shelf, "--timeout", "0.5", "--"), *shelf.command("1", sleep_s=60)
+    )
+    assert status == 3
+    assert "the command took longer than 0.5 s" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--good and --bad are needed"),
+        (["--good", "b20000", "--bad", "b20000"], "--good and --bad are both b20000"),
+        (["--good", "b20000", "--bad", "b20001"], "there is no build 'b20001' to bisect over"),
+        (["--good", "b20000", "--bad", "b20003", "--check", "moon"], "--check moon"),
+        (["--good", "b20000", "--bad", "b20003", "--draft-max", "x"], "--draft-max x"),
+        (["--good", "b20000", "--bad", "b20003", "--build", "b1"], "--over-subject only"),
+        (["--good", "b20000", "--bad", "b20003", "--confidence", "2"], "between 0.5 and 1"),
+        (["--good", "b20000", "--bad", "b20003", "--mode", "mtp", "--", "x"], "a COMMAND decides"),
+        (["--good", "a", "--bad", "b", "--over-subject", "a,b"], "needs --build"),
+        (["--resume", "x", "--good", "b20000"], "takes everything from the journal"),
+        (["--resume", "x", "--replay", "y"], "exclude each other"),
+        (["--resume", "none.jsonl"], "none.jsonl: this journal cannot be used"),
+        (["--good", "b20000", "--bad", "b20003", "--", "/none/x"], "cannot be started"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(shelf: Shelf, arguments: list[str], message: str) -> None:
+    status, out, err = shelf.bisect("-q", "--catalogue-only", *arguments)
+    assert status == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert message in err
+
+
+def test_replay_shows_the_same_and_runs_nothing(shelf: Shelf) -> None:
+    journal = ["--journal", "journal.jsonl"]
+    _, out, err = shelf.bisect(*ends(shelf, *journal, "--"), *shelf.command("number > 20050"))
+    before = shelf.tested()
+    status, again, told = shelf.bisect("--replay", "journal.jsonl")
+    assert status == 0
+    assert again == out
+    assert [line for line in err.splitlines() if "left" in line] == told.splitlines()[1:]
+    assert shelf.tested() == before
+
+
+def test_interrupted_it_says_how_to_go_on(shelf: Shelf) -> None:
+    arguments = ends(shelf, "--journal", "journal.jsonl", "--")
+    command = shelf.command("number > 20050", sleep_s=0.3)
+    with shelf.start(*arguments, *command) as process:
+        while not shelf.tested():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "go on with: llama-harness bisect --resume" in err
+    assert "Traceback" not in err
+    status, out, _ = shelf.bisect("--resume", "journal.jsonl")
+    assert status == 0
+    assert "`b20048`" in out
+
+
+def test_killed_ten_times_it_resumes_to_the_same_answer(shelf: Shelf) -> None:
+    command = shelf.command("number > 20050", sleep_s=0.15)
+    journal = shelf.root / "journal.jsonl"
+    arguments = [*ends(shelf, "--journal", str(journal), "--"), *command]
+    dice = random.Random()
+    killed = 0
+    for _ in range(10):
+        steps = _steps(journal)
+        with shelf.start(*arguments) as process:
+            # Up to two steps on, then at any moment of the next one; or not at all by chance.
+            further = dice.randrange(2)
+            while process.poll() is None and len(_steps(journal)) < len(steps) + further:
+                time.sleep(0.005)
+            time.sleep(dice.random() * 0.8)
+            ended = process.poll() is not None
+            process.kill()
+        killed += not ended
+        # What the journal has before a start is never run again after it.
+        assert _steps(journal)[: len(steps)] == steps
+        if journal.exists():
+            arguments = ["--resume", str(journal)]
+    before = _steps(journal)
+    ran = len(shelf.tested())
+    status, out, err = shelf.bisect(*arguments)
+    assert status == 0, err
+    assert "| last good | `b20048` |" in out
+    assert "| first bad | `b20051` |" in out
+    assert not set(shelf.tested()[ran:]) & set(before)
+    answered = _steps(journal)
+    assert len(answered) == len(set(answered))
+    assert killed >= 3
+
+
+def _steps(journal: Path) -> list[str]:
+    """The builds that the journal has an answer for."""
+    if not journal.exists():
+        return []
+    lines = [line for line in journal.read_bytes().split(b"\n")[:-1] if line]
+    records = [json.loads(line) for line in lines]
+    return [record["trial"]["build"] for record in records if record["type"] == "step"]
