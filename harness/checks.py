@@ -5,7 +5,7 @@ from typing import Final
 
 from harness.arguments import Argument
 from harness.capabilities import Capabilities
-from harness.contract import ExpectedDraft, Expectation, speculative_types_in
+from harness.contract import Expectation, ExpectedDraft, speculative_types_in
 from harness.model import Check, DraftRange, EffectiveState, Failure, LaunchPlan, LoadRequest
 
 WITNESSES_NEEDED: Final = 2
@@ -168,9 +168,7 @@ def _no_flag_twice(arguments: Sequence[Argument]) -> Check:
 
 
 def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities) -> Check:
-    given = {
-        argument.option.spellings[0]: argument for argument in arguments if argument.option
-    }
+    given = {argument.option.spellings[0]: argument for argument in arguments if argument.option}
     for min_flag, max_flag in _RANGES:
         lowest = _length(min_flag, given, capabilities)
         highest = _length(max_flag, given, capabilities)
@@ -192,9 +190,7 @@ def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities
     )
 
 
-def _length(
-    flag: str, given: Mapping[str, Argument], capabilities: Capabilities
-) -> int | None:
+def _length(flag: str, given: Mapping[str, Argument], capabilities: Capabilities) -> int | None:
     """What a length flag is set to, by the arguments or by the build's default."""
     option = capabilities.option(flag)
     if option is None or option.removed:
@@ -239,8 +235,7 @@ def _is_speculative(argument: Argument) -> bool:
 def _contains(words: Sequence[str], block: Sequence[str]) -> bool:
     size = len(block)
     return any(
-        tuple(words[start : start + size]) == tuple(block)
-        for start in range(len(words) - size + 1)
+        tuple(words[start : start + size]) == tuple(block) for start in range(len(words) - size + 1)
     )
 
 

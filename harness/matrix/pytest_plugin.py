@@ -188,7 +188,7 @@ class CellReporter:
             terminalreporter.section("llama-harness matrix")
             print_tables(
                 sorted(self.results, key=lambda result: place[result.id]),
-                terminalreporter._tw._file,  # noqa: SLF001 - pytest has no public name for it
+                terminalreporter._tw._file,
             )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -35,9 +35,7 @@ def read_results(paths: Iterable[Path]) -> Iterator[CellResult]:
         try:
             lines = path.read_bytes().split(b"\n")
         except OSError as error:
-            raise UsageError(
-                f"{path}: cannot be read: {error.strerror or error}"
-            ) from error
+            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

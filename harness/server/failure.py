@@ -104,9 +104,7 @@ def _from_lines(lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure | No
     )
 
 
-def _from_status(
-    exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]
-) -> Failure:
+def _from_status(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure:
     if exit_status in _WINDOWS_MISSING_LIBRARY:
         return Failure(
             kind=FailureKind.MISSING_LIBRARY,

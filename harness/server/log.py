@@ -49,9 +49,7 @@ class ServerLog:
         self._append([rest] if rest else [], closed=True)
 
     def _append(self, raw_lines: list[bytes], *, closed: bool = False) -> None:
-        lines = [
-            raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r") for raw in raw_lines
-        ]
+        lines = [raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r") for raw in raw_lines]
         with self._changed:
             for line in lines:
                 if len(self._head) < HEAD_LINES:

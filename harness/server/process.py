@@ -98,7 +98,7 @@ class HostProcess:
 
 
 def _kill_tree(pid: int) -> None:
-    import psutil  # noqa: PLC0415 - only Windows needs it here
+    import psutil
 
     try:
         root = psutil.Process(pid)

@@ -53,7 +53,7 @@ class Reaper:
 
 
 def _kill_owned(token: str) -> None:
-    import psutil  # noqa: PLC0415 - only when the runner died
+    import psutil
 
     me = os.getpid()
     for _ in range(_ROUNDS):
@@ -73,7 +73,7 @@ def _kill_owned(token: str) -> None:
 
 
 def _owner(process: "object") -> str | None:
-    import psutil  # noqa: PLC0415 - only when the runner died
+    import psutil
 
     assert isinstance(process, psutil.Process)
     try:
