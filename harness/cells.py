@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -288,7 +289,7 @@ def _judge(
 def listening_port(argv: Sequence[str], default: int) -> int:
     """The port that the arguments make a server listen on."""
     port = default
-    for flag, value in zip(argv, argv[1:], strict=False):
+    for flag, value in pairwise(argv):
         if flag == "--port" and value.isdecimal():
             port = int(value)
     return port
@@ -339,7 +340,6 @@ def repro_command(cell: Cell) -> str:
         "default" if request.draft_n_max is None else str(request.draft_n_max),
         "--model",
         request.model,
+        *(f"--extra-arg={word}" for word in request.extra_args),
     ]
-    for word in request.extra_args:
-        words.append(f"--extra-arg={word}")
     return shlex.join(words)

@@ -4,8 +4,9 @@ Independent of every subject: the reference subject is judged by it like any oth
 the table in ``docs/verdicts.md``, one function per row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, assert_never
 
 from harness.capabilities import Capabilities
@@ -105,24 +106,28 @@ def expect(
     if SPECULATIVE_TYPE_FLAG in request.extra_args:
         return Expectation(implementations=None, user_owns_speculation=True)
     situation = _Situation(request=request, capabilities=capabilities, host=host, model=model)
-    mode = canonical_mode(request.mode)
+    return _rule(canonical_mode(request.mode))(situation)
+
+
+def _rule(mode: Mode) -> Callable[[_Situation], Expectation]:
     match mode:
         case Mode.OFF:
-            return Expectation()
+            rule = _off
         case Mode.MTP:
-            return _mtp(situation)
+            rule = _mtp
         case Mode.NGRAM:
-            return _ngram(situation)
+            rule = _ngram
         case Mode.MTP_NGRAM:
-            return _mtp_and_ngram(situation)
+            rule = _mtp_and_ngram
         case Mode.NGRAM_SIMPLE:
-            return _ngram_simple(situation)
+            rule = _ngram_simple
         case Mode.DRAFT:
-            return _draft(situation)
+            rule = _draft
         case Mode.AUTO:
-            return _auto(situation)
+            rule = _auto
         case _:
             assert_never(mode)
+    return rule
 
 
 def canonical_mode(mode: str | None) -> Mode:
@@ -134,6 +139,10 @@ def canonical_mode(mode: str | None) -> Mode:
         return _ALIASES.get(words.pop(), Mode.AUTO)
     meant = {_ALIASES.get(word) for word in words}
     return Mode.MTP_NGRAM if meant == {Mode.MTP, Mode.NGRAM} else Mode.AUTO
+
+
+def _off(_: _Situation) -> Expectation:
+    return Expectation()
 
 
 def _mtp(situation: _Situation) -> Expectation:
@@ -200,7 +209,7 @@ def _auto(situation: _Situation) -> Expectation:
 def speculative_types_in(extra_args: Sequence[str]) -> tuple[str, ...]:
     """The types that the user's own ``--spec-type`` arguments name, in order."""
     types: list[str] = []
-    for flag, value in zip(extra_args, extra_args[1:], strict=False):
+    for flag, value in pairwise(extra_args):
         if flag == SPECULATIVE_TYPE_FLAG:
             types.extend(word.strip() for word in value.split(","))
     return tuple(types)

@@ -86,14 +86,11 @@ SELECTION_OPTIONS: Final = (
 
 def selection_from(values: Mapping[str, Any]) -> Selection:
     """Read a selection from parsed options."""
-    return Selection(
-        **{
-            option.field: tuple(values[f"matrix_{option.field}"])
-            if option.many
-            else values[f"matrix_{option.field}"]
-            for option in SELECTION_OPTIONS
-        }
-    )
+    fields: dict[str, Any] = {}
+    for option in SELECTION_OPTIONS:
+        value = values[f"matrix_{option.field}"]
+        fields[option.field] = tuple(value) if option.many else value
+    return Selection(**fields)
 
 
 def as_pytest_arguments(selection: Selection) -> Iterator[str]:

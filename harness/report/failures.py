@@ -16,6 +16,21 @@ def _lines(result: CellResult) -> Iterator[str]:
     yield f"{result.status.value}: {result.id}{emulated}"
     if result.failure is not None:
         yield f"  {result.failure.kind.value}: {result.failure.message}"
+    yield from _argv_lines(result)
+    bad = [check for check in result.checks if not check.ok]
+    for check in bad:
+        yield f"  {check.name}: expected {check.expected}"
+        yield f"  {' ' * len(check.name)}  observed {check.observed}"
+    if bad and result.effective is not None:
+        yield from _witness_lines(result)
+    if result.failure is not None and result.failure.log_tail:
+        yield "  log:"
+        for line in result.failure.log_tail:
+            yield f"    {line}"
+    yield f"  run it alone: {result.repro}"
+
+
+def _argv_lines(result: CellResult) -> Iterator[str]:
     offending = {check.argument for check in result.checks if not check.ok and check.argument}
     if result.failure is not None and result.failure.argument:
         offending.add(result.failure.argument)
@@ -27,22 +42,11 @@ def _lines(result: CellResult) -> Iterator[str]:
         yield f"  argv: llama-server {' '.join(words)}"
     for flag in sorted(offending):
         yield f"  offending: {flag}"
-    for check in result.checks:
-        if not check.ok:
-            yield f"  {check.name}: expected {check.expected}"
-            yield f"  {' ' * len(check.name)}  observed {check.observed}"
-    if result.witnesses and result.effective is not None and not _all_well(result):
-        for witness in result.witnesses:
-            if witness.speaks:
-                for number, line in enumerate(witness.detail.splitlines()):
-                    name = witness.witness if number == 0 else ""
-                    yield f"  {name:>16}  {line}"
-    if result.failure is not None and result.failure.log_tail:
-        yield "  log:"
-        for line in result.failure.log_tail:
-            yield f"    {line}"
-    yield f"  run it alone: {result.repro}"
 
 
-def _all_well(result: CellResult) -> bool:
-    return all(check.ok for check in result.checks)
+def _witness_lines(result: CellResult) -> Iterator[str]:
+    for witness in result.witnesses:
+        if witness.speaks:
+            for number, line in enumerate(witness.detail.splitlines()):
+                name = witness.witness if number == 0 else ""
+                yield f"  {name:>16}  {line}"

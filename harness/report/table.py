@@ -126,9 +126,9 @@ def _ranges(results: Sequence[CellResult]) -> str:
     names = _in_order(name for result in results for name in sorted(result.effective or {}))
     if not names:
         return "off"
+    states = [result.effective or {} for result in results]
     return " + ".join(
-        f"{_SHORT.get(name, name)} {_range_text([r.effective or {} for r in results], name)}".strip()
-        for name in names
+        f"{_SHORT.get(name, name)} {_range_text(states, name)}".strip() for name in names
     )
 
 

@@ -8,6 +8,7 @@ llama-cpp-python) to b11434, and of ik_llama.cpp; each line is held against a re
 import re
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from harness.model import Failure, FailureKind
@@ -52,56 +53,71 @@ def classify_exit(exit_status: int, lines: Sequence[str], log_tail: tuple[str, .
 
 
 def _from_lines(lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure | None:
-    model_reason: str | None = None
     for line in lines:
-        if found := _INVALID_ARGUMENT.search(line):
-            return Failure(
-                kind=FailureKind.UNKNOWN_ARGUMENT,
-                argument=found["flag"],
-                message=f"the build does not know {found['flag']}",
-                log_tail=log_tail,
-            )
-        if found := _BAD_ARGUMENT.search(line):
-            removed = _REMOVED in found["reason"]
-            return Failure(
-                kind=FailureKind.REMOVED_ARGUMENT if removed else FailureKind.BAD_VALUE,
-                argument=found["flag"],
-                message=f"the build refuses {found['flag']}: {found['reason'].strip()}",
-                log_tail=log_tail,
-            )
-        if found := _BAD_VARIABLE.search(line):
-            return Failure(
-                kind=FailureKind.BAD_ENVIRONMENT,
-                argument=found["flag"],
-                message=f"the build refuses the variable {found['flag']}: "
-                f"{found['reason'].strip()}",
-                log_tail=log_tail,
-            )
-        if found := _MISSING_LIBRARY.search(line):
-            library = next(name for name in found.groups() if name)
-            return Failure(
-                kind=FailureKind.MISSING_LIBRARY,
-                argument=library,
-                message=f"the binary needs {library}, which this host does not have",
-                log_tail=log_tail,
-            )
-        if _BIND.search(line):
-            return Failure(
-                kind=FailureKind.PORT_IN_USE,
-                message="the server could not bind its port: another process has it",
-                log_tail=log_tail,
-            )
-        if model_reason is None and _MODEL_REASON.search(line):
-            model_reason = _LOG_PREFIX.sub("", line.strip())
-        if model_reason is None and _MODEL.search(line):
-            model_reason = _LOG_PREFIX.sub("", line.strip())
-    if model_reason is None:
+        for read in (_argument, _variable, _library, _port):
+            if failure := read(line):
+                return replace(failure, log_tail=log_tail)
+    reason = _first(_MODEL_REASON, lines) or _first(_MODEL, lines)
+    if reason is None:
         return None
     return Failure(
         kind=FailureKind.MODEL_LOAD,
-        message=f"the model does not load: {model_reason}",
+        message=f"the model does not load: {_LOG_PREFIX.sub('', reason)}",
         log_tail=log_tail,
     )
+
+
+def _argument(line: str) -> Failure | None:
+    if found := _INVALID_ARGUMENT.search(line):
+        return Failure(
+            kind=FailureKind.UNKNOWN_ARGUMENT,
+            argument=found["flag"],
+            message=f"the build does not know {found['flag']}",
+        )
+    if found := _BAD_ARGUMENT.search(line):
+        removed = _REMOVED in found["reason"]
+        return Failure(
+            kind=FailureKind.REMOVED_ARGUMENT if removed else FailureKind.BAD_VALUE,
+            argument=found["flag"],
+            message=f"the build refuses {found['flag']}: {found['reason'].strip()}",
+        )
+    return None
+
+
+def _variable(line: str) -> Failure | None:
+    found = _BAD_VARIABLE.search(line)
+    if found is None:
+        return None
+    return Failure(
+        kind=FailureKind.BAD_ENVIRONMENT,
+        argument=found["flag"],
+        message=f"the build refuses the variable {found['flag']}: {found['reason'].strip()}",
+    )
+
+
+def _library(line: str) -> Failure | None:
+    found = _MISSING_LIBRARY.search(line)
+    if found is None:
+        return None
+    library = next(name for name in found.groups() if name)
+    return Failure(
+        kind=FailureKind.MISSING_LIBRARY,
+        argument=library,
+        message=f"the binary needs {library}, which this host does not have",
+    )
+
+
+def _port(line: str) -> Failure | None:
+    if not _BIND.search(line):
+        return None
+    return Failure(
+        kind=FailureKind.PORT_IN_USE,
+        message="the server could not bind its port: another process has it",
+    )
+
+
+def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> str | None:
+    return next((line.strip() for line in lines if pattern.search(line)), None)
 
 
 def _from_status(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure:

@@ -62,7 +62,9 @@ class HostRuntime:
 
 
 def _new_group_flag() -> int:
-    return subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+    if sys.platform == "win32":
+        return subprocess.CREATE_NEW_PROCESS_GROUP
+    return 0
 
 
 class HostProcess:

@@ -33,7 +33,7 @@ class Reaper:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=os.name == "posix",
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
+            creationflags=_new_group_flag(),
         )
         return self
 
@@ -50,6 +50,13 @@ class Reaper:
             except (subprocess.TimeoutExpired, OSError):
                 companion.kill()
                 companion.wait()
+
+
+def _new_group_flag() -> int:
+    # Not imported from beside this file: as a companion it runs alone, without the package.
+    if sys.platform == "win32":
+        return subprocess.CREATE_NEW_PROCESS_GROUP
+    return 0
 
 
 def _kill_owned(token: str) -> None:
