@@ -1,4 +1,4 @@
-"""The host as the application sees it: ``cpu``, ``cuda-spoof`` with its faults, and ``cuda``."""
+"""The host as the application sees it: ``cpu``, ``cuda-spoof`` with its variants, and ``cuda``."""
 
 from harness.environments.detection import DETECTION_TIMEOUT_S, detect_host
 from harness.environments.environment import open_environment

@@ -43,6 +43,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         pcie_generation: Highest PCIe generation of the link.
         pcie_width: Lanes of the link.
         temperature_c: Core temperature.
+        mig: Whether the card can be partitioned; none of it is.
         ecc: Whether ECC memory is on; cards without ECC report it as not available.
         fan: Whether the card has a fan of its own.
         persistence_mode: Whether the driver stays loaded without clients.
@@ -73,6 +74,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     temperature_c: int = 35
     serial: str | None = None
     ecc: bool = False
+    mig: bool = False
     fan: bool = True
     persistence_mode: bool = False
     display_active: bool = False

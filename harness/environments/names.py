@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.environments.faults import Fault
 from harness.environments.machine import DEFAULT_PROFILE, shipped_profiles
+from harness.environments.variants import Variant
 from harness.errors import UsageError
 
 Kind = Literal["cpu", "cuda", "cuda-spoof"]
@@ -20,45 +20,45 @@ class EnvironmentSpec:
     Attributes:
         kind: The environment without its variant.
         profile: Name of the profile that a spoof is made from.
-        faults: What is wrong with the spoofed machine.
+        variants: How the spoofed machine differs from its profile.
     """
 
     kind: Kind
     profile: str = DEFAULT_PROFILE
-    faults: frozenset[Fault] = frozenset()
+    variants: frozenset[Variant] = frozenset()
 
 
 def parse_environment(name: str) -> EnvironmentSpec:
-    """Read an environment's name; the parts of a variant are faults and profiles in any order.
+    """Read an environment's name; what follows the colon are variants and profiles, in any order.
 
     Raises:
         UsageError: There is no such environment; the message lists those there are.
     """
-    kind, colon, variant = name.partition(_PART)
+    kind, colon, parts = name.partition(_PART)
     if kind == "cpu" and not colon:
         return EnvironmentSpec(kind="cpu")
     if kind == "cuda" and not colon:
         return EnvironmentSpec(kind="cuda")
-    if kind != "cuda-spoof" or (colon and not variant):
+    if kind != "cuda-spoof" or (colon and not parts):
         raise _unknown(name)
-    return _variant(name, variant.split(_JOIN) if colon else [])
+    return _spoof(name, parts.split(_JOIN) if colon else [])
 
 
-def _variant(name: str, parts: list[str]) -> EnvironmentSpec:
+def _spoof(name: str, parts: list[str]) -> EnvironmentSpec:
     profile = DEFAULT_PROFILE
-    faults: set[Fault] = set()
+    variants: set[Variant] = set()
     for part in parts:
-        if part in set(Fault):
-            faults.add(Fault(part))
+        if part in set(Variant):
+            variants.add(Variant(part))
         elif part in shipped_profiles():
             profile = part
         else:
             raise _unknown(name)
-    return EnvironmentSpec(kind="cuda-spoof", profile=profile, faults=frozenset(faults))
+    return EnvironmentSpec(kind="cuda-spoof", profile=profile, variants=frozenset(variants))
 
 
 def _unknown(name: str) -> UsageError:
-    parts = ", ".join([*Fault, *shipped_profiles()])
+    parts = ", ".join([*Variant, *shipped_profiles()])
     return UsageError(
         f"no environment is named {name!r}; there are cpu, cuda, cuda-spoof and "
         f"cuda-spoof:PART[+PART] with PART one of {parts}"

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.environments.faults import Fault
 from harness.environments.machine import SpoofedMachine
 from harness.environments.smi_fields import card_answers
 from harness.environments.smi_texts import (
@@ -33,6 +32,13 @@ NO_DRIVER = (
 HELP_HINT = "Please run 'nvidia-smi -h' for help."
 FORMAT_MISSING = f'"--format=" switch is missing. {HELP_HINT}\n'
 
+TOPOLOGY_HEAD = "\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID"
+TOPOLOGY_TAIL = "\t0\t0\t\tN/A"
+TOPOLOGY_LEGEND = (
+    "\nLegend:\n\n  X    = Self\n"
+    "  PHB  = Connection traversing PCIe as well as a PCIe Host Bridge (typically the CPU)\n"
+)
+
 EXIT_INVALID_ARGUMENT = 2
 EXIT_NO_DEVICES = 6
 EXIT_NO_DRIVER = 9
@@ -48,6 +54,8 @@ SWITCHES: Mapping[str, str] = {
     "-x": "xml",
     "--xml-format": "xml",
     "--help-query-gpu": "help-query-gpu",
+    "topo": "topo",
+    "-m": "matrix",
 }
 """Options without a value."""
 
@@ -95,18 +103,18 @@ def answer(
     *,
     visible: str | None,
     now: datetime,
-    fault: Fault | None = None,
+    no_driver: bool = False,
 ) -> SmiAnswer:
     """Return what ``nvidia-smi ARGUMENTS`` answers.
 
     Args:
         machine: The machine.
         arguments: The command line without the program.
-        visible: ``CUDA_VISIBLE_DEVICES``; None where it is not set.
+        visible: ``CUDA_VISIBLE_DEVICES``; None where it is not set or not respected.
         now: The local time.
-        fault: Only ``no-driver`` changes the answer.
+        no_driver: Whether the driver cannot be reached.
     """
-    if fault is Fault.NO_DRIVER:
+    if no_driver:
         return SmiAnswer(output=NO_DRIVER, exit_code=EXIT_NO_DRIVER)
     try:
         switches, values = _parse(arguments)
@@ -157,6 +165,14 @@ def _print(
         return _csv(machine, chosen, values, now)
     if "apps" in values:
         return _csv_apps(values)
+    return _report(machine, switches, chosen, now)
+
+
+def _report(
+    machine: SpoofedMachine, switches: set[str], chosen: Sequence[int], now: datetime
+) -> str:
+    if "topo" in switches:
+        return _topology(chosen)
     if "list" in switches:
         return "".join(list_line(machine.cards[index], index) for index in chosen)
     if "query" in switches:
@@ -280,6 +296,15 @@ def _query(machine: SpoofedMachine, chosen: Sequence[int], now: datetime, *, xml
         f"{text_versions(machine)}\n{'Attached GPUs':<50}: {len(chosen)}\n"
         f"{''.join(query_card_text(machine, index) for index in chosen)}"
     )
+
+
+def _topology(chosen: Sequence[int]) -> str:
+    head = "".join(f"\tGPU{index}" for index in chosen)
+    rows = [f"{head}{TOPOLOGY_HEAD}"]
+    for index in chosen:
+        links = "".join(f"\t{' X ' if other == index else 'PHB'}" for other in chosen)
+        rows.append(f"GPU{index}{links}{TOPOLOGY_TAIL}")
+    return "".join(f"{row}\n" for row in rows) + TOPOLOGY_LEGEND
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

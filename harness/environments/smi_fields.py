@@ -169,7 +169,11 @@ def _memory_and_state(card: Card) -> list[Answer]:
         *_absent("driver_model.current", "driver_model.pending"),
         *_absent("gom.current", "gom.pending"),
         *_absent("inforom.img", "inforom.oem", "inforom.ecc", "inforom.pwr"),
-        *_absent("mig.mode.current", "mig.mode.pending"),
+        *(
+            [_text("mig.mode.current", "Disabled"), _text("mig.mode.pending", "Disabled")]
+            if card.mig
+            else _absent("mig.mode.current", "mig.mode.pending")
+        ),
         *_absent("gsp.mode.current", "gsp.mode.default"),
         *(
             _text(f"{family}.{reason}", _reason(reason, active=reason in idle))

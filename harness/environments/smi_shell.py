@@ -9,31 +9,37 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.environments import smi, smi_texts
-from harness.environments.faults import Fault
 from harness.environments.machine import SpoofedMachine
 from harness.environments.smi_fields import card_answers
 
+_NEWLINE = "\n"
+
 
 def shell_script(
-    machine: SpoofedMachine, *, fault: Fault | None = None, fifo: Path | None = None
+    machine: SpoofedMachine,
+    *,
+    unmasked: bool = False,
+    no_driver: bool = False,
+    waits_on: Path | None = None,
 ) -> str:
     """Return the script.
 
     Args:
         machine: The machine it speaks of.
-        fault: ``hang`` and ``no-driver`` change what it does.
-        fifo: For ``hang``: it waits on this named pipe until somebody opens it for writing.
+        unmasked: Whether ``CUDA_VISIBLE_DEVICES`` hides nothing from it.
+        no_driver: Whether it says that the driver cannot be reached.
+        waits_on: A named pipe; the script never answers, and ends when somebody opens it to write.
     """
-    if fault is Fault.HANG and fifo is not None:
+    if waits_on is not None:
         # Waiting on a pipe starts no process that could outlive the script.
-        return f"#!/bin/sh\n: <{shlex.quote(str(fifo))}\nexit 1\n"
-    if fault is Fault.NO_DRIVER:
+        return f"#!/bin/sh\n: <{shlex.quote(str(waits_on))}\nexit 1\n"
+    if no_driver:
         return f"#!/bin/sh\n{_print(smi.NO_DRIVER)}\nexit {smi.EXIT_NO_DRIVER}\n"
     return "\n".join(
         [
             "#!/bin/sh",
             *_refusals(),
-            *_visibility(machine),
+            *_visibility(machine, unmasked=unmasked),
             *_fields(machine),
             *_apps(),
             *_arguments(),
@@ -70,7 +76,8 @@ def _refusals() -> list[str]:
     ]
 
 
-def _visibility(machine: SpoofedMachine) -> list[str]:
+def _visibility(machine: SpoofedMachine, *, unmasked: bool) -> list[str]:
+    visibility = '""' if unmasked else '"${CUDA_VISIBLE_DEVICES+set}"'
     everything = " ".join(str(index) for index in range(len(machine.cards)))
     uuids = " ".join(
         f"{index}:{shlex.quote(card.uuid)}" for index, card in enumerate(machine.cards)
@@ -96,7 +103,7 @@ def _visibility(machine: SpoofedMachine) -> list[str]:
         "  done",
         '  [ -n "$found" ]',
         "}",
-        'if [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then seen=$all; else',
+        f"if [ -z {visibility} ]; then seen=$all; else",
         "  seen=; rest=$CUDA_VISIBLE_DEVICES,",
         "  case $rest in GPU-*) find=by_uuid;; *) find=by_number;; esac",
         '  while [ -n "$rest" ]; do',
@@ -265,6 +272,19 @@ def _whole_machine(machine: SpoofedMachine) -> list[str]:
     label = f"{'Timestamp':<50}: "
     attached = f"{'Attached GPUs':<50}: "
     return [
+        'if [ -n "$want_topo" ]; then',
+        "  for index in $chosen; do printf '\\tGPU%s' \"$index\"; done",
+        f"  {_print(smi.TOPOLOGY_HEAD + _NEWLINE)}",
+        "  for index in $chosen; do",
+        "    printf 'GPU%s' \"$index\"",
+        "    for other in $chosen; do",
+        "      if [ $other = $index ]; then printf '\\t X '; else printf '\\tPHB'; fi",
+        "    done",
+        f"    {_print(smi.TOPOLOGY_TAIL + _NEWLINE)}",
+        "  done",
+        f"  {_print(smi.TOPOLOGY_LEGEND)}",
+        "  exit 0",
+        "fi",
         'if [ -n "$want_list" ]; then',
         *_each(smi_texts.list_line(card, index) for index, card in cards),
         "  exit 0",

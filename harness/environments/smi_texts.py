@@ -35,7 +35,7 @@ def table_head(machine: SpoofedMachine) -> str:
         [
             _rule("-", "+"),
             _row(versions, width=_TABLE_WIDTH),
-            f"|{_columns('-', '+')}|\n",
+            f"|{_columns('-', '+')}+\n",
             _cells(f"{'GPU  Name':<26}Persistence-M", "Bus-Id          Disp.A", _HEADINGS[0]),
             _cells(f"{'Fan  Temp   Perf':<26}Pwr:Usage/Cap", f"{'Memory-Usage':>22}", _HEADINGS[1]),
             _cells("", "", _HEADINGS[2]),
@@ -64,7 +64,7 @@ def table_card(card: Card, index: int) -> str:
                 f"{memory:>22}",
                 f"{'0%':>7} {'Default':>12}",
             ),
-            _cells("", "", "Disabled" if card.ecc else _NA),
+            _cells("", "", "Disabled" if card.mig else _NA),
             f"+{_columns('-', '+')}+\n",
         ]
     )
@@ -203,6 +203,7 @@ def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
     switch = {True: "Enabled", False: "Disabled"}
     used, reserved = card.memory_used_mib, card.memory_reserved_mib
     ecc = switch[True] if card.ecc else _NA
+    mig = switch[False] if card.mig else _NA
     limit = f"{card.power_limit_w:.2f} W"
     return (
         ("Product Name", card.name),
@@ -212,7 +213,7 @@ def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
         ("Display Active", switch[card.display_active]),
         ("Persistence Mode", switch[card.persistence_mode]),
         ("Addressing Mode", "None"),
-        ("MIG Mode", (("Current MIG", _NA), ("Pending MIG", _NA))),
+        ("MIG Mode", (("Current MIG", mig), ("Pending MIG", mig))),
         ("Accounting Mode", "Disabled"),
         ("Accounting Mode Buffer Size", "4000"),
         ("Serial Number", card.serial or _NA),

@@ -1,22 +1,26 @@
 """Builds the directory that makes a machine without a GPU look as if it had one."""
 
 import contextlib
+import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
-from harness.environments.faults import Fault
 from harness.environments.machine import Card, SpoofedMachine
+from harness.environments.machine_text import machine_text
+from harness.environments.native_libraries import NativeLibraries
 from harness.environments.smi_shell import shell_script
+from harness.environments.variants import Variant
 
-_PROGRAMS = "bin"
-_PIPE = "answer"
+_UNANSWERED = "unanswered.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +28,39 @@ class Spoof:
     """A spoof on disk.
 
     Attributes:
-        machine: What it pretends, faults applied.
-        programs: Directory to put first on PATH; empty where there is no ``nvidia-smi``.
+        machine: What it pretends, variants applied.
+        programs: Directory to put first on PATH.
+        libraries: Directory for LD_LIBRARY_PATH.
+        python: Directory for PYTHONPATH.
         absent: Layers that this host cannot have, each with the reason.
     """
 
     machine: SpoofedMachine
     programs: Path
-    absent: tuple[str, ...] = ()
+    libraries: Path
+    python: Path
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def variables(self) -> Mapping[str, str]:
+        """Return what must be set besides PATH for every layer to be found."""
+        libraries = {} if self.absent else {"LD_LIBRARY_PATH": str(self.libraries)}
+        return {"PYTHONPATH": str(self.python), **libraries}
+
+    def unanswered(self) -> tuple[str, ...]:
+        """Return the driver calls that programs made and the spoof could not answer."""
+        try:
+            text = (self.libraries / _UNANSWERED).read_text(encoding="utf-8")
+        except OSError:
+            return ()
+        return tuple(dict.fromkeys(text.splitlines()))
 
 
-def broken_machine(machine: SpoofedMachine, faults: frozenset[Fault]) -> SpoofedMachine:
-    """Return the machine with the faults that change its cards applied."""
+def varied_machine(machine: SpoofedMachine, variants: frozenset[Variant]) -> SpoofedMachine:
+    """Return the machine with the variants that change its cards applied."""
     cards = machine.cards
-    if Fault.TWO_GPUS in faults:
+    if Variant.TWO_GPUS in variants:
         cards = (cards[0], _twin(cards[0]))
-    if Fault.ZERO_MEMORY in faults:
+    if Variant.ZERO_MEMORY in variants:
         cards = tuple(
             msgspec.structs.replace(
                 card, memory_used_mib=card.memory_total_mib - card.memory_reserved_mib
@@ -64,47 +85,100 @@ def _twin(card: Card) -> Card:
 
 @contextlib.contextmanager
 def spoof_directory(
-    directory: Path, machine: SpoofedMachine, faults: frozenset[Fault] = frozenset()
+    directory: Path,
+    machine: SpoofedMachine,
+    variants: frozenset[Variant] = frozenset(),
+    *,
+    native: NativeLibraries | None = None,
 ) -> Iterator[Spoof]:
     """Give a spoof of a machine in a directory that is made, and removed at the end.
 
     Args:
         directory: Does not exist yet.
-        machine: The machine without the faults.
-        faults: What is wrong with it.
+        machine: The machine without the variants.
+        variants: How it differs.
+        native: The compiled libraries; without them the spoof has no library layers.
     """
-    broken = broken_machine(machine, faults)
-    programs = directory / _PROGRAMS
-    pipe = directory / _PIPE
-    programs.mkdir(parents=True)
+    native = native or NativeLibraries(absent=MappingProxyType({"libraries": "not asked for"}))
+    spoof = Spoof(
+        machine=varied_machine(machine, variants),
+        programs=directory / "bin",
+        libraries=directory / "lib",
+        python=directory / "python",
+        absent=native.absent,
+    )
+    pipe = directory / "answer"
     try:
-        if Fault.NO_SMI not in faults:
-            _write_smi(programs, broken, faults, pipe)
-        yield Spoof(machine=broken, programs=programs)
+        for folder in (spoof.programs, spoof.libraries, spoof.python):
+            folder.mkdir(parents=True)
+        if Variant.NO_SMI not in variants:
+            _write_smi(spoof, variants, pipe)
+        _write_libraries(spoof, variants, native)
+        _write_overlay(spoof, variants)
+        yield spoof
     finally:
         _release(pipe)
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _write_smi(
-    programs: Path, machine: SpoofedMachine, faults: frozenset[Fault], pipe: Path
-) -> None:
+def _write_smi(spoof: Spoof, variants: frozenset[Variant], pipe: Path) -> None:
     if sys.platform == "win32":
         from harness.environments.smi_windows import write_launcher
 
-        write_launcher(programs, machine, faults)
+        write_launcher(spoof.programs, spoof.machine, variants)
         return
-    fault = next((f for f in (Fault.HANG, Fault.NO_DRIVER) if f in faults), None)
-    fifo = None
-    if fault is Fault.HANG:
+    waits_on = None
+    if Variant.HANG in variants:
         os.mkfifo(pipe)
-        fifo = pipe
-    script = programs / "nvidia-smi"
-    script.write_text(_script(machine, fault, fifo), encoding="utf-8")
+        waits_on = pipe
+    script = spoof.programs / "nvidia-smi"
+    script.write_text(_script(spoof.machine, variants, waits_on), encoding="utf-8")
     script.chmod(0o755)
 
 
-_script = cache(lambda machine, fault, fifo: shell_script(machine, fault=fault, fifo=fifo))
+@cache
+def _script(machine: SpoofedMachine, variants: frozenset[Variant], waits_on: Path | None) -> str:
+    return shell_script(
+        machine,
+        unmasked=Variant.UNMASKED_SMI in variants,
+        no_driver=Variant.NO_DRIVER in variants,
+        waits_on=waits_on,
+    )
+
+
+def _write_libraries(spoof: Spoof, variants: frozenset[Variant], native: NativeLibraries) -> None:
+    for name, compiled in native.paths.items():
+        # A copy, not a link: the library finds the machine beside itself.
+        shutil.copyfile(compiled, spoof.libraries / name)
+        (spoof.libraries / name.removesuffix(".1")).symlink_to(name)
+    text = machine_text(
+        spoof.machine,
+        no_driver=Variant.NO_DRIVER in variants,
+        unmasked_smi=Variant.UNMASKED_SMI in variants,
+    )
+    (spoof.libraries / "machine.txt").write_text(text, encoding="utf-8")
+
+
+def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
+    for name, text in _overlay_sources().items():
+        (spoof.python / name).write_text(text, encoding="utf-8")
+    machine = {
+        "cuda_version": spoof.machine.cuda_version,
+        "no_driver": Variant.NO_DRIVER in variants,
+        "cards": msgspec.to_builtins(spoof.machine.cards),
+    }
+    (spoof.python / "machine.json").write_text(json.dumps(machine), encoding="utf-8")
+
+
+@cache
+def _overlay_sources() -> Mapping[str, str]:
+    package = resources.files("harness.environments")
+    files = {
+        "sitecustomize.py": package / "overlay" / "sitecustomize.py",
+        "spoofed_torch.py": package / "overlay" / "spoofed_torch.py",
+        "spoofed_visibility.py": package / "visibility.py",
+    }
+    return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
 
 
 def _release(pipe: Path) -> None:

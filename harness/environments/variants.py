@@ -1,10 +1,10 @@
-"""The ways in which a spoofed machine can be broken."""
+"""The ways in which a spoofed machine can differ from a healthy one of its profile."""
 
 from enum import StrEnum
 
 
-class Fault(StrEnum):
-    """What is wrong with the spoofed driver, card or tool."""
+class Variant(StrEnum):
+    """What is wrong, or other than usual, with the spoofed driver, card or tool."""
 
     HANG = "hang"
     """``nvidia-smi`` never answers; the libraries do."""
@@ -16,3 +16,8 @@ class Fault(StrEnum):
     """Every card is full: no memory is free."""
     TWO_GPUS = "two-gpus"
     """The machine has its first card twice."""
+    UNMASKED_SMI = "unmasked-smi"
+    """``nvidia-smi`` and NVML list every card whatever ``CUDA_VISIBLE_DEVICES`` says.
+
+    So do the real ones; without this variant they show the same cards as CUDA does.
+    """

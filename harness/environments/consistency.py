@@ -1,0 +1,181 @@
+"""Checks that all layers of a spoof tell the same, and that none is left when it is gone."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from harness.environments.environment import environment
+from harness.environments.machine import Card, SpoofedMachine
+from harness.environments.visibility import visible_indices
+from harness.errors import EnvironmentUnavailableError
+
+_TIMEOUT_S = 120
+_COMPARED = ("uuid", "name", "memory_total_mib", "memory_free_mib", "compute_capability")
+_BY_INDEX = ("nvidia-smi", "nvml", "nvidia-ml-py")
+"""Layers that list cards by index; CUDA and torch list them in the order of the setting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerAnswer:
+    """What one layer said.
+
+    Attributes:
+        layer: ``nvidia-smi``, ``nvml``, ``nvidia-ml-py``, ``cuda-driver`` or ``torch``.
+        cards: The cards it sees; None where the layer is absent or failed.
+        absent: Why it is absent.
+        error: How it failed.
+    """
+
+    layer: str
+    cards: tuple[Mapping[str, object], ...] | None = None
+    absent: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyCheck:
+    """One layer under one setting.
+
+    Attributes:
+        setting: ``CUDA_VISIBLE_DEVICES``; None where it is not set.
+        layer: The layer.
+        ok: Whether it saw what it had to; None where the layer is absent.
+        detail: What it saw.
+    """
+
+    setting: str | None
+    layer: str
+    ok: bool | None
+    detail: str
+
+
+def ask_layers(env: Mapping[str, str], *, python: str = sys.executable) -> tuple[LayerAnswer, ...]:
+    """Ask every layer from a program of its own inside ``env``.
+
+    Args:
+        env: The whole environment.
+        python: The interpreter; what it has installed decides about nvidia-ml-py and torch.
+
+    Raises:
+        EnvironmentUnavailableError: The asking program could not be run.
+    """
+    with resources.as_file(resources.files("harness.environments") / "asking.py") as program:
+        try:
+            done = subprocess.run(
+                [python, str(program)],
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EnvironmentUnavailableError(f"cannot ask the layers: {error}") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EnvironmentUnavailableError(f"cannot ask the layers: {python} says {last}")
+    answers = json.loads(done.stdout)
+    return tuple(
+        LayerAnswer(
+            layer=layer,
+            cards=tuple(answer["cards"]) if "cards" in answer else None,
+            absent=answer.get("absent"),
+            error=answer.get("error"),
+        )
+        for layer, answer in answers.items()
+    )
+
+
+def visibility_settings(machine: SpoofedMachine) -> tuple[str | None, ...]:
+    """Return the forms of ``CUDA_VISIBLE_DEVICES`` that a machine of these cards can tell apart."""
+    first, last = machine.cards[0].uuid, machine.cards[-1].uuid
+    beyond = str(len(machine.cards))
+    settings: list[str | None] = [None, "0", "0,", "", "-1", beyond, f"0,{beyond},0", "0,0", "0 ,x"]
+    settings += [first, f"{first[:9]},", f"GPU-ffffffff,{first}", f"{last},{first[:12]}"]
+    if len(machine.cards) > 1:
+        settings += ["1", "1,0", "0,1", "0,-1,1", "1,none,0", "1,1,0", "GPU-"]
+    return tuple(dict.fromkeys(settings))
+
+
+def check_consistency(
+    name: str,
+    *,
+    home: Path,
+    machine: SpoofedMachine | None = None,
+    settings: Sequence[str | None] | None = None,
+    python: str = sys.executable,
+) -> Iterator[ConsistencyCheck]:
+    """Ask all layers of a spoof under each visibility setting, then with the spoof off.
+
+    Every layer must see exactly the cards that the CUDA driver's reading of the setting leaves,
+    each with the same name, memory, uuid and capability. With the spoof off none may see any.
+
+    Args:
+        name: A ``cuda-spoof`` environment without a failure among its variants.
+        home: A directory for the environment's home.
+        machine: The machine to pretend instead of the name's profile.
+        settings: Values of ``CUDA_VISIBLE_DEVICES``; those of :func:`visibility_settings`.
+        python: The interpreter that asks.
+
+    Raises:
+        EnvironmentUnavailableError: The layers cannot be asked.
+    """
+    with environment(name, home=home, machine=machine) as opened:
+        assert opened.spoof is not None
+        pretended = opened.spoof.machine
+        for setting in settings or visibility_settings(pretended):
+            env = dict(opened.variables)
+            if setting is not None:
+                env["CUDA_VISIBLE_DEVICES"] = setting
+            uuids = [card.uuid for card in pretended.cards]
+            order = visible_indices(setting, uuids)
+            expected = [_expected(pretended.cards[index]) for index in order]
+            for answer in ask_layers(env, python=python):
+                yield _judge(setting, answer, expected)
+    with environment("cpu", home=home) as opened:
+        for answer in ask_layers(opened.variables, python=python):
+            yield _judge_off(answer)
+
+
+def _expected(card: Card) -> dict[str, object]:
+    return {name: getattr(card, name) for name in _COMPARED}
+
+
+def _judge(
+    setting: str | None, answer: LayerAnswer, expected: Sequence[Mapping[str, object]]
+) -> ConsistencyCheck:
+    if answer.cards is None:
+        ok = None if answer.error is None else False
+        detail = answer.error or f"absent: {answer.absent}"
+        return ConsistencyCheck(setting=setting, layer=answer.layer, ok=ok, detail=detail)
+    seen, wanted = list(answer.cards), list(expected)
+    if answer.layer in _BY_INDEX:
+        seen.sort(key=lambda card: str(card["uuid"]))
+        wanted.sort(key=lambda card: str(card["uuid"]))
+    ok = seen == wanted
+    detail = _names(seen) if ok else f"{_facts(seen)} instead of {_facts(wanted)}"
+    return ConsistencyCheck(setting=setting, layer=answer.layer, ok=ok, detail=detail)
+
+
+def _judge_off(answer: LayerAnswer) -> ConsistencyCheck:
+    if answer.error is not None:
+        ok, detail = False, answer.error
+    elif answer.cards:
+        ok, detail = False, f"sees {_names(answer.cards)} without the spoof"
+    else:
+        ok, detail = True, "sees nothing without the spoof"
+    return ConsistencyCheck(setting="spoof off", layer=answer.layer, ok=ok, detail=detail)
+
+
+def _names(cards: Sequence[Mapping[str, object]]) -> str:
+    return ", ".join(str(card["name"]) for card in cards) or "no card"
+
+
+def _facts(cards: Sequence[Mapping[str, object]]) -> str:
+    return "; ".join(" ".join(str(value) for value in card.values()) for card in cards) or "no card"

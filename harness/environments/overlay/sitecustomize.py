@@ -1,0 +1,67 @@
+"""Runs when Python starts inside a CUDA spoof: lets ``torch`` see the spoofed machine.
+
+It stands alone: the Python it runs in need not have the harness, nor be of the same version.
+Nothing is imported that the program would not import, and torch is only touched where the real
+one is installed.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class _PatchedLoader(importlib.abc.Loader):
+    def __init__(self, real: importlib.abc.Loader) -> None:
+        self._real = real
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._real.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._real.exec_module(module)
+        import spoofed_torch  # type: ignore[import-not-found]
+
+        spoofed_torch.patch(module)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+class _TorchFinder(importlib.abc.MetaPathFinder):
+    def __init__(self) -> None:
+        self._busy = False
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the protocol's
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "torch" or self._busy:
+            return None
+        self._busy = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._busy = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _PatchedLoader(spec.loader)
+        return spec
+
+
+def _run_hidden_sitecustomize() -> None:
+    # The host's own sitecustomize, if any, stands behind this one on the path.
+    behind = [entry for entry in sys.path if os.path.abspath(entry or ".") != _HERE]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", behind)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+sys.meta_path.insert(0, _TorchFinder())
+_run_hidden_sitecustomize()
