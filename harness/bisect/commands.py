@@ -153,8 +153,7 @@ def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> i
     with open_progress(quiet=options.quiet) as progress:
         progress.note(f"bisecting {describe(question)}")
         progress.note(f"journal {journal.path}")
-        both = len(question.axes) > 1
-        reporter = Silence() if options.quiet else Lines(progress.note, both_axes=both)
+        reporter = Silence() if options.quiet else Lines(progress.note, question.axes)
         try:
             summary = go_on(
                 journal,
@@ -182,8 +181,7 @@ def _replay(journal: "Journal", store: "Store", options: argparse.Namespace) -> 
             print(line, file=sys.stderr)
 
     say(f"bisected {describe(journal.question)}")
-    both = len(journal.question.axes) > 1
-    reporter = Silence() if options.quiet else Lines(say, both_axes=both)
+    reporter = Silence() if options.quiet else Lines(say, journal.question.axes)
     return _print(replay(journal, store=store, reporter=reporter), options)
 
 

@@ -9,6 +9,9 @@ import msgspec
 
 from harness.bisect.trial import AxisName
 
+GRACE_S: Final = 3.0
+"""How long a point must be running before anything that needs the whole machine is begun ahead:
+what runs for less is over before a compile would have got anywhere, and would only be slowed."""
 _POLL_S: Final = 0.2
 _CANCEL_S: Final = 15.0
 
@@ -103,10 +106,13 @@ class ThreadJob:
 
     Args:
         acquire: Acquires, and raises ``CancelledError`` soon after the event is set.
+        grace_s: How long to hold back, unless it is waited for before.
     """
 
-    def __init__(self, acquire: Callable[[threading.Event], None]) -> None:
+    def __init__(self, acquire: Callable[[threading.Event], None], *, grace_s: float = 0.0) -> None:
         self._acquire = acquire
+        self._grace_s = grace_s
+        self._needed = threading.Event()
         self._cancelled = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -114,6 +120,7 @@ class ThreadJob:
 
     def wait(self) -> None:
         """See ``Job``."""
+        self._needed.set()
         # In small pieces: a thread that is waited for without end cannot be interrupted on Windows.
         while self._thread.is_alive():
             self._thread.join(_POLL_S)
@@ -124,10 +131,14 @@ class ThreadJob:
         """See ``Job``."""
         running = self._thread.is_alive()
         self._cancelled.set()
+        self._needed.set()
         self._thread.join(_CANCEL_S)
         return running
 
     def _run(self) -> None:
+        self._needed.wait(self._grace_s)
+        if self._cancelled.is_set():
+            return
         try:
             self._acquire(self._cancelled)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for

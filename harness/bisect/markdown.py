@@ -76,7 +76,7 @@ def _capabilities(diff: CapabilitiesDiff) -> Iterator[str]:
         yield "`--help` is the same on both sides."
         yield ""
         return
-    yield "What `--help` says differently, from the older to the newer:"
+    yield "<details><summary>What <code>--help</code> says differently, older to newer</summary>"
     yield ""
     for title, flags in (
         ("added", diff.added),
@@ -87,11 +87,13 @@ def _capabilities(diff: CapabilitiesDiff) -> Iterator[str]:
             yield f"- {title}: {', '.join(map(_code, flags))}"
     for title, changes in (
         ("default", diff.defaults),
-        ("values", diff.choices),
-        ("placeholder", diff.values),
+        ("listed values", diff.choices),
+        ("value taken", diff.values),
     ):
         for change in changes:
             yield f"- {title} of {_code(change.flag)}: {_change(change)}"
+    yield ""
+    yield "</details>"
     yield ""
 
 

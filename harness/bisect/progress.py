@@ -1,12 +1,12 @@
 """Tells the user, in plain lines, what a bisection does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from harness.bisect.journal import Step
 from harness.bisect.legs import Leg
 from harness.bisect.lookahead import Wanted
 from harness.bisect.search import Answer, Boundary
-from harness.bisect.trial import Trial
+from harness.bisect.trial import AxisName, Trial
 
 
 class Lines:
@@ -14,12 +14,12 @@ class Lines:
 
     Args:
         say: Shows one line to the user.
-        axes: Both axes vary, so each line has to name both.
+        axes: What varies, and has to be named in each line.
     """
 
-    def __init__(self, say: Callable[[str], None], *, both_axes: bool = False) -> None:
+    def __init__(self, say: Callable[[str], None], axes: Sequence[AxisName]) -> None:
         self._say = say
-        self._both_axes = both_axes
+        self._axes = axes
 
     def acquiring(self, trial: Trial, wanted: Wanted) -> None:  # noqa: ARG002 - one is enough
         """See ``Watcher``."""
@@ -28,14 +28,14 @@ class Lines:
     def running(self, trial: Trial, runs: int) -> None:
         """See ``Watcher``."""
         if runs == 0:
-            self._say(f"running {self._name(trial, None)}")
+            self._say(f"running {self._name(trial)}")
 
     def stepped(self, step: Step, left: int, leg: Leg | None, where: Boundary | None) -> None:
         """See ``Observer``."""
         answer = step.answer.value
         if step.tally.runs > 1:
             answer += f" ({step.tally.failures} of {step.tally.runs} runs fail)"
-        line = f"{self._name(step.trial, leg)}: {answer}"
+        line = f"{self._name(step.trial)}: {answer}"
         if step.answer is not Answer.GOOD:
             line += f", {step.outcome.reason}"
         if leg is not None and where is not None:
@@ -44,9 +44,9 @@ class Lines:
         steps = "step" if left == 1 else "steps"
         self._say(f"{line} | {left} {steps} left")
 
-    def _name(self, trial: Trial, leg: Leg | None) -> str:
-        if leg is not None and not self._both_axes:
-            return trial.along(leg.axis)
+    def _name(self, trial: Trial) -> str:
+        if len(self._axes) == 1:
+            return trial.along(self._axes[0])
         return f"{trial.build} under {trial.subject}"
 
 

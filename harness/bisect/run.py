@@ -8,7 +8,7 @@ from typing import Protocol
 
 from harness.bisect.bisector import Bisector, Observer
 from harness.bisect.journal import CellQuestion, Journal, Memory, Notebook, Question
-from harness.bisect.lookahead import Lookahead, ThreadJob, Wanted
+from harness.bisect.lookahead import GRACE_S, Lookahead, ThreadJob, Wanted
 from harness.bisect.points import needs_compiling
 from harness.bisect.predicate import CellPredicate, CommandPredicate, Predicate, Program
 from harness.bisect.summary import Summary, summarise
@@ -147,7 +147,8 @@ def _lookahead(
                 pass
 
     def start(wanted: Wanted) -> ThreadJob:
-        return ThreadJob(lambda cancelled: acquire(wanted, cancelled))
+        grace_s = GRACE_S if exclusive(wanted) else 0.0
+        return ThreadJob(lambda cancelled: acquire(wanted, cancelled), grace_s=grace_s)
 
     def exclusive(wanted: Wanted) -> bool:
         return wanted.axis == "build" and needs_compiling(catalogue.get(wanted.id))

@@ -10,6 +10,7 @@ from harness.checks import STARTS
 from harness.model import CellResult, Verdict
 
 AxisName = Literal["build", "subject"]
+PROGRAM: Final = "llama-server"
 LOG_LINES: Final = 40
 """Lines of output that an outcome keeps."""
 
@@ -51,7 +52,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         answer: Good, bad or untestable.
         reason: One line: what was seen.
         signature: Of the failure, where it failed.
-        argv: The program's arguments, where known.
+        argv: The program and its arguments, where known.
         log: The last lines of output.
         result: The cell's result, where a cell was run.
     """
@@ -96,7 +97,7 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
             answer=answer,
             reason=reason,
             signature=signature,
-            argv=result.argv,
+            argv=(PROGRAM, *result.argv) if result.argv else (),
             log=log,
             result=result,
         )
