@@ -158,7 +158,7 @@ def probe(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> Capabi
         ProbeError: It cannot be run, does not end in ``timeout_s`` seconds, or does not answer
             like a llama-server.
     """
-    return parse_help(help_text(binary, env, timeout_s))
+    return _ask(binary, env, timeout_s)[1]
 
 
 def help_text(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> str:
@@ -167,19 +167,23 @@ def help_text(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> st
     Raises:
         ProbeError: As ``probe``.
     """
+    return _ask(binary, env, timeout_s)[0]
+
+
+def _ask(binary: Path, env: Mapping[str, str], timeout_s: float) -> tuple[str, Capabilities]:
     # Files, not pipes: a child of the program could keep a pipe open after the program ended.
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         code = _run_help(binary, env, timeout_s, stdout, stderr)
-        texts = [_read(stdout), _read(stderr)]
-    text = max(texts, key=lambda text: len(parse_help(text).options))
-    capabilities = parse_help(text)
-    if not (capabilities.offers("--model") and capabilities.offers("--port")):
-        said = next((line for line in reversed("\n".join(texts).splitlines()) if line.strip()), "")
-        raise ProbeError(
-            f"{binary} --help ended with {code} and lists no --model and --port"
-            f"{f' (it said: {said.strip()[:200]})' if said else ''}; give a llama-server program"
-        )
-    return text
+        texts = [text for text in (_read(stdout), _read(stderr)) if text.strip()]
+    for text in texts:
+        capabilities = parse_help(text)
+        if capabilities.offers("--model") and capabilities.offers("--port"):
+            return text, capabilities
+    said = next((line for line in reversed("\n".join(texts).splitlines()) if line.strip()), "")
+    raise ProbeError(
+        f"{binary} --help ended with {code} and lists no --model and --port"
+        f"{f' (it said: {said.strip()[:200]})' if said else ''}; give a llama-server program"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
