@@ -38,7 +38,7 @@ def unpack(archive: Path, target: Path, *, below: str = "") -> None:
         ) from error
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
         raise SourceUnavailableError(
-            f"{archive.name}: not a whole archive ({error}); fetch it again"
+            f"{archive.name}: not a whole archive ({_first_line(error)}); fetch it again"
         ) from error
     except OSError as error:
         if error.errno is None or "zlib" in str(error):
@@ -107,3 +107,8 @@ def find_program(directory: Path, name: str) -> Path | None:
     """Return the shallowest file of that name below a directory, None if there is none."""
     found = [path for path in directory.rglob(name) if path.is_file()]
     return min(found, key=lambda path: (len(path.parts), path.as_posix()), default=None)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0].rstrip(":") if lines else type(error).__name__

@@ -38,9 +38,8 @@ class Patience:
 
     def wait_before(self, attempt: int) -> float:
         """Return the seconds before a try (the second is 1), with some jitter."""
-        return min(self.first_wait_s * 2 ** (attempt - 1), self.longest_wait_s) * (
-            0.75 + random.random() / 2
-        )
+        wait = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
+        return wait * random.uniform(0.75, 1.25)
 
 
 def redacted(url: str) -> str:

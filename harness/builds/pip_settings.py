@@ -1,8 +1,9 @@
 """How the user's pip reaches package indexes, so that the package source does the same.
 
-Read from pip's configuration files and ``PIP_*`` variables in pip's order of precedence (site over
-user over global, ``PIP_CONFIG_FILE`` over these, variables over all): it then holds too where the
-running interpreter has no pip. None of it is ever written to a catalogue or a manifest.
+Read from pip's configuration files and ``PIP_*`` variables in pip's order of precedence: site over
+user over global; ``PIP_CONFIG_FILE`` over all files and in place of the user's; variables over
+files. That way it holds too where the running interpreter has no pip. None of it is ever written to
+a catalogue or a manifest.
 """
 
 import configparser
@@ -102,19 +103,25 @@ def configuration_files(env: Mapping[str, str]) -> tuple[Path, ...]:
     import platformdirs
 
     name = "pip.ini" if sys.platform == "win32" else "pip.conf"
-    home = Path.home()
     shared = platformdirs.site_config_dir("pip", appauthor=False, multipath=True)
     files = [Path(part) / name for part in reversed(shared.split(os.pathsep))]
     if sys.platform != "win32":
         files.append(Path("/etc") / name)
-    files.append(home / ("pip" if sys.platform == "win32" else ".pip") / name)
-    if sys.platform == "darwin":
-        files.append(home / ".config" / "pip" / name)
-    files.append(Path(platformdirs.user_config_dir("pip", appauthor=False, roaming=True)) / name)
+    if not chosen or not Path(chosen).is_file():
+        files += _user_files(name)
     files.append(Path(sys.prefix) / name)
     if chosen:
         files.append(Path(chosen))
     return tuple(files)
+
+
+def _user_files(name: str) -> Iterator[Path]:
+    import platformdirs
+
+    yield Path.home() / ("pip" if sys.platform == "win32" else ".pip") / name
+    if sys.platform == "darwin":
+        yield Path.home() / ".config" / "pip" / name
+    yield Path(platformdirs.user_config_dir("pip", appauthor=False, roaming=True)) / name
 
 
 def _options_of(file: Path) -> Iterator[tuple[str, str, str]]:

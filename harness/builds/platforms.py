@@ -41,12 +41,8 @@ class Platform:
 
 def this_platform() -> Platform:
     """Return the platform that this process runs on."""
-    if sys.platform == "win32":
-        system: System = "windows"
-    elif sys.platform == "darwin":
-        system = "macos"
-    else:
-        system = "linux"
+    systems: dict[str, System] = {"win32": "windows", "darwin": "macos"}
+    system = systems.get(sys.platform, "linux")
     machine = platform.machine().lower()
     known = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
     return Platform(system=system, machine=known.get(machine, machine))

@@ -23,6 +23,7 @@ class Toolchain:
             (Microsoft's, which needs its own environment).
         c_compiler: The C compiler that belongs to it; empty likewise.
         compiler_version: First line of the compiler's own version text.
+        is_gcc: Whether it is GCC itself, not one that only understands its options.
         cache: ccache or sccache where one is on PATH.
         strip: The strip program, where there is one.
     """
@@ -32,6 +33,7 @@ class Toolchain:
     compiler: str
     c_compiler: str
     compiler_version: str
+    is_gcc: bool
     cache: Path | None
     strip: Path | None
 
@@ -56,12 +58,14 @@ def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
     ninja = _from_package("ninja", path)
     c_compiler, compiler = _compilers(env)
     cache = next((found for name in ("ccache", "sccache") if (found := _which(name, path))), None)
+    version = _version_text(compiler) if compiler else "as cmake finds it"
     return Toolchain(
         cmake=cmake,
         ninja=ninja,
         compiler=compiler,
         c_compiler=c_compiler,
-        compiler_version=_first_line(compiler) if compiler else "as cmake finds it",
+        compiler_version=next(iter(version.splitlines()), compiler).strip(),
+        is_gcc="Free Software Foundation" in version,
         cache=cache,
         strip=_which("strip", path),
     )
@@ -119,7 +123,7 @@ def _which(name: str, path: str | None) -> Path | None:
     return Path(found) if found else None
 
 
-def _first_line(program: str) -> str:
+def _version_text(program: str) -> str:
     try:
         answer = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=30, check=True
@@ -128,4 +132,4 @@ def _first_line(program: str) -> str:
         raise SourceUnavailableError(
             f"the compiler {program!r} does not answer --version: {error}"
         ) from error
-    return next(iter(answer.stdout.splitlines()), program).strip()
+    return answer.stdout

@@ -14,6 +14,9 @@ from harness.errors import CompileError
 
 _SUFFIX = {"C": ".c", "CXX": ".cpp"}
 
+_GCC_MEMORY = ("--param", "ggc-min-expand=300", "--param", "ggc-min-heapsize=524288")
+"""Lets GCC use half a gigabyte before it looks for garbage: large units gain a tenth."""
+
 
 class UnityBuild:
     """One program on its way from sources to an executable."""
@@ -118,8 +121,12 @@ class UnityBuild:
             self._toolchain.c_compiler if unit.group.language == "C" else self._toolchain.compiler
         )
         launcher = [self._toolchain.cache] if self._toolchain.cache else []
+        memory = _GCC_MEMORY if self._toolchain.is_gcc else ()
         outcome = run_program(
-            [*launcher, compiler, *unit.group.arguments, "-o", compiled.name, "-c", source],
+            [
+                *(*launcher, compiler, *unit.group.arguments, *memory),
+                *("-o", compiled.name, "-c", source),
+            ],
             directory=self._directory,
             cancelled=self._cancelled,
             env=self._env,

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+from harness.builds.cmake_model import SourceGroup
+from harness.builds.unity import UnityPlanner, local_names, unit_text
+
+
+def group(directory: Path, sources: dict[str, str], target: str = "t") -> SourceGroup:
+    for name, text in sources.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return SourceGroup(
+        target=target,
+        language="CXX",
+        arguments=("-O1",),
+        include_directories=(),
+        sources=tuple(directory / name for name in sources),
+    )
+
+
+def test_every_source_is_in_exactly_one_unit_of_its_group(tmp_path: Path) -> None:
+    groups = [
+        group(tmp_path, {f"a{n}.cpp": f"int a{n};\n" * 2000 * n for n in range(12)}, "a"),
+        group(tmp_path, {f"b{n}.cpp": "int b;\n" for n in range(3)}, "b"),
+    ]
+    units = UnityPlanner(groups, jobs=2).plan()
+    for each in groups:
+        planned = [source for unit in units if unit.group is each for source in unit.sources]
+        assert sorted(planned) == sorted(each.sources)
+    costs = [unit.cost for unit in units]
+    assert costs == sorted(costs, reverse=True), "the longest first"
+
+
+def test_more_jobs_make_more_units(tmp_path: Path) -> None:
+    big = group(tmp_path, {f"a{n}.cpp": f"int a{n};\n" * 20000 for n in range(64)})
+    few, many = (len(UnityPlanner([big], jobs=jobs).plan()) for jobs in (2, 16))
+    assert few < many
+
+
+def test_sources_with_the_same_local_name_are_kept_apart(tmp_path: Path) -> None:
+    units = UnityPlanner(
+        [
+            group(
+                tmp_path,
+                {
+                    "a.cpp": "static int helper(int x) { return x; }\n",
+                    "b.cpp": "static const char * helper(void) { return 0; }\n",
+                    "c.cpp": "int c;\n",
+                },
+            )
+        ],
+        jobs=1,
+    ).plan()
+    assert len(units) == 2
+    together = {frozenset(source.name for source in unit.sources) for unit in units}
+    assert not any({"a.cpp", "b.cpp"} <= names for names in together)
+
+
+def test_local_names() -> None:
+    text = (
+        "static const std::map<int, int> table = {\n"
+        "static inline float dot(const float * x) {\n"
+        "struct state {\n"
+        "struct forward;\n"
+        "enum class kind : int {\n"
+        "#define N_MAX 4\n"
+        "int exported(int x) {\n"
+        "    static int inner = 0;\n"
+    )
+    assert local_names(text) == {"table", "dot", "state", "kind", "N_MAX"}
+
+
+def test_divide_takes_out_the_sources_that_the_errors_name(tmp_path: Path) -> None:
+    names = ["a.cpp", "b.cpp", "c.cpp"]
+    planner = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1)
+    (unit,) = planner.plan()
+    parts = planner.divide(unit, "b.cpp:1:5: error: redefinition of 'int x'\n", tmp_path)
+    assert [[source.name for source in part.sources] for part in parts] == [
+        ["a.cpp", "c.cpp"],
+        ["b.cpp"],
+    ]
+
+
+def test_divide_halves_a_unit_when_the_errors_name_none_or_all(tmp_path: Path) -> None:
+    names = ["a.cpp", "b.cpp", "c.cpp", "d.cpp"]
+    planner = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1)
+    (unit,) = planner.plan()
+    every = "".join(f"{name}:1:5: error: no\n" for name in names)
+    for output in ("shared.h:1:1: error: no\n", every, "internal compiler error"):
+        parts = planner.divide(unit, output, tmp_path)
+        assert [len(part.sources) for part in parts] == [2, 2]
+
+
+def test_unit_text_is_free_of_absolute_paths(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (unit,) = UnityPlanner([group(tmp_path / "src", {"a.cpp": "", "b.cpp": ""})], jobs=1).plan()
+    text = unit_text(unit, tmp_path / "units")
+    assert text == '#include "../src/a.cpp"\n#include "../src/b.cpp"\n'
