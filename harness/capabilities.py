@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
@@ -206,6 +206,7 @@ class CapabilitiesDiff:
         defaults: Options whose default differs.
         choices: Options whose listed values differ, the values separated by commas.
         values: Options that are a switch in one and take a value in the other.
+        variables: Options that another environment variable sets.
     """
 
     added: tuple[str, ...]
@@ -214,12 +215,11 @@ class CapabilitiesDiff:
     defaults: tuple[OptionChange, ...]
     choices: tuple[OptionChange, ...]
     values: tuple[OptionChange, ...]
+    variables: tuple[OptionChange, ...]
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
-        return any(
-            (self.added, self.vanished, self.stubbed, self.defaults, self.choices, self.values)
-        )
+        return any(getattr(self, each.name) for each in fields(self))
 
 
 def diff(before: Capabilities, after: Capabilities) -> CapabilitiesDiff:
@@ -238,6 +238,7 @@ def diff(before: Capabilities, after: Capabilities) -> CapabilitiesDiff:
             for f, a, b in pairs
             if a.takes_value != b.takes_value
         ),
+        variables=_changes((f, a.env or "none", b.env or "none") for f, a, b in pairs),
     )
 
 

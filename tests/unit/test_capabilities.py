@@ -74,6 +74,16 @@ FACTS = {
         removed=LEGACY,
         options=241,
     ),
+    "b9464": Facts(
+        flavour=Flavour.RENAMED,
+        types=MTP_ERA,
+        takes_list=True,
+        mtp="draft-mtp",
+        spec_default=True,
+        length_flag="--spec-draft-n-max",
+        removed=LEGACY,
+        options=241,
+    ),
     "b10434": Facts(
         flavour=Flavour.RENAMED,
         types=MTP_ERA | {"draft-dflash", "draft-dspark"},
@@ -300,6 +310,13 @@ def test_diff_shows_defaults_choices_and_values() -> None:
 
     flash = diff(recorded("py0.3.16"), recorded("b8929")).values
     assert [(c.before, c.after) for c in flash if c.flag == "-fa"] == [("", "[on|off|auto]")]
+
+
+def test_diff_shows_renamed_variables() -> None:
+    changes = diff(recorded("b9246"), recorded("b9464")).variables
+    assert ("LLAMA_LOG_VERBOSITY", "LLAMA_ARG_LOG_VERBOSITY") in {
+        (change.before, change.after) for change in changes
+    }
 
 
 def test_diff_of_a_build_with_itself_is_empty() -> None:
