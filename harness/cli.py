@@ -16,6 +16,7 @@ _COMMANDS: Final = (
     ("env", "harness.environments.commands"),
     ("record", "harness.shim.commands"),
     ("bisect", "harness.bisect.commands"),
+    ("report", "harness.report.command"),
 )
 """Each command and the module that declares it; a module is imported only for its own command."""
 

@@ -1,0 +1,51 @@
+"""Results as JUnit XML, for the many programs that read it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.model import CellResult, Verdict
+from harness.report.failures import describe
+
+
+def write_junit(results: Sequence[CellResult], path: Path) -> None:
+    """One suite for each subject and environment, one case for each cell.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    import junitparser
+
+    report = junitparser.JUnitXml(name="llama-harness")
+    suites: dict[str, junitparser.TestSuite] = {}
+    for result in results:
+        name = f"{result.subject} {result.environment}"
+        if name not in suites:
+            suites[name] = junitparser.TestSuite(name)
+        case = junitparser.TestCase(result.id, classname=name, time=result.wall_ms / 1000)
+        match result.status:
+            case Verdict.FAIL:
+                case.result = [junitparser.Failure(_first_line(result), "fail")]
+                case.result[0].text = _printable(describe(result))
+            case Verdict.KNOWN:
+                case.result = [junitparser.Skipped("a known divergence")]
+            case Verdict.PASS | Verdict.DEGRADED:
+                pass
+            case _:
+                case.result = [junitparser.Error(_first_line(result), result.status.value)]
+                case.result[0].text = _printable(describe(result))
+        suites[name].add_testcase(case)
+    for suite in suites.values():
+        report.add_testsuite(suite)
+    report.write(str(path), pretty=True)
+
+
+def _first_line(result: CellResult) -> str:
+    if result.failure is not None:
+        return _printable(result.failure.message)
+    check = next(check for check in result.checks if not check.ok)
+    return _printable(f"{check.name}: expected {check.expected}, observed {check.observed}")
+
+
+def _printable(text: str) -> str:
+    """Without the control characters that XML cannot hold."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")

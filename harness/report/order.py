@@ -1,0 +1,58 @@
+"""The order in which results are read, whichever worker or shard finished first."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from harness.matrix.axes import DEFAULT_MODELS, DEFAULT_MODES
+from harness.model import CellResult
+
+_LAST: Final = 10**9
+
+
+def in_reading_order(
+    results: Iterable[CellResult], builds: Sequence[str] = ()
+) -> tuple[CellResult, ...]:
+    """Sort by subject, environment, build from old to new, mode, model and draft length.
+
+    Args:
+        results: In any order; subjects, environments and models keep theirs.
+        builds: Build ids from old to new; others go by the number in their id.
+    """
+    results = tuple(results)
+    ages = {build: place for place, build in enumerate(builds)}
+    subjects = _places(result.subject for result in results)
+    environments = _places(sorted({result.environment for result in results}))
+    models = _places(sorted({result.request.model for result in results}, key=_model_key))
+
+    def key(result: CellResult) -> tuple[object, ...]:
+        request = result.request
+        mode = request.mode or ""
+        return (
+            subjects[result.subject],
+            environments[result.environment],
+            ages.get(result.build, _LAST),
+            _number(result.build),
+            result.build,
+            models[request.model],
+            DEFAULT_MODES.index(mode) if mode in DEFAULT_MODES else len(DEFAULT_MODES),
+            mode,
+            -1 if request.draft_n_max is None else request.draft_n_max,
+            request.extra_args,
+        )
+
+    return tuple(sorted(results, key=key))
+
+
+def _places(items: Iterable[str]) -> dict[str, int]:
+    return {item: place for place, item in enumerate(dict.fromkeys(items))}
+
+
+def _model_key(model: str) -> tuple[int, str]:
+    known = model in DEFAULT_MODELS
+    return (DEFAULT_MODELS.index(model) if known else len(DEFAULT_MODELS), model)
+
+
+def _number(build: str) -> int:
+    found = re.search(r"\d+", build)
+    return int(found[0]) if found else _LAST

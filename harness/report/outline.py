@@ -1,0 +1,107 @@
+"""The shape that every rendering shares: blocks by subject and environment, requests by builds."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.model import CellResult, DraftRange, LoadRequest, Verdict
+
+BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
+"""Verdicts that end a command with another exit status than 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One request over the builds.
+
+    Attributes:
+        results: By build.
+        labels: What to show for each, by build.
+    """
+
+    request: str
+    results: Mapping[str, CellResult]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """A few characters for each build."""
+        return {build: label(result) for build, result in self.results.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One subject in one environment."""
+
+    subject: str
+    environment: str
+    host: str
+    builds: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def blocks(results: Sequence[CellResult]) -> Iterator[Block]:
+    """The blocks, in the order of the results."""
+    groups: dict[tuple[str, str], list[CellResult]] = {}
+    for result in results:
+        groups.setdefault((result.subject, result.environment), []).append(result)
+    for (subject, environment), group in groups.items():
+        rows: dict[str, dict[str, CellResult]] = {}
+        for result in group:
+            rows.setdefault(request_text(result.request), {})[result.build] = result
+        yield Block(
+            subject=subject,
+            environment=environment,
+            host=host_text(group),
+            builds=tuple(dict.fromkeys(result.build for result in group)),
+            rows=tuple(Row(request=request, results=row) for request, row in rows.items()),
+        )
+
+
+def request_text(request: LoadRequest) -> str:
+    """A load request in one line."""
+    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
+    mode = "unset" if request.mode is None else request.mode
+    return " ".join([mode, f"n={length}", request.model, *request.extra_args])
+
+
+def host_text(results: Iterable[CellResult]) -> str:
+    """The GPUs that the cells saw."""
+    host = next((result.host for result in results if result.host is not None), None)
+    if host is None or not host.gpus:
+        return "no GPU"
+    return ", ".join(gpu.name for gpu in host.gpus)
+
+
+def label(result: CellResult) -> str:
+    """What a cell came to, in a few characters."""
+    if result.status not in BAD:
+        return short_state(result.effective)
+    check = next((check for check in result.checks if not check.ok), None)
+    argument = (check.argument if check else None) or (
+        result.failure.argument if result.failure else None
+    )
+    what = check.name if check else (result.failure.kind.value if result.failure else "")
+    return f"{what} {argument or ''}".strip()
+
+
+def short_state(effective: Mapping[str, DraftRange] | None) -> str:
+    """An effective state in a few characters, e.g. ``mtp 5 + ngram 64``."""
+    if effective is None:
+        return "?"
+    if not effective:
+        return "off"
+    return " + ".join(
+        f"{name.removeprefix('draft-').removesuffix('-mod')} "
+        f"{'' if length.n_max is None else length.n_max}".strip()
+        for name, length in effective.items()
+    )
+
+
+def counts(results: Sequence[CellResult]) -> str:
+    """``360 cells: 216 pass, 128 degraded, 16 fail``."""
+    of_each = ", ".join(
+        f"{number} {verdict.value}"
+        for verdict in Verdict
+        if (number := sum(result.status is verdict for result in results))
+    )
+    return f"{len(results)} cells: {of_each}" if results else "no cells"

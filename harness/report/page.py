@@ -1,0 +1,99 @@
+"""Results as one self-contained HTML file: no network, no server, no other file."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from harness.capabilities import Capabilities
+from harness.model import CellResult
+from harness.report.outline import short_state
+from harness.report.timeline import FlagLife, flag_lives
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The results of one run.
+
+    Attributes:
+        name: What the page calls it, usually the file's name.
+    """
+
+    name: str
+    results: tuple[CellResult, ...]
+
+
+def render_page(
+    runs: Sequence[Run], capabilities: Mapping[str, Capabilities], *, title: str
+) -> str:
+    """The whole page.
+
+    Args:
+        runs: The first is shown; any two can be compared.
+        capabilities: Of the builds whose ``--help`` is known, oldest first; for the timeline.
+        title: The page's heading.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    data = {
+        "runs": [
+            {"name": run.name, "cells": [_cell(result) for result in run.results]} for run in runs
+        ],
+        "timeline": _timeline(flag_lives(capabilities, _flags_used(runs)), tuple(capabilities)),
+    }
+    return environment.get_template("report.html.j2").render(title=title, data=_embedded(data))
+
+
+def _embedded(data: object) -> str:
+    """JSON that may stand inside a ``script`` element, whatever a log line holds."""
+    text = json.dumps(msgspec.to_builtins(data), separators=(",", ":"), ensure_ascii=False)
+    return (
+        text.replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
+
+
+def _cell(result: CellResult) -> Mapping[str, Any]:
+    built: dict[str, Any] = msgspec.to_builtins(result)
+    built["short"] = short_state(result.effective)
+    offending = {check.argument for check in result.checks if not check.ok and check.argument}
+    if result.failure and result.failure.argument:
+        offending.add(result.failure.argument)
+    built["offending"] = sorted(offending)
+    return built
+
+
+def _flags_used(runs: Iterable[Run]) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(
+            word
+            for run in runs
+            for result in run.results
+            for word in result.argv
+            if word.startswith("-") and not word.lstrip("-").isdecimal()
+        )
+    )
+
+
+def _timeline(lives: Sequence[FlagLife], builds: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "builds": list(builds),
+        "flags": [
+            {"flag": life.flag, "states": [str(one) for one in life.states]} for life in lives
+        ],
+    }
