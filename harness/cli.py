@@ -17,6 +17,7 @@ _COMMANDS: Final = (
     ("record", "harness.shim.commands"),
     ("bisect", "harness.bisect.commands"),
     ("report", "harness.report.command"),
+    ("plan", "harness.matrix.plan_command"),
 )
 """Each command and the module that declares it; a module is imported only for its own command."""
 

@@ -1,13 +1,19 @@
 """The axes of a matrix and the cells they span."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from harness.builds import Catalogue
 from harness.cells import DEFAULT_MODEL, cell_id
+from harness.environments import parse_environment
 from harness.errors import UsageError
-from harness.model import Cell, LoadRequest, Mode
+from harness.gguf_models.recipes import MODELS
+from harness.matrix.shards import deal, parse_shard
+from harness.model import Cell, CellResult, LoadRequest, Mode
+from harness.report.jsonl import read_results
+from harness.subjects import check_subject
 
 DEFAULT_PROFILE: Final = "smoke"
 DEFAULT_ENVIRONMENTS: Final = ("cpu", "cuda-spoof")
@@ -29,6 +35,8 @@ class Selection:
     Attributes:
         builds: Globs of build ids; they replace the profile.
         draft_lengths: As the user wrote them: numbers or ``default``.
+        shard: ``K/N`` for the K-th of N parts; all cells if empty.
+        balance_from: A results file whose times the parts are balanced by.
     """
 
     profile: str = DEFAULT_PROFILE
@@ -38,7 +46,9 @@ class Selection:
     modes: tuple[str, ...] = ()
     draft_lengths: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    extra_args: tuple[str, ...] = field(default=())
+    extra_args: tuple[str, ...] = ()
+    shard: str = ""
+    balance_from: str = ""
 
 
 def select_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
@@ -48,8 +58,25 @@ def select_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]
 
     Raises:
         UnknownBuildError: A glob or profile matches no build.
-        UsageError: A draft length is no number.
+        UsageError: An environment, subject, model, draft length or shard has no meaning.
     """
+    cells = _all_cells(selection, catalogue)
+    if not selection.shard:
+        return cells
+    number, count = parse_shard(selection.shard)
+    return deal(cells, count, measured_results(selection))[number - 1].cells
+
+
+def measured_results(selection: Selection) -> tuple[CellResult, ...]:
+    """The earlier results that shards are balanced by.
+
+    Raises:
+        UsageError: The file cannot be read or is no results file.
+    """
+    return tuple(read_results([Path(selection.balance_from)] if selection.balance_from else []))
+
+
+def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
     builds = (
         catalogue.select(selection.builds)
         if selection.builds
@@ -57,6 +84,13 @@ def select_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]
     )
     environments = selection.environments or DEFAULT_ENVIRONMENTS
     subjects = selection.subjects or DEFAULT_SUBJECTS
+    for environment in environments:
+        parse_environment(environment)
+    for subject in subjects:
+        check_subject(subject)
+    for model in selection.models:
+        if model not in MODELS:
+            raise UsageError(f"--model {model!r}: there are {', '.join(MODELS)}")
     lengths = _lengths(selection.draft_lengths)
     cells = [
         Cell(build=build.id, subject=subject, environment=environment, request=request)

@@ -22,13 +22,14 @@ class SelectionOption:
     metavar: str
     help: str
     many: bool = True
+    default: str = ""
 
     def arguments(self) -> Mapping[str, Any]:
         """Keyword arguments for ``add_argument`` or pytest's ``addoption``."""
         shared = {"dest": f"matrix_{self.field}", "metavar": self.metavar, "help": self.help}
         if self.many:
             return {**shared, "action": "append", "default": []}
-        return {**shared, "default": DEFAULT_PROFILE}
+        return {**shared, "default": self.default}
 
 
 SELECTION_OPTIONS: Final = (
@@ -38,6 +39,7 @@ SELECTION_OPTIONS: Final = (
         metavar="NAME",
         help="builds of a profile: smoke (default), full or all",
         many=False,
+        default=DEFAULT_PROFILE,
     ),
     SelectionOption(
         name="build",
@@ -81,6 +83,20 @@ SELECTION_OPTIONS: Final = (
         metavar="WORD",
         help="an argument that the user adds by hand; write --extra-arg=--flag",
     ),
+    SelectionOption(
+        name="shard",
+        field="shard",
+        metavar="K/N",
+        help="only the K-th of N parts, as `llama-harness plan` deals them",
+        many=False,
+    ),
+    SelectionOption(
+        name="balance-from",
+        field="balance_from",
+        metavar="FILE",
+        help="results whose times the parts are balanced by",
+        many=False,
+    ),
 )
 
 
@@ -97,5 +113,5 @@ def as_pytest_arguments(selection: Selection) -> Iterator[str]:
     """The selection as arguments of pytest."""
     for option in SELECTION_OPTIONS:
         value = getattr(selection, option.field)
-        for word in value if option.many else (value,):
+        for word in value if option.many else (value,) if value else ():
             yield f"--matrix-{option.name}={word}"

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from harness.errors import UsageError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest
 
-__all__ = ["Subject", "open_subject"]
+__all__ = ["Subject", "check_subject", "open_subject"]
 
 
 class Subject(Protocol):
@@ -50,6 +50,15 @@ def open_subject(spec: str) -> AbstractContextManager[Subject]:
     module, rest = _split(spec)
     opener = cast("_Opener", import_module(f"harness.subjects.{module}").open)
     return opener(rest)
+
+
+def check_subject(spec: str) -> None:
+    """See whether a spec is of a known kind, without opening anything.
+
+    Raises:
+        UsageError: It is not.
+    """
+    _split(spec)
 
 
 def _split(spec: str) -> tuple[str, str]:

@@ -1,0 +1,91 @@
+"""Cells dealt out over several jobs, so that all take about as long."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.errors import UsageError
+from harness.model import Cell, CellResult, LoadRequest
+
+Group = tuple[str, str, str, str | None, str]
+"""Build, environment, subject, mode and model: cells that may share launches stay together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One job's part.
+
+    Attributes:
+        number: From 1.
+        of: How many there are.
+        seconds: Expected time of its cells, one after another.
+    """
+
+    number: int
+    of: int
+    cells: tuple[Cell, ...]
+    seconds: float
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """The builds it needs."""
+        return tuple(dict.fromkeys(cell.build for cell in self.cells))
+
+
+def deal(cells: Sequence[Cell], count: int, measured: Iterable[CellResult] = ()) -> list[Shard]:
+    """Deal cells out in stretches whose expected times are as even as their groups allow.
+
+    The same input gives the same shards, so that each job can work out its own.
+
+    Args:
+        cells: All of them.
+        count: How many shards; some stay empty where there are fewer groups.
+        measured: Earlier results; a group they do not know is taken to cost the median.
+    """
+    groups: dict[Group, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(_group(cell, cell.request), []).append(cell)
+    seconds = _seconds(measured)
+    usual = median(seconds.values()) if seconds else 1.0
+    costs = {key: seconds.get(key, usual) for key in groups}
+    total = sum(costs.values()) or 1.0
+    parts: list[list[Group]] = [[] for _ in range(count)]
+    passed = 0.0
+    # Neighbouring groups are of one build: cutting the row into stretches gives each job few
+    # builds to acquire, and the middle of a group decides to which side of a cut it belongs.
+    for key, cost in costs.items():
+        parts[min(int(count * (passed + cost / 2) / total), count - 1)].append(key)
+        passed += cost
+    return [
+        Shard(
+            number=number,
+            of=count,
+            cells=tuple(cell for key in part for cell in groups[key]),
+            seconds=sum(costs[key] for key in part),
+        )
+        for number, part in enumerate(parts, start=1)
+    ]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``3/8``.
+
+    Raises:
+        UsageError: It is not of that form, or out of range.
+    """
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return int(number), int(count)
+    raise UsageError(f"--shard {text!r}: write K/N with K from 1 to N, for example 3/8")
+
+
+def _group(cell: Cell | CellResult, request: LoadRequest) -> Group:
+    return (cell.build, cell.environment, cell.subject, request.mode, request.model)
+
+
+def _seconds(measured: Iterable[CellResult]) -> Mapping[Group, float]:
+    seconds: dict[Group, float] = {}
+    for result in measured:
+        key = _group(result, result.request)
+        seconds[key] = seconds.get(key, 0.0) + result.wall_ms / 1000
+    return seconds
