@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from harness.arguments import read_arguments
+from harness.arguments import Argument, read_arguments
 from harness.builds import AcquiredBuild
 from harness.capabilities import Capabilities
 from harness.checks import (
@@ -21,7 +21,7 @@ from harness.checks import (
 )
 from harness.contract import Expectation, expect
 from harness.environments.hermetic import home_variables
-from harness.errors import HarnessError, SubjectError
+from harness.errors import HarnessError
 from harness.gguf_models import file_for
 from harness.model import (
     Cell,
@@ -42,6 +42,7 @@ from harness.model import (
 from harness.server import LaunchFailedError, launch
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
+from harness.subjects import Subject
 from harness.witnesses import (
     DisagreementError,
     Observation,
@@ -55,6 +56,8 @@ from harness.workbench import Launched, Workbench
 PORT_ATTEMPTS: Final = 3
 DEFAULT_MODEL: Final = "tiny-mtp"
 PORT_PLACEHOLDER: Final = "{port}"
+PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
+"""Sets the port of a server whose argv does not; every build has it."""
 
 _HOST_AT_FAULT: Final = frozenset(
     {FailureKind.NOT_EXECUTABLE, FailureKind.MISSING_LIBRARY, FailureKind.PORT_IN_USE}
@@ -107,12 +110,19 @@ class _Progress:
         self.failure = Failure(kind=kind, message=message)
         return self.result(Verdict.ERROR)
 
+    def cannot_tell(self, kind: FailureKind, message: str) -> CellResult:
+        """An error, unless a check has already told that the cell fails."""
+        self.failure = Failure(kind=kind, message=message)
+        failed = any(not check.ok for check in self.checks)
+        return self.result(Verdict.FAIL if failed else Verdict.ERROR)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Situation:
     """What a cell is judged in, once build, environment and model are at hand."""
 
     build: AcquiredBuild
+    subject: Subject
     capabilities: Capabilities
     host: HostProfile
     variables: Mapping[str, str]
@@ -135,12 +145,13 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
     for attempt in range(1, PORT_ATTEMPTS + 1):
         try:
             launched = _plan_and_launch(cell, situation, expectation, workbench, progress)
-        except SubjectError as error:
+        except HarnessError as error:
             return progress.error(FailureKind.SUBJECT, str(error))
+        except OSError as error:
+            return progress.error(FailureKind.HARNESS, f"the host refuses a launch: {error}")
         except ProtocolError as error:
             progress.checks.append(check_start(None))
-            progress.failure = Failure(kind=FailureKind.PROTOCOL, message=str(error))
-            return progress.result(Verdict.ERROR)
+            return progress.cannot_tell(FailureKind.PROTOCOL, str(error))
         except LaunchFailedError as error:
             taken = error.failure.kind is FailureKind.PORT_IN_USE
             if taken and attempt < PORT_ATTEMPTS:
@@ -181,8 +192,13 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         raise _CannotPrepareError(FailureKind.BUILD, str(error)) from error
     progress.flavour = capabilities.flavour
     progress.emulated = build.build.emulated
+    try:
+        subject = workbench.subject(cell.subject)
+    except HarnessError as error:
+        raise _CannotPrepareError(FailureKind.SUBJECT, str(error)) from error
     return _Situation(
         build=build,
+        subject=subject,
         capabilities=capabilities,
         host=environment.host,
         variables={**environment.variables, **build.env},
@@ -205,8 +221,7 @@ def _plan_and_launch(
             port=port,
             env=situation.variables,
         )
-        subject = workbench.subject(cell.subject)
-        plan = subject.plan(cell.request, target)
+        plan = situation.subject.plan(cell.request, target)
         progress.plan = plan
         arguments = read_arguments(plan.argv, situation.capabilities)
         progress.checks = check_plan(
@@ -215,26 +230,36 @@ def _plan_and_launch(
         key = _launch_key(cell, plan, port)
         if key in workbench.launches:
             return workbench.launches[key]
-        launched = _launch_and_observe(situation, plan, listening_port(plan.argv, port), workbench)
+        launched = _launch_and_observe(situation, plan, _switches(port, arguments), workbench)
         if workbench.share_launches:
             workbench.launches[key] = launched
         return launched
 
 
+def _switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
+    """The harness's own variables, without those whose option stands in argv.
+
+    argv would win anyway, but some builds then warn of a variable that the subject never set.
+    """
+    in_argv = {argument.option.env for argument in arguments if argument.option}
+    wanted = {**observing_environment(), PORT_VARIABLE: str(port)}
+    return {name: value for name, value in wanted.items() if name not in in_argv}
+
+
 def _launch_and_observe(
-    situation: _Situation, plan: LaunchPlan, port: int, workbench: Workbench
+    situation: _Situation, plan: LaunchPlan, switches: Mapping[str, str], workbench: Workbench
 ) -> Launched:
     with workbench.launch_directory() as directory:
         variables = {
             **situation.variables,
             **home_variables(Path(directory)),
-            **observing_environment(),
+            **switches,
             **plan.env,
         }
         with launch(
             situation.build.binary,
             plan.argv,
-            port=port,
+            port=listening_port(plan.argv, variables),
             env=variables,
             cwd=Path(directory),
             health_timeout_s=workbench.health_timeout_s,
@@ -242,15 +267,10 @@ def _launch_and_observe(
             try:
                 observation = observe(server, situation.build.build.number)
             except ProtocolError as error:
-                if server.alive():
+                death = server.death()
+                if death is None:
                     raise
-                raise LaunchFailedError(
-                    Failure(
-                        kind=FailureKind.DIED,
-                        message=f"the server died while it was asked: {error}",
-                        log_tail=server.log.tail(),
-                    )
-                ) from error
+                raise LaunchFailedError(death) from error
             return Launched(observation=observation, startup_ms=server.startup_ms)
 
 
@@ -266,17 +286,13 @@ def _judge(
     try:
         state = agree(progress.witnesses)
     except DisagreementError as error:
-        progress.failure = Failure(
-            kind=FailureKind.HARNESS, message=f"the witnesses disagree: {error}"
-        )
-        failed = any(not check.ok for check in progress.checks)
-        return progress.result(Verdict.FAIL if failed else Verdict.ERROR)
+        return progress.cannot_tell(FailureKind.HARNESS, f"the witnesses disagree: {error}")
     progress.effective = state.implementations
     progress.witnessed_by = state.witnessed_by
     progress.checks += check_state(state, expectation, request)
     if any(not check.ok for check in progress.checks):
         return progress.result(Verdict.FAIL)
-    witnesses = check_witnesses(state)
+    witnesses = check_witnesses(state, expectation)
     progress.checks += witnesses
     lonely = next((check for check in witnesses if not check.ok), None)
     if lonely is not None:
@@ -286,13 +302,13 @@ def _judge(
     return progress.result(Verdict.DEGRADED if expectation.shortfall else Verdict.PASS)
 
 
-def listening_port(argv: Sequence[str], default: int) -> int:
-    """The port that the arguments make a server listen on."""
-    port = default
+def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
+    """The port that arguments, else variables, make a server listen on; 0 where it is none."""
+    port = variables.get(PORT_VARIABLE, "")
     for flag, value in pairwise(argv):
-        if flag == "--port" and value.isdecimal():
-            port = int(value)
-    return port
+        if flag == "--port":
+            port = value
+    return int(port) if port.isdecimal() else 0
 
 
 def _launch_key(cell: Cell, plan: LaunchPlan, port: int) -> object:

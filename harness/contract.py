@@ -110,6 +110,7 @@ def expect(
 
 
 def _rule(mode: Mode) -> Callable[[_Situation], Expectation]:
+    rule: Callable[[_Situation], Expectation]
     match mode:
         case Mode.OFF:
             rule = _off

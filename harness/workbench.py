@@ -93,14 +93,19 @@ class Workbench:
         return self._capabilities[build_id]
 
     def subject(self, spec: str) -> Subject:
-        """The subject, opened once.
+        """The subject, opened once; ``spec`` is that of ``open_subject`` or an added one's name.
 
         Raises:
+            UsageError: No such kind of subject.
             SubjectError: It cannot be opened.
         """
         if spec not in self._subjects:
             self._subjects[spec] = self.resources.enter_context(open_subject(spec))
         return self._subjects[spec]
+
+    def add_subject(self, subject: Subject) -> None:
+        """Make an in-process subject known by its name, in place of any of that name."""
+        self._subjects[subject.name] = subject
 
     def environment(self, name: str) -> OpenEnvironment:
         """The environment, opened once.

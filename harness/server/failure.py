@@ -52,6 +52,17 @@ def classify_exit(exit_status: int, lines: Sequence[str], log_tail: tuple[str, .
     return _from_lines(lines, log_tail) or _from_status(exit_status, lines, log_tail)
 
 
+def classify_death(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure:
+    """Name why a process ended after it had been healthy; arguments as for ``classify_exit``."""
+    assertion = _first(_ASSERT, lines)
+    return Failure(
+        kind=FailureKind.DIED,
+        message=f"the server was healthy, then ended by {_signal_name(exit_status)}"
+        + (f": {assertion}" if assertion else ""),
+        log_tail=log_tail,
+    )
+
+
 def _from_lines(lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure | None:
     for line in lines:
         for read in (_argument, _variable, _library, _port):
@@ -127,7 +138,7 @@ def _from_status(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ..
             message="the binary needs a DLL that this host does not have",
             log_tail=log_tail,
         )
-    assertion = next((line.strip() for line in lines if _ASSERT.search(line)), None)
+    assertion = _first(_ASSERT, lines)
     if exit_status < 0 or assertion:
         return Failure(
             kind=FailureKind.ABORT,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.model import Failure, FailureKind
-from harness.server.failure import classify_exit
+from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
 from harness.server.log import ServerLog
 from harness.server.process import HostRuntime, Runtime, ServerProcess
@@ -20,6 +20,7 @@ _FIRST_POLL_S: Final = 0.005
 _LONGEST_POLL_S: Final = 0.05
 _HEALTH_REQUEST_S: Final = 2.0
 _DRAIN_S: Final = 2.0
+_REAPING_S: Final = 0.5
 
 
 class LaunchFailedError(Exception):
@@ -49,9 +50,16 @@ class RunningServer:
     startup_ms: float
     process: ServerProcess
 
-    def alive(self) -> bool:
-        """Whether the process still runs."""
-        return self.process.poll() is None
+    def death(self, within_s: float = 0.5) -> Failure | None:
+        """How the process ended; None where it still runs after ``within_s`` seconds.
+
+        A dying process closes its connections a moment before it can be waited for.
+        """
+        exit_status = _await_exit(self.process, within_s)
+        if exit_status is None:
+            return None
+        self.log.close(_DRAIN_S)
+        return classify_death(exit_status, self.log.lines(), self.log.tail())
 
 
 @contextmanager
@@ -136,7 +144,7 @@ def _wait_until_healthy(
         exit_status = process.poll()
         if exit_status is None and log.closed:
             # The output ends a moment before the process can be waited for.
-            exit_status = _await_exit(process)
+            exit_status = _await_exit(process, _REAPING_S)
         if exit_status is not None:
             log.close(_DRAIN_S)
             raise LaunchFailedError(classify_exit(exit_status, log.lines(), log.tail()))
@@ -149,7 +157,7 @@ def _is_listening(line: str) -> bool:
     return any(words in line for words in _LISTENING)
 
 
-def _await_exit(process: ServerProcess, timeout_s: float = 0.5) -> int | None:
+def _await_exit(process: ServerProcess, timeout_s: float) -> int | None:
     deadline = time.perf_counter() + timeout_s
     while (status := process.poll()) is None and time.perf_counter() < deadline:
         time.sleep(0.001)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import IO, Final
 
 HEAD_LINES: Final = 20_000
+HEAD_CHARACTERS: Final = 8 * 1024 * 1024
 TAIL_LINES: Final = 5_000
+TAIL_CHARACTERS: Final = 2 * 1024 * 1024
 MAX_LINE_BYTES: Final = 16_384
 _CHUNK_BYTES: Final = 65_536
 
@@ -16,14 +18,17 @@ _CHUNK_BYTES: Final = 65_536
 class ServerLog:
     """Standard output and error of one process, merged, first and last lines kept.
 
-    The first ``HEAD_LINES`` hold the start-up, the last ``TAIL_LINES`` what came before the end;
-    whatever lies between is counted and dropped, so an endless log costs no memory.
+    The head holds the start-up and a generation, the tail what came before the end; what lies
+    between is counted and dropped, so that an endless log or line costs no more memory than a
+    long one.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._head: list[str] = []
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._head_size = 0
+        self._tail: deque[str] = deque()
+        self._tail_size = 0
         self._total = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -52,13 +57,21 @@ class ServerLog:
         lines = [raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r") for raw in raw_lines]
         with self._changed:
             for line in lines:
-                if len(self._head) < HEAD_LINES:
-                    self._head.append(line)
-                else:
-                    self._tail.append(line)
+                self._keep(line)
             self._total += len(lines)
             self._closed = closed
             self._changed.notify_all()
+
+    def _keep(self, line: str) -> None:
+        fits = len(self._head) < HEAD_LINES and self._head_size + len(line) <= HEAD_CHARACTERS
+        if fits and not self._tail:
+            self._head.append(line)
+            self._head_size += len(line)
+            return
+        self._tail.append(line)
+        self._tail_size += len(line)
+        while len(self._tail) > TAIL_LINES or self._tail_size > TAIL_CHARACTERS:
+            self._tail_size -= len(self._tail.popleft())
 
     @property
     def closed(self) -> bool:

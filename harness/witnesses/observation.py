@@ -1,11 +1,10 @@
 """Everything that the witnesses read, taken from one running server in one pass."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from harness.server.http import ProtocolError
-from harness.server.launch import RunningServer
+from harness.server.http import ProtocolError, ServerClient
 
 PROMPT: Final = "hello"
 TOKENS: Final = 128
@@ -41,6 +40,28 @@ class Observation:
     run_lines: tuple[str, ...]
 
 
+class ReadableLog(Protocol):
+    """A server's output so far; ``harness.server.log.ServerLog`` is one."""
+
+    def lines(self) -> list[str]:
+        """Its lines, in order."""
+
+    def wait_for(self, seen: Callable[[str], bool], *, after: int, timeout_s: float) -> int:
+        """Wait until a line after the first ``after`` is seen, or the time is over."""
+
+
+class Observed(Protocol):
+    """A server that can be observed, whoever started it."""
+
+    @property
+    def log(self) -> ReadableLog:
+        """Its output."""
+
+    @property
+    def client(self) -> ServerClient:
+        """HTTP to it."""
+
+
 def observing_environment() -> dict[str, str]:
     """Variables that switch on what the witnesses need, so that argv stays the subject's own.
 
@@ -60,13 +81,14 @@ def observing_environment() -> dict[str, str]:
     }
 
 
-def observe(server: RunningServer, build_number: int | None) -> Observation:
+def observe(server: Observed, build_number: int | None) -> Observation:
     """Generate once and read all that the server tells.
 
     Raises:
         ProtocolError: The server did not answer as a llama-server does.
     """
-    startup = server.log.lines()
+    # The log is written behind a request's back; what precedes the first idle line is start-up.
+    started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
     completion = server.client.post(
         "/completion",
         # The prompt cache stays on: before 2026 a server without it does not speculate.
@@ -77,21 +99,18 @@ def observe(server: RunningServer, build_number: int | None) -> Observation:
         raise ProtocolError("POST /completion: the answer is not a JSON object")
     slots = server.client.json("/slots", _ANSWER_S)
     metrics = server.client.text("/metrics", _ANSWER_S)
-    _await_flush(server, len(startup))
+    # Once the server says again that its slots are idle, all that the generation had to say has
+    # been written, for its log is in order. A plan may switch the log off, so this is bounded.
+    server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
+    lines = server.log.lines()
     return Observation(
         build_number=build_number,
         completion=completion,
         slot=slots[0] if isinstance(slots, list) and slots else None,
         metrics=metrics,
-        startup_lines=tuple(startup),
-        run_lines=tuple(server.log.lines()[len(startup) :]),
+        startup_lines=tuple(lines[:started]),
+        run_lines=tuple(lines[started:]),
     )
-
-
-def _await_flush(server: RunningServer, looked: int) -> None:
-    # The server logs from a thread of its own, in order: once it reports its slots idle, all that
-    # the generation had to say has been written. A plan may switch the log off, so this is bounded.
-    server.log.wait_for(_is_idle, after=looked, timeout_s=_FLUSH_S)
 
 
 def _is_idle(line: str) -> bool:
