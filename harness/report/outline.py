@@ -10,6 +10,14 @@ BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
 """Verdicts that end a command with another exit status than 0."""
 
 
+SHORT_NAMES: Final[Mapping[str, str]] = {
+    "draft-mtp": "mtp",
+    "draft-simple": "draft",
+    "ngram-mod": "ngram",
+}
+"""What tables call the implementations that the contract names."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One request over the builds.
@@ -91,8 +99,7 @@ def short_state(effective: Mapping[str, DraftRange] | None) -> str:
     if not effective:
         return "off"
     return " + ".join(
-        f"{name.removeprefix('draft-').removesuffix('-mod')} "
-        f"{'' if length.n_max is None else length.n_max}".strip()
+        f"{SHORT_NAMES.get(name, name)} {'' if length.n_max is None else length.n_max}".strip()
         for name, length in effective.items()
     )
 

@@ -4,14 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final, TypeVar
 
 from harness.model import CellResult, DraftRange, Verdict
+from harness.report.outline import BAD, SHORT_NAMES, host_text
 
 _T = TypeVar("_T")
 
-_SHORT: Final[Mapping[str, str]] = {
-    "draft-mtp": "mtp",
-    "ngram-mod": "ngram",
-    "draft-simple": "draft",
-}
 _STYLES: Final[Mapping[Verdict, str]] = {
     Verdict.PASS: "green",
     Verdict.DEGRADED: "yellow",
@@ -62,7 +58,7 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     for environment in _in_order(result.environment for result in results):
         block = [result for result in results if result.environment == environment]
         table = Table(
-            title=f"{environment} ({_host(block)})",
+            title=f"{environment} ({host_text(block)})",
             title_justify="left",
             box=SIMPLE_HEAD if console.is_terminal else ASCII2,
             pad_edge=False,
@@ -103,7 +99,7 @@ def _field(results: Sequence[CellResult], notes: _Notes) -> list[tuple[str, Verd
         alike = [result for result in results if result.status is verdict]
         if not alike:
             continue
-        if verdict in {Verdict.FAIL, Verdict.ERROR}:
+        if verdict in BAD:
             why = _in_order(_why(result) for result in alike)
             lines += [(f"{_lengths(alike, one)}{one}", verdict) for one in why]
         else:
@@ -128,7 +124,7 @@ def _ranges(results: Sequence[CellResult]) -> str:
         return "off"
     states = [result.effective or {} for result in results]
     return " + ".join(
-        f"{_SHORT.get(name, name)} {_range_text(states, name)}".strip() for name in names
+        f"{SHORT_NAMES.get(name, name)} {_range_text(states, name)}".strip() for name in names
     )
 
 
@@ -152,13 +148,6 @@ def _why(result: CellResult) -> str:
 
 def _reason(result: CellResult) -> str:
     return (result.reason or "") if result.status is Verdict.DEGRADED else ""
-
-
-def _host(results: Sequence[CellResult]) -> str:
-    host = next((result.host for result in results if result.host is not None), None)
-    if host is None or not host.gpus:
-        return "no GPU"
-    return ", ".join(gpu.name for gpu in host.gpus)
 
 
 def _mode(result: CellResult) -> str:
