@@ -238,8 +238,32 @@ LAYERS: dict[str, Callable[[], Cards]] = {
 }
 
 
+def driver_attributes(wanted: list[int]) -> list[dict[int, int]]:
+    """Return the wanted attributes of every card the CUDA driver library sees."""
+    try:
+        library = _load(_DRIVER)
+    except AbsentError:
+        return []
+    count = ctypes.c_int()
+    if library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    found = []
+    for ordinal in range(count.value):
+        values = {attribute: ctypes.c_int() for attribute in wanted}
+        for attribute, value in values.items():
+            library.cuDeviceGetAttribute(ctypes.byref(value), attribute, ordinal)
+        found.append({attribute: value.value for attribute, value in values.items()})
+    return found
+
+
 def main() -> None:
-    """Print one object: for each layer its cards, or why it is absent, or what went wrong."""
+    """Print one object: for each layer its cards, or why it is absent, or what went wrong.
+
+    With numbers as arguments print these attributes of the driver library's cards instead.
+    """
+    if sys.argv[1:]:
+        print(json.dumps(driver_attributes([int(argument) for argument in sys.argv[1:]])))
+        return
     answers: dict[str, dict[str, Any]] = {}
     for name, ask in LAYERS.items():
         try:

@@ -63,10 +63,40 @@ def ask_layers(env: Mapping[str, str], *, python: str = sys.executable) -> tuple
     Raises:
         EnvironmentUnavailableError: The asking program could not be run.
     """
+    answers = json.loads(_ask(env, python, []))
+    return tuple(
+        LayerAnswer(
+            layer=layer,
+            cards=tuple(answer["cards"]) if "cards" in answer else None,
+            absent=answer.get("absent"),
+            error=answer.get("error"),
+        )
+        for layer, answer in answers.items()
+    )
+
+
+def driver_attributes(
+    env: Mapping[str, str], wanted: Sequence[int], *, python: str = sys.executable
+) -> list[Mapping[int, int]]:
+    """Return attributes of every card that the CUDA driver library in ``env`` sees.
+
+    Args:
+        env: The whole environment.
+        wanted: Numbers of ``cuDeviceGetAttribute``.
+        python: The interpreter that loads the library.
+
+    Raises:
+        EnvironmentUnavailableError: The asking program could not be run.
+    """
+    answers = json.loads(_ask(env, python, [str(number) for number in wanted]))
+    return [{int(number): value for number, value in card.items()} for card in answers]
+
+
+def _ask(env: Mapping[str, str], python: str, arguments: Sequence[str]) -> str:
     with resources.as_file(resources.files("harness.environments") / "asking.py") as program:
         try:
             done = subprocess.run(
-                [python, str(program)],
+                [python, str(program), *arguments],
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -80,16 +110,7 @@ def ask_layers(env: Mapping[str, str], *, python: str = sys.executable) -> tuple
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EnvironmentUnavailableError(f"cannot ask the layers: {python} says {last}")
-    answers = json.loads(done.stdout)
-    return tuple(
-        LayerAnswer(
-            layer=layer,
-            cards=tuple(answer["cards"]) if "cards" in answer else None,
-            absent=answer.get("absent"),
-            error=answer.get("error"),
-        )
-        for layer, answer in answers.items()
-    )
+    return done.stdout
 
 
 def visibility_settings(machine: SpoofedMachine) -> tuple[str | None, ...]:

@@ -164,13 +164,14 @@ def _check(machine: SpoofedMachine, origin: str) -> None:
 
 def encode_profile(machine: SpoofedMachine) -> str:
     """Write a profile as the TOML text that :func:`decode_profile` reads."""
-    fields: dict[str, object] = msgspec.to_builtins(machine)
-    cards = fields["gpu"]
-    lines = [f"{key} = {_toml(value)}" for key, value in fields.items() if key != "gpu"]
-    assert isinstance(cards, list)
-    for card in cards:
+    lines = [
+        f"driver_version = {_toml(machine.driver_version)}",
+        f"cuda_version = {_toml(machine.cuda_version)}",
+    ]
+    for card in machine.cards:
+        facts = msgspec.structs.asdict(card)
         lines += ["", "[[gpu]]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in card.items() if value is not None]
+        lines += [f"{key} = {_toml(value)}" for key, value in facts.items() if value is not None]
     return "\n".join(lines) + "\n"
 
 

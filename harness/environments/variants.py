@@ -21,3 +21,7 @@ class Variant(StrEnum):
 
     So do the real ones; without this variant they show the same cards as CUDA does.
     """
+
+
+FAILURES = frozenset({Variant.HANG, Variant.NO_DRIVER, Variant.NO_SMI})
+"""Variants in which some layer does not answer."""
