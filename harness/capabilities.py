@@ -99,12 +99,12 @@ class Capabilities:
 
     @property
     def draft_length_flag(self) -> str | None:
-        """The flag that sets the draft length."""
+        """The flag that sets the draft length, in its option's first spelling."""
         match self.flavour:
             case Flavour.RENAMED:
-                return "--spec-draft-n-max"
+                return self.canonical("--spec-draft-n-max")
             case Flavour.LEGACY:
-                return "--draft-max"
+                return self.canonical("--draft-max")
             case None:
                 return None
 

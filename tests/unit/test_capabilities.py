@@ -50,7 +50,7 @@ FACTS = {
         takes_list=False,
         mtp=None,
         spec_default=True,
-        length_flag="--draft-max",
+        length_flag="--draft",
         removed=(),
         options=214,
     ),
