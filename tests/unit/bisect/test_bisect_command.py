@@ -1,11 +1,15 @@
+import argparse
 import json
 import random
+import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from harness.bisect.commands import add_parser
+from harness.errors import EXIT_USAGE, HarnessError
 from tests.unit.bisect.shelf import Shelf, make_shelf
 
 NUMBERS = range(20000, 20120, 3)
@@ -120,12 +124,17 @@ def test_a_command_that_never_ends_is_untestable(shelf: Shelf) -> None:
         (["--good", "b20000", "--bad", "b20003", "--", "/none/x"], "cannot be started"),
     ],
 )
-def test_wrong_usage_is_one_clear_line(shelf: Shelf, arguments: list[str], message: str) -> None:
-    status, out, err = shelf.bisect("-q", "--catalogue-only", *arguments)
-    assert status == 2
-    assert out == ""
-    assert len(err.splitlines()) == 1
-    assert message in err
+def test_wrong_usage_is_one_clear_error(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(shelf.root))
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    options = parser.parse_args(["bisect", "-q", "--catalogue-only", *arguments])
+    with pytest.raises(HarnessError, match=re.escape(message)) as raised:
+        options.func(options)
+    assert raised.value.exit_code == EXIT_USAGE
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_replay_shows_the_same_and_runs_nothing(shelf: Shelf) -> None:

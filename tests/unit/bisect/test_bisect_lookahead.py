@@ -1,0 +1,96 @@
+import threading
+import time
+
+import pytest
+
+from harness.bisect.lookahead import Lookahead, ThreadJob, Wanted
+from harness.builds.running import CancelledError
+from harness.errors import BuildUnavailableError
+
+A, B, C = (Wanted(axis="build", id=name) for name in ("b1", "b2", "b3"))
+
+
+class Shop:
+    """Acquisitions that last until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        self.cut: list[str] = []
+        self.let_go = threading.Event()
+        self.broken = ""
+
+    def start(self, wanted: Wanted) -> ThreadJob:
+        def acquire(cancelled: threading.Event) -> None:
+            self.begun.append(wanted.id)
+            if wanted.id == self.broken:
+                raise BuildUnavailableError(f"{wanted.id}: no source works here")
+            while not self.let_go.is_set():
+                if cancelled.wait(0.01):
+                    self.cut.append(wanted.id)
+                    raise CancelledError
+            self.done.append(wanted.id)
+
+        return ThreadJob(acquire)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def test_what_is_no_longer_wanted_is_cut_short_and_the_rest_kept(shop: Shop) -> None:
+    with Lookahead(shop.start) as ahead:
+        ahead.want([A, B])
+        ahead.want([B, C])
+        assert shop.cut == ["b1"]
+        shop.let_go.set()
+        ahead.get(B)
+    assert shop.begun.count("b2") == 1
+    assert "b2" in shop.done
+
+
+def test_leaving_ends_everything(shop: Shop) -> None:
+    with Lookahead(shop.start) as ahead:
+        ahead.want([A, B])
+        while len(shop.begun) < 2:
+            time.sleep(0.01)
+    assert sorted(shop.cut) == ["b1", "b2"]
+
+
+def test_a_wanted_point_begins_what_comes_next_only_where_that_costs_nothing(shop: Shop) -> None:
+    shop.let_go.set()
+    with Lookahead(shop.start, exclusive=lambda wanted: wanted == B) as ahead:
+        ahead.get(A, [B, C])
+    assert sorted(shop.begun) == ["b1", "b3"]
+
+
+def test_an_error_reaches_the_one_who_waits_and_nobody_else(shop: Shop) -> None:
+    shop.broken = "b1"
+    with Lookahead(shop.start) as ahead:
+        ahead.want([A, B])
+        with pytest.raises(BuildUnavailableError, match="b1: no source works here"):
+            ahead.get(A)
+        shop.let_go.set()
+        ahead.get(B)
+    assert shop.done == ["b2"]
+
+
+def test_switched_off_nothing_is_acquired_ahead(shop: Shop) -> None:
+    shop.let_go.set()
+    with Lookahead(shop.start, enabled=False) as ahead:
+        ahead.want([A, B])
+        ahead.get(C, [A])
+    assert shop.begun == ["b3"]
+
+
+def test_a_job_holds_back_until_it_is_needed_or_given_up() -> None:
+    begun = threading.Event()
+    job = ThreadJob(lambda _: begun.set(), grace_s=60)
+    assert not begun.wait(0.05)
+    job.wait()
+    assert begun.is_set()
+    begun.clear()
+    other = ThreadJob(lambda _: begun.set(), grace_s=60)
+    assert other.cancel()
+    assert not begun.is_set()
