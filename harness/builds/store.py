@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.builds.catalogue import Build, LocalBinary, Origin
+from harness.builds.catalogue import Build, EmulatedServer, LocalBinary, Origin
 from harness.builds.locations import CACHE_VARIABLE, cache_root
 from harness.builds.manifest import Manifest, digests, read_manifest, write_manifest
 from harness.builds.platforms import Platform, this_platform
@@ -306,6 +306,10 @@ def _make_source(kind: SourceKind) -> Source:
             from harness.builds.sources.package import PackageSource
 
             return PackageSource(PackageIndexes(read_pip_settings()))
+        case "emulated":
+            from harness.builds.sources.emulated import EmulatedSource
+
+            return EmulatedSource()
         case _:
             raise SourceUnavailableError(f"no source of kind {kind} on this host")
 
@@ -320,6 +324,10 @@ def _matches(origin: Origin, manifest: Manifest) -> bool:
     """Whether a manifest's build is one that this origin would give."""
     if origin.kind != manifest.source:
         return False
+    if isinstance(origin, EmulatedServer):
+        from harness.builds.sources.emulated import fingerprint
+
+        return manifest.sha256 == fingerprint(origin)
     pinned = msgspec.structs.asdict(origin)
     digest = pinned.get("sha256")
     if isinstance(digest, dict):

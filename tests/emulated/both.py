@@ -1,0 +1,148 @@
+"""One command line, read by a real build and by the emulation of its era."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.checks import check_log
+from harness.emulation.command_line import ArgumentError, CommandLine
+from harness.emulation.eras import Era
+from harness.emulation.generation import (
+    ModelRefusedError,
+    draft_lengths,
+    generate,
+    implementations,
+)
+from harness.emulation.telling import (
+    completion,
+    generation_lines,
+    metrics,
+    slots,
+    startup_lines,
+)
+from harness.environments.hermetic import home_variables
+from harness.gguf_models import file_for
+from harness.model import Evidence, FailureKind
+from harness.server import LaunchFailedError, launch
+from harness.server.failure import classify_exit
+from harness.server.ports import reserved_port
+from harness.witnesses import Observation, observe, observing_environment, testify
+from harness.witnesses.observation import TOKENS
+from harness.workbench import Workbench
+from tests.emulated.argvs import DRAFT
+
+_HEALTH_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a command line.
+
+    Attributes:
+        failure: Kind and offending argument of a refusal.
+        evidence: What every witness saw, without the wording.
+        warned: Whether the log warns of a deprecated argument.
+    """
+
+    failure: tuple[FailureKind, str | None] | None = None
+    evidence: tuple[Evidence, ...] = ()
+    warned: bool = False
+
+
+def base_argv(model: Path, port: int) -> list[str]:
+    return [
+        "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-c", "512", "-np", "1",
+    ]  # fmt: skip
+
+
+def by_real_build(
+    build_id: str, model_name: str, argv: Sequence[str], workbench: Workbench
+) -> Outcome:
+    build = workbench.build(build_id)
+    model = file_for(
+        workbench.models[model_name], mtp_token=workbench.capabilities(build_id).mtp_token
+    )
+    with reserved_port() as port, workbench.launch_directory() as directory:
+        env = {
+            **workbench.environment("cpu").variables,
+            **build.env,
+            **home_variables(Path(directory)),
+            **observing_environment(),
+        }
+        words = [*base_argv(model.path, port), *_filled(argv, model.draft_path)]
+        try:
+            with launch(
+                build.binary,
+                words,
+                port=port,
+                env=env,
+                cwd=Path(directory),
+                health_timeout_s=_HEALTH_S,
+            ) as server:
+                observation = observe(server, build.build.number)
+        except LaunchFailedError as error:
+            return Outcome(failure=(error.failure.kind, error.failure.argument))
+    return _outcome(observation)
+
+
+def by_emulation(
+    line: CommandLine,
+    era: Era,
+    number: int,
+    model_name: str,
+    argv: Sequence[str],
+    workbench: Workbench,
+) -> Outcome:
+    model = workbench.models[model_name]
+    words = [*base_argv(model.path, 1), *_filled(argv, model.draft_path)]
+    try:
+        settings = line.read(words, observing_environment())
+        active = implementations(settings, era, has_mtp=model.has_mtp)
+    except ArgumentError as error:
+        failure = classify_exit(1, str(error).splitlines(), ())
+        return Outcome(failure=(failure.kind, failure.argument))
+    except ModelRefusedError:
+        return Outcome(failure=(FailureKind.MODEL_LOAD, None))
+    generation = generate(active, era, tokens=TOKENS, context=settings.context)
+    return _outcome(
+        Observation(
+            build_number=number,
+            completion=completion(settings, era, generation, TOKENS),
+            slot=slots(settings, active)[0] if settings.slots else None,
+            metrics=metrics(era, generation) if settings.metrics else None,
+            startup_lines=tuple(startup_lines(settings, era, active)),
+            run_lines=tuple(generation_lines(era, generation)),
+        )
+    )
+
+
+def is_emulated(
+    line: CommandLine, era: Era, argv: Sequence[str], env: Mapping[str, str]
+) -> bool:
+    """Whether the emulation claims to know what follows.
+
+    It does not simulate ngram-map-k and -k4v, nor what upstream does with types for which the
+    models have nothing to offer, nor builds that crash on a negative length.
+    """
+    try:
+        settings = line.read(_filled(argv, Path("draft.gguf")), env)
+    except ArgumentError:
+        return True
+    types = set(settings.types)
+    if types & {"ngram-map-k", "ngram-map-k4v"}:
+        return False
+    needs_other_model = {"draft-mtp", "draft-eagle3", "draft-dflash", "draft-dspark"}
+    if settings.draft_model and types & needs_other_model:
+        return False
+    return draft_lengths(settings, era)[0] >= 0
+
+
+def _filled(argv: Sequence[str], draft: Path | None) -> list[str]:
+    return [str(draft) if word == DRAFT else word for word in argv]
+
+
+def _outcome(observation: Observation) -> Outcome:
+    return Outcome(
+        evidence=tuple(replace(one, detail="") for one in testify(observation)),
+        warned=not check_log(observation.startup_lines).ok,
+    )
