@@ -41,7 +41,7 @@ from harness.model import (
 )
 from harness.server import LaunchFailedError, launch
 from harness.server.http import ProtocolError
-from harness.server.ports import reserved_port
+from harness.server.ports import LAST_PORT, reserved_port
 from harness.subjects import Subject
 from harness.witnesses import (
     DisagreementError,
@@ -308,7 +308,7 @@ def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
     for flag, value in pairwise(argv):
         if flag == "--port":
             port = value
-    return int(port) if port.isdecimal() else 0
+    return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
 
 
 def _launch_key(cell: Cell, plan: LaunchPlan, port: int) -> object:

@@ -2,12 +2,13 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from harness import __version__
-from harness.errors import EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
+from harness.errors import EXIT_INTERRUPTED, EXIT_OK, HarnessError
 
 _COMMANDS: Final = (
     ("matrix", "harness.matrix.command"),
@@ -15,6 +16,7 @@ _COMMANDS: Final = (
     ("probe", "harness.probe_command"),
     ("env", "harness.environments.commands"),
     ("record", "harness.shim.commands"),
+    ("session", "harness.sessions.command"),
     ("bisect", "harness.bisect.commands"),
     ("report", "harness.report.command"),
     ("plan", "harness.matrix.plan_command"),
@@ -31,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.unknown = unknown
     try:
-        return int(options.func(options))
+        status = int(options.func(options))
+        sys.stdout.flush()
     except HarnessError as error:
         print(f"llama-harness: {error}", file=sys.stderr)
         return error.exit_code
@@ -39,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("llama-harness: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        sys.stderr.close()
-        return EXIT_USAGE
+        # Whoever read the output has seen enough. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    return status
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from typing import Final
 
 from harness.builds import Catalogue, Store, load_catalogue
 from harness.cells import cell_id
-from harness.errors import EXIT_OK, HarnessError
+from harness.errors import EXIT_OK, EXIT_USAGE, HarnessError
 from harness.matrix.axes import select_cells
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
 from harness.model import Cell
@@ -81,7 +81,17 @@ def run_matrix(options: argparse.Namespace) -> int:
     ]
     import pytest
 
-    return int(pytest.main(arguments))
+    return _exit_status(int(pytest.main(arguments)), cells)
+
+
+def _exit_status(status: int, cells: Sequence[Cell]) -> int:
+    """Tell pytest's own ways of having been used wrongly as ours; the plugin does the rest."""
+    import pytest
+
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        # A shard may be empty; a selection that leaves nothing is a slip.
+        return EXIT_USAGE if cells else EXIT_OK
+    return EXIT_USAGE if status == pytest.ExitCode.USAGE_ERROR else status
 
 
 def _acquire(cells: Sequence[Cell], catalogue: Catalogue, store: Store, *, quiet: bool) -> None:

@@ -147,7 +147,10 @@ class CellReporter:
     def __init__(self, config: pytest.Config) -> None:
         path = config.getoption("matrix_jsonl")
         self._config = config
-        self._writer = JsonLinesWriter(Path(path)) if path else None
+        try:
+            self._writer = JsonLinesWriter(Path(path)) if path else None
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from error
         self.results: list[CellResult] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -158,7 +161,10 @@ class CellReporter:
         result = decode_result(encoded.encode())
         self.results.append(result)
         if self._writer is not None:
-            self._writer.write(result)
+            try:
+                self._writer.write(result)
+            except HarnessError as error:
+                pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
 
     def pytest_report_teststatus(
         self, report: pytest.TestReport

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -48,11 +49,20 @@ def read_results(paths: Iterable[Path]) -> Iterator[CellResult]:
 
 
 class JsonLinesWriter:
-    """Appends results to a file, each on the disk before the next cell is reported."""
+    """Writes results to a file, each handed to the system before the next cell is reported."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file; what an earlier run left in it is gone.
+
+        Raises:
+            UsageError: It cannot be written.
+        """
         self._path = path
-        self._stream: IO[bytes] | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream: IO[bytes] = path.open("wb")
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
     def write(self, result: CellResult) -> None:
         """Append one result.
@@ -61,19 +71,16 @@ class JsonLinesWriter:
             UsageError: The file cannot be written.
         """
         try:
-            if self._stream is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self._path.open("wb")
             self._stream.write(encode_result(result) + b"\n")
             self._stream.flush()
         except OSError as error:
-            raise UsageError(
-                f"{self._path}: cannot be written: {error.strerror or error}"
-            ) from error
+            raise self._cannot_write(error) from error
 
     def close(self) -> None:
-        """Force what was written to the disk and close the file."""
-        if self._stream is not None:
+        """Force what was written to the disk, where the file lies on one, and close the file."""
+        with suppress(OSError):
             os.fsync(self._stream.fileno())
-            self._stream.close()
-            self._stream = None
+        self._stream.close()
+
+    def _cannot_write(self, error: OSError) -> UsageError:
+        return UsageError(f"{self._path}: cannot be written: {error.strerror or error}")

@@ -70,7 +70,7 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
             emulated = " (emulated)" if of_row[0].emulated else ""
             fields = [
                 Text("\n").join(
-                    Text(line, style=_STYLES[verdict])
+                    Text(_writable(line, console.encoding), style=_STYLES[verdict])
                     for line, verdict in _field(
                         [one for one in of_row if _mode(one) == mode], notes
                     )
@@ -81,7 +81,14 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
             table.add_row(*named, *fields)
         console.print(table)
     for line in (*notes.lines(), *_legend(results)):
-        console.print(line, soft_wrap=True)
+        console.print(_writable(line, console.encoding), soft_wrap=True)
+
+
+def _writable(text: str, encoding: str) -> str:
+    """``text`` with what a narrower encoding than Unicode lacks replaced."""
+    if not encoding.startswith("utf"):
+        text = text.replace("…", "..").replace("✗", "x")
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _rows(results: Iterable[CellResult]) -> Mapping[tuple[str, str, str], list[CellResult]]:

@@ -2,6 +2,10 @@
 
 import http.client
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
 from harness.server.ports import LOOPBACK
@@ -69,20 +73,38 @@ class ServerClient:
         self, method: str, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=timeout_s)
-        try:
-            headers = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            answer = response.read(MAX_ANSWER_BYTES + 1)
-        finally:
-            connection.close()
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        with closing(connection):
+            connection.connect()
+            with _cut_off(connection.sock, timeout_s):
+                connection.request(method, path, body, headers)
+                response = connection.getresponse()
+                answer = response.read(MAX_ANSWER_BYTES + 1)
         if len(answer) > MAX_ANSWER_BYTES:
             raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         return response.status, answer
 
 
+@contextmanager
+def _cut_off(connected: socket.socket, timeout_s: float) -> Iterator[None]:
+    """End a conversation that takes longer; a socket's own timeout only bounds each silence."""
+    timer = threading.Timer(timeout_s, _shut_down, [connected])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut_down(connected: socket.socket) -> None:
+    # It may have been closed in the meantime.
+    with suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
+
+
 def _decode(what: str, body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"{what}: the answer is not JSON: {body[:80]!r}") from error

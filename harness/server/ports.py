@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
+LAST_PORT: Final = 65535
 _ATTEMPTS: Final = 100
 
 
