@@ -69,7 +69,8 @@ def summary(binary: Path, capabilities: Capabilities) -> Iterator[str]:
     """The lines that a reader wants first."""
     length = capabilities.draft_length_flag
     option = capabilities.option(length) if length else None
-    removed = [option.spellings[-1] for option in capabilities.options if option.removed]
+    stubs = [option for option in capabilities.options if option.removed]
+    removed = [spelling for option in stubs for spelling in option.spellings]
     if capabilities.mtp_token:
         mtp = f"--spec-type {capabilities.mtp_token}"
     else:
@@ -77,7 +78,7 @@ def summary(binary: Path, capabilities: Capabilities) -> Iterator[str]:
     several = "several, separated by commas" if capabilities.takes_type_list else "one"
     types = ", ".join(capabilities.speculative_types)
     yield f"binary          {binary}"
-    yield f"options         {len(capabilities.options) - len(removed)}"
+    yield f"options         {len(capabilities.options) - len(stubs)}"
     yield f"flavour         {capabilities.flavour or 'none'}"
     yield f"draft length    {f'{length} (default {option.default})' if option else 'no flag'}"
     yield f"--spec-type     {f'{types} ({several})' if types else 'no'}"

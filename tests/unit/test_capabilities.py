@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.capabilities import Capabilities, diff, help_text, parse_help, probe
 from harness.errors import ProbeError
@@ -274,6 +276,26 @@ def test_a_bare_mtp_token_and_a_list_in_legacy_flags() -> None:
 @pytest.mark.parametrize("text", ["", "hello\n", "usage: grep [OPTION]... PATTERNS [FILE]...\n"])
 def test_other_texts_have_no_capabilities(text: str) -> None:
     assert parse_help(text).options == ()
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="-abc ,[]{}<>|()\n:.0=\tN", max_size=400))
+def test_any_text_is_read(text: str) -> None:
+    for option in parse_help(text).options:
+        assert option.spellings
+        assert all(spelling.startswith("-") for spelling in option.spellings)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 400), st.sampled_from(sorted(FACTS)))
+def test_a_text_that_was_cut_off_gives_no_other_options(cut: int, build: str) -> None:
+    text = (HELP / f"{build}.txt").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    part = "\n".join(lines[: len(lines) - cut])
+    whole = [option.spellings for option in recorded(build).options]
+    assert [option.spellings for option in parse_help(part).options] == whole[
+        : len(parse_help(part).options)
+    ]
 
 
 def test_text_that_never_wraps() -> None:

@@ -1,0 +1,27 @@
+"""The recorded help texts are those of the builds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.builds import Store, load_catalogue
+from harness.capabilities import diff, parse_help, probe
+from harness.environments import open_environment
+
+pytestmark = pytest.mark.live
+
+HELP = Path(__file__).parents[2] / "fixtures" / "help"
+
+
+@pytest.mark.parametrize("build_id", [build.id for build in load_catalogue().profile("full")])
+def test_recorded_help(build_id: str, tmp_path: Path) -> None:
+    recorded = parse_help((HELP / f"{build_id}.txt").read_text(encoding="utf-8"))
+    acquired = Store().acquire(load_catalogue().get(build_id))
+    with open_environment("cpu", home=tmp_path) as variables:
+        real = probe(acquired.binary, {**variables, **acquired.env})
+    changes = diff(recorded, real)
+    # Defaults are left out: some tell of how the build was compiled (the web UI), not what it is.
+    assert not replace(changes, defaults=())
+    assert real.flavour is recorded.flavour
+    assert real.takes_type_list is recorded.takes_type_list
