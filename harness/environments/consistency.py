@@ -131,6 +131,7 @@ def check_consistency(
     machine: SpoofedMachine | None = None,
     settings: Sequence[str | None] | None = None,
     python: str = sys.executable,
+    cache: Path | None = None,
 ) -> Iterator[ConsistencyCheck]:
     """Ask all layers of a spoof under each visibility setting, then with the spoof off.
 
@@ -143,11 +144,12 @@ def check_consistency(
         machine: The machine to pretend instead of the name's profile.
         settings: Values of ``CUDA_VISIBLE_DEVICES``; those of :func:`visibility_settings`.
         python: The interpreter that asks.
+        cache: Where compiled libraries are kept; the store's root if not given.
 
     Raises:
         EnvironmentUnavailableError: The layers cannot be asked.
     """
-    with environment(name, home=home, machine=machine) as opened:
+    with environment(name, home=home, machine=machine, cache=cache) as opened:
         assert opened.spoof is not None
         pretended = opened.spoof.machine
         for setting in settings or visibility_settings(pretended):
@@ -159,7 +161,7 @@ def check_consistency(
             expected = [_expected(pretended.cards[index]) for index in order]
             for answer in ask_layers(env, python=python):
                 yield _judge(setting, answer, expected)
-    with environment("cpu", home=home) as opened:
+    with environment("cpu", home=home, cache=cache) as opened:
         for answer in ask_layers(opened.variables, python=python):
             yield _judge_off(answer)
 
