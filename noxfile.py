@@ -41,6 +41,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(*GROUPS["docs"])
+    session.run("sphinx-build", "-W", "-E", "-b", "html", "docs", "docs/_build")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""
     session.install("-e", ".[image]")
