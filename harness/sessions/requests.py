@@ -1,0 +1,87 @@
+"""The load requests that a random session makes, as Hypothesis strategies.
+
+Each strategy names its simplest value first, which is what a failure shrinks to.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from hypothesis import strategies as st
+
+from harness.capabilities import Capabilities
+from harness.cells import DEFAULT_MODEL
+from harness.model import LoadRequest
+
+MODES: Final = (
+    "auto",
+    "mtp",
+    "ngram",
+    "mtp+ngram",
+    "off",
+    "draft",
+    "ngram-simple",
+    None,
+    "default",
+    "draft-mtp",
+    "ngram-mod",
+    "none",
+    "disable",
+    " MTP ",
+    "Auto",
+    "ngram-mod,draft-mtp",
+    "draft-mtp,ngram-mod",
+    "unheard-of",
+)
+"""Every canonical mode, aliases, odd spellings, nothing, and a word that means nothing."""
+
+MODELS: Final = (DEFAULT_MODEL, "tiny-llama", "tiny-mtp-1b")
+CONTEXTS: Final = (512, 1024)
+CACHE_TYPES: Final = (None, "q8_0")
+LONGEST: Final = 16
+
+Change = tuple[str, object]
+"""A field of a load request and its new value."""
+
+
+def draft_lengths() -> st.SearchStrategy[int | None]:
+    """Not given, or 1 to 16."""
+    return st.none() | st.integers(1, LONGEST)
+
+
+def extra_arguments(capabilities: Capabilities) -> st.SearchStrategy[tuple[str, ...]]:
+    """Mostly none; else a ``--spec-type`` of the user's own, of a type that the build offers."""
+    own = [("--spec-type", name) for name in capabilities.speculative_types]
+    return st.sampled_from([(), ("--no-warmup",), *own])
+
+
+def requests(capabilities: Capabilities) -> st.SearchStrategy[LoadRequest]:
+    """Any request."""
+    return st.builds(
+        LoadRequest,
+        model=st.sampled_from(MODELS),
+        mode=st.sampled_from(MODES),
+        draft_n_max=draft_lengths(),
+        extra_args=st.just(()) | extra_arguments(capabilities),
+        context_length=st.just(CONTEXTS[0]) | st.sampled_from(CONTEXTS),
+        cache_type=st.just(None) | st.sampled_from(CACHE_TYPES),
+    )
+
+
+def changes(capabilities: Capabilities) -> st.SearchStrategy[Change]:
+    """One field of a request, changed; most often the draft length, where the bugs were."""
+    lengths = st.tuples(st.just("draft_n_max"), draft_lengths())
+    return st.one_of(
+        lengths,
+        lengths,
+        st.tuples(st.just("mode"), st.sampled_from(MODES)),
+        st.tuples(st.just("model"), st.sampled_from(MODELS)),
+        st.tuples(st.just("extra_args"), extra_arguments(capabilities)),
+        st.tuples(st.just("context_length"), st.sampled_from(CONTEXTS)),
+        st.tuples(st.just("cache_type"), st.sampled_from(CACHE_TYPES)),
+    )
+
+
+def changed(request: LoadRequest, change: Change) -> LoadRequest:
+    """The request with one field changed."""
+    field, value = change
+    return replace(request, **{field: value})  # type: ignore[arg-type]

@@ -1,0 +1,28 @@
+"""Sets a subject up on a build in an environment, so that sessions can be run there."""
+
+from harness.sessions.guarded import GuardedSession
+from harness.sessions.oracle import FreshLoads, Oracle
+from harness.sessions.search import Stage
+from harness.sessions.servers import HostServers, Memory, RememberedServers
+from harness.sessions.surroundings import surroundings_of
+from harness.workbench import Workbench
+
+
+def set_stage(
+    workbench: Workbench, *, subject: str, build: str, environment: str, memory: Memory
+) -> Stage:
+    """Acquire and open what a session needs.
+
+    Raises:
+        HarnessError: The build, the environment or the subject cannot be had.
+    """
+    surroundings = surroundings_of(workbench, build, environment)
+    opened = workbench.subject(subject)
+    host = HostServers(workbench, surroundings)
+    remembered = RememberedServers(host, surroundings, memory)
+    return Stage(
+        capabilities=surroundings.capabilities,
+        oracle=Oracle(FreshLoads(opened, surroundings, remembered), surroundings),
+        real=lambda: GuardedSession(opened, surroundings, host),
+        remembered=lambda: GuardedSession(opened, surroundings, remembered),
+    )
