@@ -75,6 +75,7 @@ class _Progress:
     emulated: bool = False
     host: HostProfile | None = None
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
+    arguments: Sequence[Argument] = ()
     checks: list[Check] = field(default_factory=list)
     effective: Mapping[str, DraftRange] | None = None
     witnessed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -224,6 +225,7 @@ def _plan_and_launch(
         plan = situation.subject.plan(cell.request, target)
         progress.plan = plan
         arguments = read_arguments(plan.argv, situation.capabilities)
+        progress.arguments = arguments
         progress.checks = check_plan(
             plan, arguments, situation.capabilities, cell.request, expectation
         )
@@ -289,7 +291,7 @@ def _judge(
         return progress.cannot_tell(FailureKind.HARNESS, f"the witnesses disagree: {error}")
     progress.effective = state.implementations
     progress.witnessed_by = state.witnessed_by
-    progress.checks += check_state(state, expectation, request)
+    progress.checks += check_state(state, expectation, request, progress.arguments)
     if any(not check.ok for check in progress.checks):
         return progress.result(Verdict.FAIL)
     witnesses = check_witnesses(state, expectation)

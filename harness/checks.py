@@ -1,5 +1,6 @@
 """The checks: what must hold of a plan and of the server it starts, each against what was seen."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -41,12 +42,17 @@ _RANGES: Final = (
     ("--spec-draft-n-min", "--spec-draft-n-max"),
     ("--spec-ngram-mod-n-min", "--spec-ngram-mod-n-max"),
 )
-_SPECULATIVE: Final = (
-    "--spec-",
-    "--draft",
-    "--model-draft",
-    "--multi-token-prediction",
-)
+_LENGTH_FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "draft-mtp": ("--spec-draft-n-max", "--draft-max"),
+    "draft-simple": ("--spec-draft-n-max", "--draft-max"),
+    "ngram-mod": ("--spec-ngram-mod-n-max", "--draft-max"),
+}
+"""What sets an implementation's length, since and before b8955."""
+
+_SWITCHES: Final = ("--spec-type", "--spec-default", "--model-draft", "--multi-token-prediction")
+"""What turns speculation on."""
+
+_SPECULATIVE: Final = re.compile(r"--(spec-|draft|multi-token-prediction).*|--.*-draft")
 _WARNINGS: Final = ("DEPRECATED", "overwritten")
 
 
@@ -93,17 +99,20 @@ def check_log(lines: Iterable[str]) -> Check:
 
 
 def check_state(
-    state: EffectiveState, expectation: Expectation, request: LoadRequest
+    state: EffectiveState,
+    expectation: Expectation,
+    request: LoadRequest,
+    arguments: Sequence[Argument],
 ) -> list[Check]:
-    """What is effective against what the contract demands."""
+    """What is effective against what the contract demands; a bad check names who set it so."""
     expected = expectation.implementations
     if expected is None:
         expected = _users_own(request)
-    checks = [_implementations(state, expected)]
+    checks = [_implementations(state, expected, arguments)]
     for name, draft in expected.items():
         observed = state.implementations.get(name)
         if observed is not None:
-            checks += _range(name, draft, observed)
+            checks += _range(name, draft, observed, arguments)
     checks += [
         _min_below_max(name, observed)
         for name, observed in state.implementations.items()
@@ -189,7 +198,7 @@ def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities
                 expected=f"{min_flag} at most {max_flag}",
                 observed=f"{min_flag} {lowest}, {max_flag} {highest}",
                 ok=False,
-                argument=min_flag,
+                argument=_written((min_flag, max_flag), arguments),
             )
     return Check(
         name=MIN_NOT_ABOVE_MAX,
@@ -238,7 +247,7 @@ def _only_users_speculation(
 
 def _is_speculative(argument: Argument) -> bool:
     spellings = argument.option.spellings if argument.option else (argument.flag,)
-    return any(spelling.startswith(_SPECULATIVE) for spelling in spellings)
+    return any(_SPECULATIVE.fullmatch(spelling) for spelling in spellings)
 
 
 def _contains(words: Sequence[str], block: Sequence[str]) -> bool:
@@ -263,27 +272,35 @@ def _users_own(request: LoadRequest) -> Mapping[str, ExpectedDraft]:
     return {name: ExpectedDraft() for name in names}
 
 
-def _implementations(state: EffectiveState, expected: Mapping[str, ExpectedDraft]) -> Check:
+def _implementations(
+    state: EffectiveState, expected: Mapping[str, ExpectedDraft], arguments: Sequence[Argument]
+) -> Check:
     observed = _named(state.implementations)
     idle = f"; set up but never drafting: {_named(state.idle)}" if state.idle else ""
+    right = set(state.implementations) == set(expected)
     return Check(
         name=IMPLEMENTATIONS,
         expected=_named(expected),
         observed=f"{observed}{idle}",
-        ok=set(state.implementations) == set(expected),
+        ok=right,
+        argument=None if right else _written(_SWITCHES, arguments),
     )
 
 
-def _range(name: str, expected: ExpectedDraft, observed: DraftRange) -> list[Check]:
+def _range(
+    name: str, expected: ExpectedDraft, observed: DraftRange, arguments: Sequence[Argument]
+) -> list[Check]:
     checks = []
     # A length that nobody tells is the witnesses' failure, not the subject's.
     if expected.n_max is not None and observed.n_max is not None:
+        right = observed.n_max == expected.n_max
         checks.append(
             Check(
                 name=DRAFT_N_MAX,
                 expected=f"{name} n_max {expected.n_max}",
                 observed=f"{name} n_max {observed.n_max}",
-                ok=observed.n_max == expected.n_max,
+                ok=right,
+                argument=None if right else _written(_LENGTH_FLAGS.get(name, ()), arguments),
             )
         )
     if expected.n_min is not None and observed.n_min is not None:
@@ -304,6 +321,18 @@ def _min_below_max(name: str, observed: DraftRange) -> Check:
         expected=f"{name} n_min at most n_max",
         observed=f"{name} n_min {_told(observed.n_min)}, n_max {_told(observed.n_max)}",
         ok=(observed.n_min or 0) <= (observed.n_max or 0),
+    )
+
+
+def _written(flags: Sequence[str], arguments: Sequence[Argument]) -> str | None:
+    """The last of some flags as the argument list spells it; None where it has none of them."""
+    return next(
+        (
+            argument.flag
+            for argument in reversed(arguments)
+            if argument.option and set(argument.option.spellings) & set(flags)
+        ),
+        None,
     )
 
 
