@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.checks import check_state
 from harness.contract import (
     SPECULATIVE_TYPE_FLAG,
     Expectation,
@@ -18,7 +17,7 @@ from harness.contract import (
     expect,
 )
 from harness.errors import SubjectError
-from harness.model import Check, EffectiveState, Failure, LoadRequest
+from harness.model import Check, Failure, LoadRequest
 from harness.server.ports import reserved_port
 from harness.sessions.served import Served, show_served
 from harness.sessions.servers import RememberedServers
@@ -114,14 +113,19 @@ class Oracle:
 
     def contract_remarks(self, request: LoadRequest, served: Served) -> tuple[str, ...]:
         """Where the effective state is not what the request must mean, fresh load or not."""
-        expectation = self._expect(request)
-        state = EffectiveState(implementations=served.effective, idle=served.idle)
-        return tuple(
-            f"against the contract: {check.name}: expected {check.expected}, "
-            f"observed {check.observed}"
-            for check in check_state(state, expectation, request)
-            if not check.ok
-        )
+        demanded = self._expect(request).implementations
+        if demanded is None:
+            return ()
+        names = sorted(set(demanded) ^ set(served.effective))
+        remarks = [
+            f"{name} is {'off' if name in demanded else 'on'}, against the contract"
+            for name in names
+        ]
+        for name in sorted(set(demanded) & set(served.effective)):
+            wanted, seen = demanded[name].n_max, served.effective[name].n_max
+            if wanted is not None and wanted != seen:
+                remarks.append(f"{name} drafts {seen}, against the contract: {wanted}")
+        return tuple(remarks)
 
     def _same_as_fresh(
         self,
