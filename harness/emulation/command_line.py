@@ -95,14 +95,16 @@ class CommandLine:
         Raises:
             ArgumentError: The server refuses one; the message is what it prints.
         """
-        settings = Settings(**self._defaults)
-        for row in self._rows:
-            if row.env and row.env in env:
+        settings = Settings()
+        for name, length in self._defaults.items():
+            setattr(settings, name, length)
+        for known in self._rows:
+            if known.env and known.env in env:
                 try:
-                    self._apply_variable(row, env[row.env], settings)
+                    self._apply_variable(known, env[known.env], settings)
                 except ValueError as error:
                     raise ArgumentError(
-                        f'error while handling environment variable "{row.env}": {error}\n\n'
+                        f'error while handling environment variable "{known.env}": {error}\n\n'
                     ) from error
         seen: set[str] = set()
         words = iter(argv)
@@ -118,7 +120,7 @@ class CommandLine:
                     f"command line argument {flag}"
                 )
             try:
-                self._apply_words(row, words, settings)
+                self._apply_words(row, flag, words, settings)
             except ValueError as error:
                 raise ArgumentError(
                     f'error while handling argument "{flag}": {error}\n\nusage:\n'
@@ -148,9 +150,11 @@ class CommandLine:
             case _:
                 self._apply(row, value, settings)
 
-    def _apply_words(self, row: OptionRow, words: Iterator[str], settings: Settings) -> None:
+    def _apply_words(
+        self, row: OptionRow, flag: str, words: Iterator[str], settings: Settings
+    ) -> None:
         if row.kind in {"switch", "pair"}:
-            self._apply(row, "", settings)
+            self._apply(row, "no" if flag.startswith("--no-") else "", settings)
             return
         value = next(words, None)
         if value is None or (row.kind == "two" and next(words, None) is None):

@@ -17,11 +17,34 @@ from harness.errors import CatalogueError
 EraName = Literal["b8929", "b9093", "b9246", "b11434"]
 
 _FLOATS: Final = frozenset(
-    "--temp --top-p --min-p --top-nsigma --xtc-probability --xtc-threshold --typical "
-    "--repeat-penalty --presence-penalty --frequency-penalty --dry-multiplier --dry-base "
-    "--adaptive-target --adaptive-decay --dynatemp-range --dynatemp-exp --mirostat-lr "
-    "--mirostat-ent --rope-scale --rope-freq-base --rope-freq-scale --yarn-ext-factor "
-    "--yarn-attn-factor --yarn-beta-slow --yarn-beta-fast --video-fps".split()
+    {
+        "--adaptive-decay",
+        "--adaptive-target",
+        "--dry-base",
+        "--dry-multiplier",
+        "--dynatemp-exp",
+        "--dynatemp-range",
+        "--frequency-penalty",
+        "--min-p",
+        "--mirostat-ent",
+        "--mirostat-lr",
+        "--presence-penalty",
+        "--repeat-penalty",
+        "--rope-freq-base",
+        "--rope-freq-scale",
+        "--rope-scale",
+        "--temp",
+        "--top-nsigma",
+        "--top-p",
+        "--typical",
+        "--video-fps",
+        "--xtc-probability",
+        "--xtc-threshold",
+        "--yarn-attn-factor",
+        "--yarn-beta-fast",
+        "--yarn-beta-slow",
+        "--yarn-ext-factor",
+    }
 )
 _INTEGER_PLACEHOLDERS: Final = frozenset({"N", "PORT", "INDEX", "SECONDS", "SEED", "<0...100>"})
 _NUMBER_PLACEHOLDERS: Final = frozenset({"P", "SIMILARITY"})
@@ -209,14 +232,16 @@ def _row(option: Option, capabilities: Capabilities) -> OptionRow:
 def _kind(option: Option) -> Kind:
     placeholder = option.placeholder
     if placeholder is None:
-        return "pair" if any(flag.startswith(("--no-", "-no")) for flag in option.spellings) else (
-            "switch"
+        return (
+            "pair"
+            if any(flag.startswith(("--no-", "-no")) for flag in option.spellings)
+            else ("switch")
         )
     if placeholder in _TWO_PLACEHOLDERS:
         return "two"
     if "--spec-type" in option.spellings:
-        return "types" if "comma-separated" in option.description or "," in placeholder else (
-            "choice"
+        return (
+            "types" if "comma-separated" in option.description or "," in placeholder else ("choice")
         )
     if _FLOATS & set(option.spellings) or placeholder in _NUMBER_PLACEHOLDERS:
         return "number"
@@ -257,5 +282,3 @@ def _setting(option: Option) -> str:
 
 def _first(option: Option) -> str:
     return option.spellings[0]
-
-

@@ -79,14 +79,15 @@ def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Impl
     named = {_NAMES.get(name, name) for name in settings.types}
     if MTP in named and not has_mtp:
         raise ModelRefusedError("context type MTP requested but model doesn't contain MTP layers")
+    if era.draft_model == "named" and "draft-simple" in named and not settings.draft_model:
+        # What cannot be made takes all others down with it.
+        return []
     wanted = named & set(ORDER)
     wanted.discard("draft-simple")
     joins = era.draft_model == "joins" or (
         era.draft_model == "joins-unless-mtp" and MTP not in named
     )
     if settings.draft_model and (joins or "draft-simple" in named):
-        wanted.add("draft-simple")
-    elif era.draft_model == "named" and "draft-simple" in named and settings.draft_model:
         wanted.add("draft-simple")
     return [_implementation(name, settings, era) for name in ORDER if name in wanted]
 

@@ -1,4 +1,4 @@
-"""The emulated ``llama-server``: reads its command line, listens, answers, says what a real one says.
+"""The emulated ``llama-server``: reads its command line, listens, and answers as a real one does.
 
 Run with one more argument than a real server, first: the file that ``description.compiled`` made.
 """
@@ -35,6 +35,8 @@ from harness.emulation.telling import (
 )
 
 DEFAULT_TOKENS = 128
+_BURST = 20
+_PAUSE_S = 0.002
 DESCRIPTION = "server.json"
 """The file that ``harness.emulation.description.compiled`` made, beside the program."""
 
@@ -63,9 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if fault.exits_at_once:
         return 0
     era = Era(**compiled["era"])
-    rows = [
-        OptionRow(**{**row, "spellings": tuple(row["spellings"])}) for row in compiled["rows"]
-    ]
+    rows = [OptionRow(**{**row, "spellings": tuple(row["spellings"])}) for row in compiled["rows"]]
     try:
         settings = CommandLine(rows, era, compiled["defaults"]).read(argv, os.environ)
         active = implementations(settings, era, has_mtp=has_mtp_head(settings.model))
@@ -95,9 +95,7 @@ class _Server:
     def run(self) -> int:
         if self._fault.survives_sigterm:
             _ignore_termination()
-            subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-S", "-E", "-c", _STUBBORN_CHILD]
-            )
+            subprocess.Popen([sys.executable, "-S", "-E", "-c", _STUBBORN_CHILD])
         port = 0 if self._fault.ignores_port else self._settings.port
         try:
             server = HttpServer(port, self._answer)
@@ -118,6 +116,9 @@ class _Server:
             os._exit(3)
         if self._fault.answer is not None:
             return Answer(body=self._fault.answer, content_type=self._fault.content_type)
+        return self._well_behaved(method, path, body)
+
+    def _well_behaved(self, method: str, path: str, body: bytes) -> Answer:
         match method, path:
             case "POST", "/completion":
                 return _json(self._complete(body))
@@ -151,9 +152,7 @@ class _Server:
 
 
 _STUBBORN_CHILD = (
-    "import signal, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "time.sleep(600)\n"
+    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
 )
 
 
@@ -171,6 +170,9 @@ def _chatter() -> None:
     while True:
         number += 1
         _say(f"0.00.000.000 I srv  update_slots: chatter {number} {'.' * 200}")
+        if number % _BURST == 0:
+            # As fast as it can be written it would drown the generation's own lines.
+            time.sleep(_PAUSE_S)
 
 
 def _json(value: object) -> Answer:

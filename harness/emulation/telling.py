@@ -11,9 +11,7 @@ _CLOCK: Final = "0.00.000.000 I "
 TEXT: Final = "a"
 
 
-def startup_lines(
-    settings: Settings, era: Era, active: Sequence[Implementation]
-) -> Iterator[str]:
+def startup_lines(settings: Settings, era: Era, active: Sequence[Implementation]) -> Iterator[str]:
     """The log until the server listens."""
     yield from settings.warnings
     if era.tells_setup:
@@ -56,9 +54,7 @@ def completion(
 ) -> Mapping[str, Any]:
     """The answer of ``/completion``."""
     accepted = sum(generation.steps)
-    speculation = (
-        {"draft_n": generation.drafted, "draft_n_accepted": accepted} if accepted else {}
-    )
+    speculation = {"draft_n": generation.drafted, "draft_n_accepted": accepted} if accepted else {}
     return {
         "content": TEXT * tokens,
         "tokens_predicted": tokens,

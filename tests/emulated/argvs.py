@@ -10,11 +10,23 @@ DRAFT: Final = "{draft}"
 """Stands for the path of the draft model."""
 
 _LENGTHS: Final = ("0", "1", "2", "3", "5", "7", "16", "48", "64", "100")
-_ODD_NUMBERS: Final = ("", "abc", "5x", " 7", "+4", "1.5", "99999999999", "-", "0x10", "--spec-type")
+_ODD_NUMBERS: Final = (
+    "",
+    "abc",
+    "5x",
+    " 7",
+    "+4",
+    "1.5",
+    "99999999999",
+    "-",
+    "0x10",
+    "--spec-type",
+)
 _SIZES: Final = ("1", "4", "12", "16", "24", "40", "1024", "1025", "-1")
 _TYPES: Final = (
-    "none", "ngram-mod", "ngram-simple", "ngram-cache", "draft-simple", "draft", "draft-mtp", "mtp",
-    "draft-eagle3", "draft-dflash", "ngram", "NGRAM-MOD", "ngram_mod", " ngram-mod", "", "ngram-mod,",
+    "none", "ngram-mod", "ngram-simple", "ngram-cache", "draft-simple", "draft", "draft-mtp",
+    "mtp", "draft-eagle3", "draft-dflash", "ngram", "NGRAM-MOD", "ngram_mod", " ngram-mod", "",
+    "ngram-mod,",
     "ngram-mod,draft-mtp", "draft-mtp,ngram-mod", "ngram-mod,ngram-mod", "none,ngram-mod",
     "ngram-mod,none", "ngram-mod,bogus", "ngram-simple,ngram-mod", "ngram-map-k,bogus",
 )  # fmt: skip
@@ -77,7 +89,7 @@ _COMMON: Final = (
     ("--rope-scaling", ("none", "linear", "yarm")),
     ("--rope-freq-scale", ("1.0", "one")),
     ("--load-mode", ("none", "mmap", "bogus")),
-    ("--split-mode", ("none", "layer", "diagonal")),
+    ("--split-mode", ("layer", "diagonal")),
     ("--pooling", ("sum",)),
     ("--numa", ("nearby",)),
     ("--reasoning-budget", ("-1", "-2", "x")),

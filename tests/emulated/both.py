@@ -1,6 +1,6 @@
 """One command line, read by a real build and by the emulation of its era."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,16 +81,17 @@ def by_real_build(
             ) as server:
                 observation = observe(server, build.build.number)
         except LaunchFailedError as error:
-            return Outcome(failure=(error.failure.kind, error.failure.argument))
+            return Outcome(failure=(_told(error.failure.kind), error.failure.argument))
     return _outcome(observation)
 
 
 def by_emulation(
     line: CommandLine,
     era: Era,
-    number: int,
     model_name: str,
     argv: Sequence[str],
+    *,
+    number: int,
     workbench: Workbench,
 ) -> Outcome:
     model = workbench.models[model_name]
@@ -116,25 +117,29 @@ def by_emulation(
     )
 
 
-def is_emulated(
-    line: CommandLine, era: Era, argv: Sequence[str], env: Mapping[str, str]
-) -> bool:
+def is_emulated(line: CommandLine, era: Era, argv: Sequence[str]) -> bool:
     """Whether the emulation claims to know what follows.
 
     It does not simulate ngram-map-k and -k4v, nor what upstream does with types for which the
     models have nothing to offer, nor builds that crash on a negative length.
     """
     try:
-        settings = line.read(_filled(argv, Path("draft.gguf")), env)
+        settings = line.read(_filled(argv, Path("draft.gguf")), {})
     except ArgumentError:
         return True
     types = set(settings.types)
     if types & {"ngram-map-k", "ngram-map-k4v"}:
         return False
     needs_other_model = {"draft-mtp", "draft-eagle3", "draft-dflash", "draft-dspark"}
-    if settings.draft_model and types & needs_other_model:
+    beside_draft_model = settings.draft_model or "draft-simple" in types
+    if beside_draft_model and types & needs_other_model:
         return False
     return draft_lengths(settings, era)[0] >= 0
+
+
+def _told(kind: FailureKind) -> FailureKind:
+    """From b9246 on a build that exits may lose the last lines of its log, the reason with them."""
+    return FailureKind.MODEL_LOAD if kind is FailureKind.EARLY_EXIT else kind
 
 
 def _filled(argv: Sequence[str], draft: Path | None) -> list[str]:

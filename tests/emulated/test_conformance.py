@@ -1,0 +1,81 @@
+"""The emulated command line against the real builds': same refusals, same witnesses' evidence."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.builds import Store, load_catalogue
+from harness.emulation.description import command_line
+from harness.emulation.eras import ERAS
+from harness.workbench import Workbench, open_workbench
+from tests.emulated.argvs import Piece, generated_argvs
+from tests.emulated.both import by_emulation, by_real_build, is_emulated
+
+GENERATED = 540
+MTP_GENERATED = 120
+MODELS = {"tiny-llama": GENERATED, "tiny-mtp": MTP_GENERATED}
+"""The second model costs ten times as much to load, and only MTP needs it."""
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Workbench]:
+    with open_workbench() as bench:
+        yield bench
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("era", ERAS)
+def test_every_generated_argv_is_read_as_the_real_build_reads_it(
+    era: str, model: str, bench: Workbench
+) -> None:
+    build = load_catalogue().get(era)
+    if Store().find(build) is None:
+        pytest.skip(f"{era} is not in the store")
+    if model == "tiny-mtp" and bench.capabilities(era).mtp_token is None:
+        pytest.skip(f"{era} has no MTP")
+    line = command_line(era)
+    argvs = [
+        argv
+        for argv in generated_argvs(era, bench.capabilities(era), MODELS[model])
+        if is_emulated(line, ERAS[era], argv)
+    ]
+
+    differences: list[tuple[Piece, object, object]] = []
+    for argv in argvs:
+        emulated = by_emulation(line, ERAS[era], model, argv, number=build.number, workbench=bench)
+        real = by_real_build(era, model, argv, bench)
+        if emulated != real:
+            differences.append((argv, real, emulated))
+
+    assert not differences, differences[:3]
+    if model == "tiny-llama":
+        assert len(argvs) >= 500
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_generated_argvs_are_different_and_the_same_on_every_run(era: str) -> None:
+    from harness.capabilities import parse_help
+    from harness.emulation.description import recorded_help
+
+    capabilities = parse_help(recorded_help(era))
+    first = list(generated_argvs(era, capabilities, 200))
+
+    assert len(set(first)) == 200
+    assert first == list(generated_argvs(era, capabilities, 200))
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_generated_argvs_are_both_accepted_and_refused(era: str) -> None:
+    from harness.capabilities import parse_help
+    from harness.emulation.command_line import ArgumentError
+    from harness.emulation.description import recorded_help
+
+    line = command_line(era)
+    refused = 0
+    for argv in generated_argvs(era, parse_help(recorded_help(era)), 200):
+        try:
+            line.read(argv, {})
+        except ArgumentError:
+            refused += 1
+    assert 60 <= refused <= 160
