@@ -1,0 +1,126 @@
+"""How far programs linked against NVIDIA's own libraries get inside the spoof."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.environments.environment import environment
+from harness.environments.linking import missing_libraries
+from harness.workbench import Workbench
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or shutil.which("cc") is None,
+        reason="needs Linux and a C compiler",
+    ),
+]
+
+ASKS_RUNTIME = r"""
+#include <stdio.h>
+extern int cudaDriverGetVersion(int *), cudaGetDeviceCount(int *);
+extern const char *cudaGetErrorName(int);
+int main(void) {
+    int version = -1, count = 0;
+    int error = cudaDriverGetVersion(&version);
+    printf("driver %d %s\n", version, cudaGetErrorName(error));
+    error = cudaGetDeviceCount(&count);
+    printf("devices %d %s\n", count, cudaGetErrorName(error));
+}
+"""
+ASKS_DRIVER = r"""
+#include <stdio.h>
+extern int cuInit(unsigned), cuDeviceGetCount(int *), cuDeviceGetName(char *, int, int);
+extern int cuMemCreate(void *, unsigned long, void *, unsigned long long);
+int main(void) {
+    int count = 0;
+    char name[96] = "";
+    if (!cuInit(0) && !cuDeviceGetCount(&count)) cuDeviceGetName(name, sizeof name, 0);
+    printf("%d %s %d\n", count, name, cuMemCreate(0, 0, 0, 0));
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of ``libcudart.so.12`` from its package."""
+    directory = tmp_path_factory.mktemp("cuda-runtime")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", directory,
+         "nvidia-cuda-runtime-cu12==12.9.79"],
+        check=True,
+    )  # fmt: skip
+    (wheel,) = directory.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(directory)
+    return directory / "nvidia" / "cuda_runtime" / "lib"
+
+
+def compiled(directory: Path, source: str, library: Path) -> Path:
+    (directory / "program.c").write_text(source, encoding="utf-8")
+    program = directory / "program"
+    subprocess.run(["cc", directory / "program.c", "-o", program, library], check=True)
+    return program
+
+
+def said(program: Path, variables: Mapping[str, str], *libraries: Path) -> list[str]:
+    paths = [variables.get("LD_LIBRARY_PATH", ""), *map(str, libraries)]
+    env = {**variables, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.check_output([program], env=env, text=True).splitlines()
+
+
+def test_the_runtime_library_reads_the_driver_and_stops_at_its_tables(
+    tmp_path: Path, runtime: Path
+) -> None:
+    program = compiled(tmp_path, ASKS_RUNTIME, runtime / "libcudart.so.12")
+    with environment("cuda-spoof", home=tmp_path / "home") as inside:
+        assert inside.spoof is not None
+        assert said(program, inside.variables, runtime) == [
+            "driver 13000 cudaSuccess",
+            "devices 0 cudaErrorSymbolNotFound",
+        ]
+        calls = inside.spoof.unanswered()
+    assert calls
+    assert all(call.startswith("cuGetExportTable ") for call in calls)
+    with environment("cpu", home=tmp_path / "home") as inside:
+        assert said(program, inside.variables, runtime) == [
+            "driver 0 cudaSuccess",
+            "devices 0 cudaErrorInsufficientDriver",
+        ]
+
+
+def test_a_program_of_the_driver_library_starts_only_inside(tmp_path: Path) -> None:
+    with environment("cuda-spoof", home=tmp_path / "home") as inside:
+        assert inside.spoof is not None
+        program = compiled(tmp_path, ASKS_DRIVER, inside.spoof.libraries / "libcuda.so.1")
+        assert said(program, inside.variables) == ["1 NVIDIA GeForce RTX 4090 801"]
+        assert missing_libraries(program, inside.variables) == {}
+    with environment("cpu", home=tmp_path / "home") as inside:
+        refused = subprocess.run(
+            [program], env=dict(inside.variables), capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 127
+        assert "libcuda.so.1: cannot open shared object file" in refused.stderr
+        assert missing_libraries(program, inside.variables) == {"program": ("libcuda.so.1",)}
+
+
+def test_the_cpu_server_lists_no_cuda_device(workbench: Workbench) -> None:
+    build = workbench.build("b10434")
+    variables = {**workbench.environment("cuda-spoof").variables, **build.env}
+    listed = subprocess.run(
+        [build.binary, "--list-devices"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    output = listed.stdout + listed.stderr
+    assert "Available devices:" in output
+    assert "CUDA" not in output
+    assert "NVIDIA" not in output
