@@ -1,0 +1,171 @@
+"""What the harness costs over a raw script, per cell: same argvs, in turn, in one run.
+
+The raw script starts the server, polls its health, asks for one completion of 100 tokens and for
+``/slots`` once, and kills it. It runs with the same arguments and variables as the harness's own
+launch of the cell, and the two take turns, so that both meet the host in the same state.
+
+    nox -s bench -- cells
+"""
+
+import argparse
+import http.client
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from harness.cells import run_cell
+from harness.matrix.axes import Selection, select_cells
+from harness.model import Cell, CellResult
+from harness.server.ports import reserved_port
+from harness.witnesses import observing_environment
+from harness.workbench import Workbench, open_workbench
+
+BUILDS = ("b8929", "b9246", "b11434")
+SHAPES: Mapping[str, Selection] = {
+    "plain": Selection(models=("tiny-llama",), modes=("off", "ngram", "draft"), builds=BUILDS),
+    "MTP": Selection(models=("tiny-mtp",), modes=("mtp",), builds=BUILDS),
+}
+LENGTHS = tuple(str(length) for length in range(1, 17))
+RAW_TOKENS = 100
+
+
+def main() -> int:
+    """Print the table, and write it as JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", action="append", default=[], help="default: " + " ".join(BUILDS))
+    parser.add_argument("--rounds", type=int, default=3, help="times each cell is run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    options = parser.parse_args()
+    builds = tuple(options.build) or BUILDS
+    figures: list[dict[str, object]] = []
+    with open_workbench(share_launches=False) as workbench:
+        for shape, selection in SHAPES.items():
+            for build in builds:
+                cells = _distinct_launches(selection, build, workbench)
+                if not cells:
+                    continue
+                raw, harness = _measure(cells, options.rounds, workbench)
+                figures.append(
+                    {
+                        "model": shape,
+                        "build": build,
+                        "cells": len(cells),
+                        "raw_ms": round(median(raw), 1),
+                        "harness_ms": round(median(harness), 1),
+                        "ratio_of_sums": round(sum(harness) / sum(raw), 3),
+                        "median_of_ratios": round(
+                            median(b / a for a, b in zip(raw, harness, strict=True)), 3
+                        ),
+                    }
+                )
+                print(json.dumps(figures[-1]), file=sys.stderr)
+    _print(figures)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _distinct_launches(
+    selection: Selection, build: str, workbench: Workbench
+) -> list[tuple[Cell, CellResult]]:
+    """Cells that each need a launch of their own, with what running them once showed."""
+    chosen = Selection(
+        builds=(build,),
+        environments=("cpu",),
+        models=selection.models,
+        modes=selection.modes,
+        draft_lengths=LENGTHS,
+    )
+    seen: dict[tuple[str, ...], tuple[Cell, CellResult]] = {}
+    for cell in select_cells(chosen, workbench.catalogue):
+        result = run_cell(cell, workbench)
+        launched = tuple(
+            word for place, word in enumerate(result.argv) if result.argv[place - 1] != "--port"
+        )
+        if result.failure is None:
+            seen.setdefault(launched, (cell, result))
+    return [pair for pair in seen.values() if pair[1].status.value == "pass"]
+
+
+def _measure(
+    cells: Sequence[tuple[Cell, CellResult]], rounds: int, workbench: Workbench
+) -> tuple[list[float], list[float]]:
+    raw: list[float] = []
+    harness: list[float] = []
+    for number in range(rounds):
+        for cell, result in cells:
+            steps = [
+                (raw, lambda cell=cell, result=result: _raw(cell, result, workbench)),
+                (harness, lambda cell=cell: run_cell(cell, workbench)),
+            ]
+            for times, step in steps if number % 2 == 0 else reversed(steps):
+                start = time.perf_counter()
+                step()
+                times.append((time.perf_counter() - start) * 1000)
+    return raw, harness
+
+
+def _raw(cell: Cell, result: CellResult, workbench: Workbench) -> None:
+    """The raw script: as little as one can do to see a server answer."""
+    build = workbench.build(cell.build)
+    with reserved_port() as port, tempfile.TemporaryDirectory() as directory:
+        argv = list(_with_port(result.argv, port))
+        env = {
+            **workbench.environment(cell.environment).variables,
+            **build.env,
+            **observing_environment(),
+        }
+        with subprocess.Popen(
+            [str(build.binary), *argv],
+            env=env,
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as server:
+            try:
+                while _get(port, "GET", "/health") != http.client.OK:
+                    time.sleep(0.001)
+                _get(port, "POST", "/completion", {"prompt": "hello", "n_predict": RAW_TOKENS})
+                _get(port, "GET", "/slots")
+            finally:
+                server.kill()
+
+
+def _with_port(argv: Sequence[str], port: int) -> Iterator[str]:
+    for place, word in enumerate(argv):
+        yield str(port) if argv[place - 1] == "--port" else word
+
+
+def _get(port: int, method: str, path: str, body: object = None) -> int | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        response = connection.getresponse()
+        response.read()
+    except OSError:
+        return None
+    else:
+        return response.status
+    finally:
+        connection.close()
+
+
+def _print(figures: Sequence[Mapping[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="harness over raw, per cell", title_justify="left")
+    for heading in figures[0] if figures else ():
+        table.add_column(heading, justify="right")
+    for row in figures:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
