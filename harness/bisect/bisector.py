@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.bisect.journal import Notebook, Step
-from harness.bisect.legs import Blame, Leg, plan_legs
+from harness.bisect.legs import Blame, Leg, corners, plan_legs
 from harness.bisect.search import (
     Answer,
     Boundary,
@@ -98,13 +98,34 @@ class Bisector:
         # The bad end first: without its failure there is nothing to anchor the good end to.
         bad, good = self._question.bad, self._question.good
         for trial, claimed in ((bad, Answer.BAD), (good, Answer.GOOD)):
-            step = self._answer(trial)
+            step = self._answer(trial, ahead=self._after_end(trial))
             if step.answer is not claimed:
                 raise BisectionError(_wrong_end(step, claimed))
 
+    def _after_end(self, end: Trial) -> tuple[Trial, ...]:
+        """What comes after an end, if it is as claimed."""
+        question = self._question
+        if end == question.bad:
+            return (question.good,)
+        if len(question.axes) > 1:
+            return corners(question)[:1]
+        (leg,), _ = plan_legs(question, lambda _: Answer.UNTESTABLE)
+        last = len(leg.points) - 1
+        at = next_point(
+            last + 1,
+            {0: Answer.GOOD, last: Answer.BAD},
+            stored=self._stored(leg),
+            stride=question.stride,
+        )
+        return () if at is None else (leg.trial(at),)
+
+    def _stored(self, leg: Leg) -> frozenset[int]:
+        stored = self._question.stored
+        return frozenset(at for at, point in enumerate(leg.points) if point.id in stored)
+
     def _search(self, leg: Leg) -> LegResult:
         count, stride = len(leg.points), self._question.stride
-        stored = {at for at, point in enumerate(leg.points) if point.id in self._question.stored}
+        stored = self._stored(leg)
         while True:
             answers = self._answers(leg)
             at = next_point(count, answers, stored=stored, stride=stride)

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.bisect.confidence import END_RUNS, MOST_RUNS, Rates, Tally
@@ -60,6 +60,7 @@ def test_ends_that_cannot_be_told_apart_decide_nothing() -> None:
     assert rates.judge(Tally(failures=MOST_RUNS)) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(0, 30), st.floats(0.6, 0.999))
 def test_more_failures_never_speak_for_good(failures: int, passes: int, confidence: float) -> None:
     rates = Rates(good=0.1, bad=0.6, confidence=confidence)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -25,6 +25,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert tuple(again.steps.values()) == steps
 
 
+@settings(deadline=None)
 @given(part=st.floats(0, 1))
 def test_a_journal_cut_anywhere_goes_on_to_the_same_answer(
     part: float, tmp_path_factory: pytest.TempPathFactory

@@ -3,7 +3,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.bisect.search import (
@@ -72,6 +72,7 @@ def pairs(found: Sequence[Boundary]) -> list[tuple[int, int]]:
     return [(boundary.before, boundary.after) for boundary in found]
 
 
+@settings(deadline=None)
 @given(monotone(), stored_sets)
 def test_finds_the_one_change_of_a_monotone_history(
     history: History, stored: frozenset[int]
@@ -84,6 +85,7 @@ def test_finds_the_one_change_of_a_monotone_history(
     assert is_monotone(answers)
 
 
+@settings(deadline=None)
 @given(any_history, stored_sets)
 def test_every_window_of_any_history_is_a_real_change(
     history: History, stored: frozenset[int]
@@ -97,6 +99,7 @@ def test_every_window_of_any_history_is_a_real_change(
     assert (found.before, found.after) in oracle_boundaries(history)
 
 
+@settings(deadline=None)
 @given(any_history, stored_sets)
 def test_steps_are_bounded_whatever_is_stored_or_untestable(
     history: History, stored: frozenset[int]
@@ -110,6 +113,7 @@ def test_steps_are_bounded_whatever_is_stored_or_untestable(
     assert decided <= 2 + (most if few else math.ceil(most / math.log2(4 / 3)))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 3000), st.data())
 def test_at_most_log2_plus_the_two_ends_when_all_is_testable(
     count: int, data: st.DataObject
@@ -121,6 +125,7 @@ def test_at_most_log2_plus_the_two_ends_when_all_is_testable(
     assert tested[:2] == [count - 1, 0]
 
 
+@settings(deadline=None)
 @given(any_history)
 def test_a_stride_of_one_finds_all_boundaries(history: History) -> None:
     answers, tested = explore(history, stride=1)
@@ -129,6 +134,7 @@ def test_a_stride_of_one_finds_all_boundaries(history: History) -> None:
     assert is_monotone(answers) == (len(oracle_boundaries(history)) == 1)
 
 
+@settings(deadline=None)
 @given(any_history, st.integers(1, 12), stored_sets)
 def test_only_runs_shorter_than_the_stride_can_hide(
     history: History, stride: int, stored: frozenset[int]
@@ -142,6 +148,7 @@ def test_only_runs_shorter_than_the_stride_can_hide(
     assert set(pairs(boundaries(answers))) <= set(oracle_boundaries(history))
 
 
+@settings(deadline=None)
 @given(any_history, stored_sets)
 def test_steps_left_never_grows_while_points_decide(
     history: History, stored: frozenset[int]
@@ -157,6 +164,7 @@ def test_steps_left_never_grows_while_points_decide(
         before = after
 
 
+@settings(deadline=None)
 @given(any_history, stored_sets)
 def test_the_possible_next_points_hold_the_real_next_one(
     history: History, stored: frozenset[int]
