@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from harness.matrix.axes import DEFAULT_MODELS, DEFAULT_MODES
-from harness.model import CellResult
+from harness.cells import DEFAULT_MODEL
+from harness.model import CellResult, Mode
 
 _LAST: Final = 10**9
+_MODES: Final = tuple(mode.value for mode in Mode)
 
 
 def in_reading_order(
@@ -35,7 +36,7 @@ def in_reading_order(
             _number(result.build),
             result.build,
             models[request.model],
-            DEFAULT_MODES.index(mode) if mode in DEFAULT_MODES else len(DEFAULT_MODES),
+            _MODES.index(mode) if mode in _MODES else len(_MODES),
             mode,
             -1 if request.draft_n_max is None else request.draft_n_max,
             request.extra_args,
@@ -48,9 +49,8 @@ def _places(items: Iterable[str]) -> dict[str, int]:
     return {item: place for place, item in enumerate(dict.fromkeys(items))}
 
 
-def _model_key(model: str) -> tuple[int, str]:
-    known = model in DEFAULT_MODELS
-    return (DEFAULT_MODELS.index(model) if known else len(DEFAULT_MODELS), model)
+def _model_key(model: str) -> tuple[bool, str]:
+    return (model != DEFAULT_MODEL, model)
 
 
 def _number(build: str) -> int:
