@@ -53,7 +53,7 @@ from harness.witnesses import (
 )
 from harness.workbench import Launched, Workbench
 
-PORT_ATTEMPTS: Final = 3
+ATTEMPTS: Final = 3
 DEFAULT_MODEL: Final = "tiny-mtp"
 PORT_PLACEHOLDER: Final = "{port}"
 PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
@@ -63,6 +63,9 @@ _HOST_AT_FAULT: Final = frozenset(
     {FailureKind.NOT_EXECUTABLE, FailureKind.MISSING_LIBRARY, FailureKind.PORT_IN_USE}
 )
 """Failures to start that say nothing about the subject."""
+
+_WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
+"""Another port helps; and some builds (seen on b9093) end before their last words are written."""
 
 
 @dataclass(kw_only=True)
@@ -143,7 +146,7 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
     except _CannotPrepareError as error:
         return progress.error(error.kind, str(error))
     expectation = expect(cell.request, situation.capabilities, situation.host, situation.model)
-    for attempt in range(1, PORT_ATTEMPTS + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             launched = _plan_and_launch(cell, situation, expectation, workbench, progress)
         except HarnessError as error:
@@ -154,8 +157,7 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             progress.checks.append(check_start(None))
             return progress.cannot_tell(FailureKind.PROTOCOL, str(error))
         except LaunchFailedError as error:
-            taken = error.failure.kind is FailureKind.PORT_IN_USE
-            if taken and attempt < PORT_ATTEMPTS:
+            if error.failure.kind in _WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
                 continue
             progress.failure = error.failure
             progress.checks.append(check_start(error.failure))

@@ -32,7 +32,9 @@ _MODEL_REASON: Final = re.compile(
     r"failed to initialize MTP"
 )
 _MODEL: Final = re.compile(r"exiting due to model loading error|unable to load model")
-_ASSERT: Final = re.compile(r"GGML_ASSERT\(.*\) failed|GGML_ABORT|terminate called")
+_ASSERT: Final = re.compile(
+    r"GGML_ASSERT\(.*\) failed|terminate called|^\S+\.(?:c|cc|cpp|cu|cuh|h|m):\d+: "
+)
 _LOG_PREFIX: Final = re.compile(r"^[\d.]+ [A-Z] ")
 """Clock and level, which start every log line from b9246 on."""
 _REMOVED: Final = "has been removed"

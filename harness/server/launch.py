@@ -18,7 +18,8 @@ DEFAULT_HEALTH_TIMEOUT_S: Final = 60.0
 _LISTENING: Final = ("is listening", "HTTP server listening", "all slots are idle")
 _FIRST_POLL_S: Final = 0.005
 _LONGEST_POLL_S: Final = 0.05
-_HEALTH_REQUEST_S: Final = 2.0
+_FIRST_REQUEST_S: Final = 0.25
+_LONGEST_REQUEST_S: Final = 2.0
 _DRAIN_S: Final = 2.0
 _REAPING_S: Final = 0.5
 
@@ -129,7 +130,7 @@ def _wait_until_healthy(
     deadline: float,
     health_timeout_s: float,
 ) -> None:
-    looked, poll_s = 0, _FIRST_POLL_S
+    looked, poll_s, request_s = 0, _FIRST_POLL_S, _FIRST_REQUEST_S
     while True:
         remaining = deadline - time.perf_counter()
         if remaining <= 0:
@@ -148,8 +149,12 @@ def _wait_until_healthy(
         if exit_status is not None:
             log.close(_DRAIN_S)
             raise LaunchFailedError(classify_exit(exit_status, log.lines(), log.tail()))
-        if client.status("/health", min(_HEALTH_REQUEST_S, remaining)) == HTTPStatus.OK:
+        asked = time.perf_counter()
+        if client.status("/health", min(request_s, remaining)) == HTTPStatus.OK:
             return
+        if time.perf_counter() - asked >= request_s:
+            # A busy host, or a stranger on the port; patience grows, but an exit is not missed.
+            request_s = min(request_s * 2, _LONGEST_REQUEST_S)
         poll_s = min(poll_s * 1.5, _LONGEST_POLL_S)
 
 
