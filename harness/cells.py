@@ -234,14 +234,14 @@ def _plan_and_launch(
         key = _launch_key(cell, plan, port)
         if key in workbench.launches:
             return workbench.launches[key]
-        launched = _launch_and_observe(situation, plan, _switches(port, arguments), workbench)
+        launched = _launch_and_observe(situation, plan, switches(port, arguments), workbench)
         if workbench.share_launches:
             workbench.launches[key] = launched
         return launched
 
 
-def _switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
-    """The harness's own variables, without those whose option stands in argv.
+def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
+    """The harness's own variables of a launch, without those whose option stands in argv.
 
     argv would win anyway, but some builds then warn of a variable that the subject never set.
     """

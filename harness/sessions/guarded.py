@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from harness.cells import PORT_ATTEMPTS
+from harness.cells import ATTEMPTS
 from harness.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.errors import SubjectError
 from harness.model import Failure, FailureKind, LaunchPlan, LoadRequest
@@ -131,7 +131,7 @@ class GuardedSession:
 
     def _reload(self, request: LoadRequest) -> LoadOutcome:
         failure: Failure | None = None
-        for _ in range(PORT_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             with ExitStack() as resources:
                 port = resources.enter_context(self._ports())
                 try:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness.cells import PORT_PLACEHOLDER, PORT_VARIABLE, listening_port
+from harness.arguments import read_arguments
+from harness.cells import PORT_PLACEHOLDER, listening_port, switches
 from harness.environments.hermetic import home_variables
 from harness.model import Failure, FailureKind, LaunchPlan
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.http import ProtocolError
 from harness.sessions.served import Served, look_at
 from harness.sessions.surroundings import Surroundings
-from harness.witnesses import observing_environment
 from harness.workbench import Workbench
 
 
@@ -68,8 +68,7 @@ class HostServers:
             variables = {
                 **self._surroundings.variables,
                 **home_variables(directory),
-                **observing_environment(),
-                PORT_VARIABLE: str(port),
+                **switches(port, read_arguments(plan.argv, self._surroundings.capabilities)),
                 **plan.env,
             }
             running = stack.enter_context(

@@ -4,7 +4,9 @@ from harness.sessions.guarded import GuardedSession
 from harness.sessions.oracle import FreshLoads, Oracle
 from harness.sessions.search import Stage
 from harness.sessions.servers import HostServers, Memory, RememberedServers
+from harness.sessions.studio import StudioSession
 from harness.sessions.surroundings import surroundings_of
+from harness.subjects.unsloth import UnslothSubject
 from harness.workbench import Workbench
 
 
@@ -13,6 +15,9 @@ def set_stage(
 ) -> Stage:
     """Acquire and open what a session needs.
 
+    A subject that only plans gets a session around it, with the guards that come with it or else
+    the reference ones. Studio runs its own.
+
     Raises:
         HarnessError: The build, the environment or the subject cannot be had.
     """
@@ -20,9 +25,17 @@ def set_stage(
     opened = workbench.subject(subject)
     host = HostServers(workbench, surroundings)
     remembered = RememberedServers(host, surroundings, memory)
+    oracle = Oracle(FreshLoads(opened, surroundings, remembered), surroundings)
+    if isinstance(opened, UnslothSubject):
+        return Stage(
+            capabilities=surroundings.capabilities,
+            oracle=oracle,
+            real=lambda: StudioSession(opened, surroundings),
+            remembered=None,
+        )
     return Stage(
         capabilities=surroundings.capabilities,
-        oracle=Oracle(FreshLoads(opened, surroundings, remembered), surroundings),
+        oracle=oracle,
         real=lambda: GuardedSession(opened, surroundings, host),
         remembered=lambda: GuardedSession(opened, surroundings, remembered),
     )
