@@ -23,6 +23,9 @@ from harness.subjects.json_lines import JsonLinesProcess
 
 START_TIMEOUT_S: Final = 90.0
 OPERATION_TIMEOUT_S: Final = 120.0
+TRIAL_S: Final = 10.0
+"""How long one start may take while planning; a tiny model is healthy in a tenth of a second."""
+
 LOAD_TIMEOUT_S: Final = 660.0
 """Studio itself waits 600 s for a server to become healthy."""
 DRIVERS_KEPT: Final = 4
@@ -72,10 +75,11 @@ class UnslothSubject:
     builds cannot leak from one environment into another.
     """
 
-    def __init__(self, name: str, backend: Path, python: Path) -> None:
+    def __init__(self, name: str, backend: Path, python: Path, *, trial_s: float = TRIAL_S) -> None:
         self.name = name
         self._backend = backend
         self._python = python
+        self._trial_s = trial_s
         self._drivers: dict[frozenset[tuple[str, str]], Driver] = {}
         self._lock = threading.Lock()
 
@@ -92,6 +96,7 @@ class UnslothSubject:
                 OPERATION_TIMEOUT_S,
                 binary=str(target.binary),
                 port=target.port,
+                trial_s=self._trial_s,
                 wishes=wishes(request, target),
             )
         return plan_of(self.name, answer)
@@ -99,7 +104,10 @@ class UnslothSubject:
     def _driver(self, env: Mapping[str, str]) -> "Driver":
         key = frozenset(env.items())
         driver = self._drivers.pop(key, None)
-        if driver is None or not driver.alive:
+        if driver is not None and not driver.alive:
+            driver.close()
+            driver = None
+        if driver is None:
             driver = Driver(self.name, self._backend, self._python, env)
         while len(self._drivers) >= DRIVERS_KEPT:
             self._drivers.pop(next(iter(self._drivers))).close()
@@ -290,7 +298,7 @@ def plan_of(name: str, answer: Mapping[str, Any]) -> LaunchPlan:
 
 def resolved_mode(state: Mapping[str, Any], argv: tuple[str, ...]) -> Mode | None:
     """What Studio settled on; None where extra arguments own it, or for a word not known here."""
-    if state.get("requested_spec_mode") is None:
+    if "requested_spec_mode" in state and state["requested_spec_mode"] is None:
         return None
     mode = _RESOLVED.get(state.get("speculative_type"))
     if mode is Mode.MTP and "ngram-mod" in _spec_types(argv):
@@ -316,9 +324,9 @@ def _session_state(answer: Mapping[str, Any]) -> SessionState:
         argv=tuple(server["argv"]) if server else None,
         pid=server["pid"] if server else None,
         servers=server["running"] if server else 0,
-        requested_mode=state["requested_spec_mode"],
-        speculative_type=state["speculative_type"],
-        draft_n_max=state["spec_draft_n_max"],
+        requested_mode=state.get("requested_spec_mode"),
+        speculative_type=state.get("speculative_type"),
+        draft_n_max=state.get("spec_draft_n_max"),
         failure=answer.get("failure"),
     )
 

@@ -10,8 +10,8 @@ from . import log as studio_log
 from .spawns import Interceptor, Spawn, SpawnRecorder
 from .studio import CannotDriveError, Studio, adopt_environment
 
-PLAN_SETTLE_S = 10.0
-"""How long one start may take while planning; a tiny model is healthy in a tenth of a second."""
+_LOAD_SETTLE_S = 10.0
+"""How long a load's start is waited for before Studio waits for it in its own way."""
 
 _ABOUT_SPECULATION = ("specul", "mtp", "ngram", "draft", "--spec")
 
@@ -77,7 +77,7 @@ class Driver:
         Studio starts a server that the harness will start again: only so are the second
         command lines seen that it tries when the first one is refused.
         """
-        recorder, before = self._prepare(request, one_chance=True)
+        recorder, before = self._prepare(request, request["trial_s"], trial=True)
         backend = self._studio.backend(request["port"])
         failure = None
         loaded = False
@@ -94,7 +94,7 @@ class Driver:
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load in the session's backend, which decides itself whether to restart its server."""
-        recorder, before = self._prepare(request, one_chance=False)
+        recorder, before = self._prepare(request, _LOAD_SETTLE_S, trial=False)
         if self._session is None:
             self._session = self._studio.backend(None)
         failure = None
@@ -145,11 +145,11 @@ class Driver:
                 spawn.process.wait()
 
     def _prepare(
-        self, request: dict[str, Any], *, one_chance: bool
+        self, request: dict[str, Any], settle_s: float, *, trial: bool
     ) -> tuple[SpawnRecorder, dict[str, str]]:
         binary = Path(request["binary"])
         before = adopt_environment(binary)
-        recorder = SpawnRecorder(binary, PLAN_SETTLE_S, one_chance=one_chance)
+        recorder = SpawnRecorder(binary, settle_s, trial=trial)
         self._interceptor.recorder = recorder
         self._log.take()
         return recorder, before
@@ -177,7 +177,7 @@ class Driver:
             "said": [
                 text
                 for level, text in lines
-                if level != "info" or "disabling speculative" in text.lower()
+                if level == "warning" or "disabling speculative" in text.lower()
                 if any(word in text.lower() for word in _ABOUT_SPECULATION)
             ],
             "log": [f"{level}: {text}" for level, text in lines][-40:],
@@ -185,7 +185,7 @@ class Driver:
 
 
 def _state(backend: Any) -> dict[str, Any]:
-    """The speculative state that Studio keeps, under the names it has in every known version."""
+    """The speculative state that Studio keeps, as far as this version has such names."""
     values: dict[str, Any] = {}
     for name in (
         "speculative_type",
@@ -194,8 +194,12 @@ def _state(backend: Any) -> dict[str, Any]:
         "is_loaded",
         "spec_fallback_reason",
     ):
-        value = getattr(backend, name, getattr(backend, f"_{name}", None))
-        values[name] = value if isinstance(value, str | int | bool) or value is None else str(value)
+        for attribute in (name, f"_{name}"):
+            if hasattr(backend, attribute):
+                value = getattr(backend, attribute)
+                plain = isinstance(value, str | int | bool) or value is None
+                values[name] = value if plain else str(value)
+                break
     return values
 
 

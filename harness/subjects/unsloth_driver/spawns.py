@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 _ASKS_ONLY = frozenset({"--help", "-h", "--usage", "--version", "--list-devices"})
+_THREAD_FLAGS = frozenset({"-t", "--threads", "-tb", "--threads-batch"})
+_TRIAL_VARIABLES = {"LLAMA_ARG_THREADS": "1", "GGML_NO_BACKTRACE": "1"}
+"""Without the second one, a failed assertion first runs a debugger for seconds."""
+
 _POLL_S = 0.01
 _HEALTH_REQUEST_S = 1.0
 
@@ -42,15 +46,17 @@ class SpawnRecorder:
     """Stands in for ``subprocess.Popen``: starts what it is asked to, and writes servers down.
 
     A server is waited for, up to ``settle_s``, before Studio gets it back: then the first
-    health poll of Studio, which sleeps half a second between two, already succeeds. When
-    ``one_chance`` is set, a server that is neither healthy nor gone by then is killed and no other
-    one is started: a plan must not wait ten minutes for a server that hangs.
+    health poll of Studio, which sleeps half a second between two, already succeeds.
+
+    With ``trial`` set, servers only serve to find out what Studio settles on. They run on one
+    thread, since several that wait for each other cost a tiny model seconds on a busy host, and one
+    that is neither healthy nor gone in time is killed and no other one is started.
     """
 
-    def __init__(self, binary: Path, settle_s: float, *, one_chance: bool) -> None:
+    def __init__(self, binary: Path, settle_s: float, *, trial: bool) -> None:
         self._binary = binary
         self._settle_s = settle_s
-        self._one_chance = one_chance
+        self._trial = trial
         self._gave_up = False
         self._lock = threading.Lock()
         self.spawns: list[Spawn] = []
@@ -91,6 +97,16 @@ class SpawnRecorder:
             self.spawns.append(spawn)
         return spawn
 
+    def started_as(self, spawn: Spawn) -> tuple[list[str], dict[str, str]]:
+        """The arguments and variables that the server really gets."""
+        if not self._trial:
+            return spawn.argv, spawn.env
+        argv = list(spawn.argv)
+        for index, flag in enumerate(argv[:-1]):
+            if flag in _THREAD_FLAGS:
+                argv[index + 1] = "1"
+        return argv, {**_TRIAL_VARIABLES, **spawn.env}
+
     def after(self, spawn: Spawn, process: "subprocess.Popen[Any]") -> None:
         """Wait until a started server is healthy, gone, or out of time."""
         spawn.process = process
@@ -102,7 +118,7 @@ class SpawnRecorder:
                 spawn.healthy = True
                 return
             time.sleep(_POLL_S)
-        if self._one_chance and process.poll() is None:
+        if self._trial and process.poll() is None:
             self._gave_up = True
             process.kill()
 
@@ -141,7 +157,8 @@ class Interceptor:
                     super().__init__(args, *rest, **options)
                     return
                 spawn = recorder.before(args, options.get("env"))
-                super().__init__(args, *rest, **options)
+                argv, env = recorder.started_as(spawn)
+                super().__init__([args[0], *argv], *rest, **{**options, "env": env})
                 recorder.after(spawn, self)
 
         subprocess.Popen = RecordingPopen  # type: ignore[misc]
