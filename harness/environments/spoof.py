@@ -21,6 +21,7 @@ from harness.environments.smi_shell import shell_script
 from harness.environments.variants import Variant
 
 _UNANSWERED = "unanswered.txt"
+_WITHOUT_LIBRARIES = "spoofed_pynvml.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,9 +162,12 @@ def _write_libraries(spoof: Spoof, variants: frozenset[Variant], native: NativeL
 
 def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
     for name, text in _overlay_sources().items():
-        (spoof.python / name).write_text(text, encoding="utf-8")
+        if name != _WITHOUT_LIBRARIES or spoof.absent:
+            (spoof.python / name).write_text(text, encoding="utf-8")
     machine = {
+        "driver_version": spoof.machine.driver_version,
         "cuda_version": spoof.machine.cuda_version,
+        "unmasked_smi": Variant.UNMASKED_SMI in variants,
         "no_driver": Variant.NO_DRIVER in variants,
         "cards": msgspec.to_builtins(spoof.machine.cards),
     }
@@ -176,6 +180,7 @@ def _overlay_sources() -> Mapping[str, str]:
     files = {
         "sitecustomize.py": package / "overlay" / "sitecustomize.py",
         "spoofed_torch.py": package / "overlay" / "spoofed_torch.py",
+        _WITHOUT_LIBRARIES: package / "overlay" / _WITHOUT_LIBRARIES,
         "spoofed_visibility.py": package / "visibility.py",
     }
     return {name: file.read_text(encoding="utf-8") for name, file in files.items()}

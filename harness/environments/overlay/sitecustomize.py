@@ -1,10 +1,11 @@
-"""Runs when Python starts inside a CUDA spoof: lets ``torch`` see the spoofed machine.
+"""Runs when Python starts inside a CUDA spoof: lets ``torch`` and ``pynvml`` see its machine.
 
 It stands alone: the Python it runs in need not have the harness, nor be of the same version.
-Nothing is imported that the program would not import, and torch is only touched where the real
-one is installed.
+Nothing is imported that the program would not import, and only what is installed is touched:
+each module for which a ``spoofed_NAME.py`` stands beside this file.
 """
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -16,6 +17,13 @@ from types import ModuleType
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+_PATCHED = [
+    name
+    for name in ("torch", "pynvml")
+    if os.path.exists(os.path.join(_HERE, f"spoofed_{name}.py"))
+]
+
+
 class _PatchedLoader(importlib.abc.Loader):
     def __init__(self, real: importlib.abc.Loader) -> None:
         self._real = real
@@ -25,15 +33,13 @@ class _PatchedLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._real.exec_module(module)
-        import spoofed_torch  # type: ignore[import-not-found]
-
-        spoofed_torch.patch(module)
+        importlib.import_module(f"spoofed_{module.__name__}").patch(module)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._real, name)
 
 
-class _TorchFinder(importlib.abc.MetaPathFinder):
+class _Finder(importlib.abc.MetaPathFinder):
     def __init__(self) -> None:
         self._busy = False
 
@@ -43,7 +49,7 @@ class _TorchFinder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the protocol's
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "torch" or self._busy:
+        if self._busy or "." in fullname or fullname not in _PATCHED:
             return None
         self._busy = True
         try:
@@ -63,5 +69,5 @@ def _run_hidden_sitecustomize() -> None:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-sys.meta_path.insert(0, _TorchFinder())
+sys.meta_path.insert(0, _Finder())
 _run_hidden_sitecustomize()

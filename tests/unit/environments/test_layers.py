@@ -1,6 +1,5 @@
 """The library layers, their agreement with ``nvidia-smi``, and the profile read back from them."""
 
-import ctypes
 import shutil
 import subprocess
 import sys
@@ -90,6 +89,9 @@ def test_no_compiler_leaves_the_layers_that_need_none(
             LIBRARIES, "no C compiler on PATH (looked for cc, gcc, clang)"
         )
         assert "LD_LIBRARY_PATH" not in inside.variables
+        answers = {answer.layer: answer for answer in ask_layers(inside.variables)}
+        assert answers["nvidia-ml-py"].cards == answers["nvidia-smi"].cards
+        assert answers["nvml"].absent is not None
         listed = subprocess.check_output(
             ["nvidia-smi", "-L"], env=dict(inside.variables), text=True
         )
@@ -117,7 +119,9 @@ def test_libraries_are_compiled_once(tmp_path: Path) -> None:
     first = native_libraries(tmp_path).paths["libcuda.so.1"]
     made = first.stat().st_mtime_ns
     assert native_libraries(tmp_path).paths["libcuda.so.1"].stat().st_mtime_ns == made
-    assert ctypes.CDLL(str(first)).cuInit(0) == 100
+    # In a process of its own: a library once loaded answers to its name ever after.
+    asked = f"import ctypes; print(ctypes.CDLL({str(first)!r}).cuInit(0))"
+    assert subprocess.check_output([sys.executable, "-c", asked]).strip() == b"100"
 
 
 def test_what_the_driver_cannot_do_is_noted(opened: OpenEnvironment) -> None:
