@@ -1,7 +1,8 @@
 """Every error a user can meet, each with the exit code it ends a command with.
 
-Exit codes of all commands: 0 every cell passes (or is degraded or known), 1 some cell fails,
-2 the command was used wrongly, 3 the harness could not tell, 130 interrupted.
+Exit codes of all commands: 0 every cell passes (or is degraded or known), 1 some cell fails, a
+relation between cells does not hold or a ledger entry is stale, 2 the command was used wrongly,
+3 the harness could not tell or a cell is flaky, 130 interrupted.
 """
 
 from typing import ClassVar, Final
@@ -30,6 +31,12 @@ class UsageError(HarnessError):
 
 class CatalogueError(HarnessError):
     """A catalogue file is wrong; correct the named field on the named line."""
+
+    exit_code = EXIT_USAGE
+
+
+class LedgerError(HarnessError):
+    """The ledger is wrong, or an entry of it matches nothing; correct the named line."""
 
     exit_code = EXIT_USAGE
 

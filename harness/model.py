@@ -43,6 +43,8 @@ class Verdict(StrEnum):
     """It fails as the ledger says."""
     ERROR = "error"
     """The harness could not tell."""
+    FLAKY = "flaky"
+    """Run again alone, it came out otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +296,8 @@ class CellResult:
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
+        ledger: Name of the ledger's entry that a ``known`` cell falls under.
+        attempts: Every try of a ``flaky`` cell, in order.
     """
 
     build: str
@@ -316,6 +320,8 @@ class CellResult:
     reason: str | None = None
     host: HostProfile | None = None
     id: str = ""
+    ledger: str | None = None
+    attempts: tuple["CellResult", ...] = ()
 
 
 SourceKind = Literal["package", "release", "git", "image", "local", "emulated"]

@@ -28,8 +28,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Launch real builds with the flags that a subject generates, and judge "
         "whether each starts and does what was asked. Arguments that are not listed here go to "
         "pytest: -k, --lf, -x, --durations and so on.",
-        epilog="Exit status: 0 every cell passes, is degraded or known; 1 some fail; 2 wrong "
-        "usage; 3 the harness could not tell; 130 interrupted.",
+        epilog="Exit status: 0 every cell passes, is degraded or known; 1 some fail, a "
+        "relation between cells does not hold or a ledger entry is stale; 2 wrong usage; 3 the "
+        "harness could not tell, or a cell is flaky; 130 interrupted.",
     )
     for option in SELECTION_OPTIONS:
         parser.add_argument(f"--{option.name}", **option.arguments())
@@ -42,6 +43,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--jsonl", metavar="FILE", help="write one JSON line per cell")
     parser.add_argument("--junit", metavar="FILE", help="write a JUnit file")
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        help="run a bad cell again, alone, this often (default: 1)",
+    )
+    parser.add_argument("--ledger", metavar="FILE", help="known divergences")
+    parser.add_argument(
+        "--ledger-update",
+        action="store_true",
+        help="propose ledger entries for the cells that fail; writes nothing",
+    )
     parser.add_argument("--list", action="store_true", help="print the cells, run nothing")
     parser.add_argument("-q", "--quiet", action="count", default=0, help="print less")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="print more")
@@ -77,6 +90,9 @@ def run_matrix(options: argparse.Namespace) -> int:
         *_workers(options.workers, len(cells)),
         *([f"--matrix-jsonl={Path(options.jsonl).absolute()}"] if options.jsonl else []),
         *([f"--junit-xml={Path(options.junit).absolute()}"] if options.junit else []),
+        *([f"--matrix-retries={options.retries}"] if options.retries is not None else []),
+        *([f"--matrix-ledger={Path(options.ledger).absolute()}"] if options.ledger else []),
+        *(["--matrix-ledger-update"] if options.ledger_update else []),
         *options.unknown,
     ]
     import pytest

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from harness.builds import load_catalogue
-from harness.cells import cell_id, run_cell
+from harness.cells import cell_id
 from harness.errors import (
     EXIT_CANNOT_TELL,
     EXIT_FAIL,
@@ -16,9 +16,12 @@ from harness.errors import (
     EXIT_OK,
     HarnessError,
 )
+from harness.flakes import RETRIES, run_settled
+from harness.ledger import Ledger, load_ledger, proposed_entries
 from harness.matrix.axes import select_cells
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import Cell, CellResult, Verdict
+from harness.relations import judge_relations
 from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
 from harness.workbench import Workbench, open_workbench
 
@@ -26,7 +29,7 @@ NODE: Final = Path(__file__).with_name("matrix")
 """The file whose items the cells are; it only gives them a name."""
 
 _RESULT: Final = "llama_harness_result"
-_BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
+_BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.FLAKY})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,11 +44,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="write one JSON line per cell",
     )
+    group.addoption(
+        "--matrix-retries",
+        dest="matrix_retries",
+        metavar="N",
+        type=int,
+        default=RETRIES,
+        help=f"run a bad cell again, alone, this often (default: {RETRIES})",
+    )
+    group.addoption(
+        "--matrix-ledger",
+        dest="matrix_ledger",
+        metavar="FILE",
+        default=None,
+        help="known divergences (default: the harness's own)",
+    )
+    group.addoption(
+        "--matrix-ledger-update",
+        dest="matrix_ledger_update",
+        action="store_true",
+        help="propose ledger entries for the cells that fail; writes nothing",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take up the plugin's two halves: running cells, and reporting them."""
-    config.pluginmanager.register(CellRunner(), "llama-harness-runner")
+    config.pluginmanager.register(CellRunner(config), "llama-harness-runner")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(CellReporter(config), "llama-harness-reporter")
 
@@ -91,7 +115,7 @@ class CellItem(pytest.Item):
         """Run the cell."""
         runner = self.config.pluginmanager.get_plugin("llama-harness-runner")
         assert isinstance(runner, CellRunner)
-        self.result = run_cell(self.cell, runner.workbench())
+        self.result = runner.run(self.cell)
         if self.result.status in _BAD:
             raise CellFailed(self.result)
 
@@ -115,9 +139,15 @@ class CellItem(pytest.Item):
 class CellRunner:
     """Owns the workbench of one pytest process, opened with the first cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._retries: int = config.getoption("matrix_retries")
+        self._ledger = _ledger(config)
         self._resources = ExitStack()
         self._workbench: Workbench | None = None
+
+    def run(self, cell: Cell) -> CellResult:
+        """Run a cell until its verdict is settled, and look it up in the ledger."""
+        return self._ledger.judge(run_settled(cell, self.workbench(), retries=self._retries))
 
     def workbench(self) -> Workbench:
         """The workbench."""
@@ -147,6 +177,7 @@ class CellReporter:
     def __init__(self, config: pytest.Config) -> None:
         path = config.getoption("matrix_jsonl")
         self._config = config
+        self._ledger = _ledger(config)
         try:
             self._writer = JsonLinesWriter(Path(path)) if path else None
         except HarnessError as error:
@@ -181,6 +212,8 @@ class CellReporter:
                 return "known", "k", ("KNOWN", {"yellow": True})
             case Verdict.ERROR:
                 return "error", "E", ("ERROR", {"red": True})
+            case Verdict.FLAKY:
+                return "flaky", "~", ("FLAKY", {"red": True})
             case Verdict.PASS | Verdict.FAIL:
                 return None
 
@@ -196,6 +229,25 @@ class CellReporter:
                 sorted(self.results, key=lambda result: place[result.id]),
                 terminalreporter._tw._file,
             )
+            for line in self._afterwards():
+                terminalreporter.write_line(line)
+
+    def _afterwards(self) -> Iterator[str]:
+        """What is to be said of all cells together."""
+        relations = judge_relations(self.results, load_catalogue())
+        broken = [relation for relation in relations if relation.difference is not None]
+        yield f"{len(relations)} relations between cells: {len(broken)} do not hold"
+        for relation in broken:
+            yield f"  {relation.name}: {relation.one} and {relation.other}: {relation.difference}"
+        yield from self._ledger.stale(self.results)
+        if self._config.getoption("matrix_ledger_update"):
+            proposed = proposed_entries(self.results, load_catalogue())
+            yield (
+                "no cell fails: there is nothing to propose"
+                if not proposed
+                else ("proposed for the ledger; give each a reason and a link:")
+            )
+            yield from proposed.splitlines()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -206,6 +258,23 @@ class CellReporter:
         if self._writer is not None:
             self._writer.close()
         session.exitstatus = _exit_code(self.results, exitstatus)
+        if session.exitstatus == EXIT_OK and self._contradicted():
+            session.exitstatus = EXIT_FAIL
+
+    def _contradicted(self) -> bool:
+        """Whether cells that are good on their own contradict each other, or the ledger."""
+        relations = judge_relations(self.results, load_catalogue())
+        return bool(self._ledger.stale(self.results)) or any(
+            relation.verdict is Verdict.FAIL for relation in relations
+        )
+
+
+def _ledger(config: pytest.Config) -> Ledger:
+    file = config.getoption("matrix_ledger")
+    try:
+        return load_ledger(load_catalogue(), Path(file) if file else None)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _exit_code(results: list[CellResult], exitstatus: int) -> int:
@@ -216,6 +285,6 @@ def _exit_code(results: list[CellResult], exitstatus: int) -> int:
     statuses = {result.status for result in results}
     if Verdict.FAIL in statuses:
         return EXIT_FAIL
-    if Verdict.ERROR in statuses or exitstatus == pytest.ExitCode.TESTS_FAILED:
+    if statuses & {Verdict.ERROR, Verdict.FLAKY} or exitstatus == pytest.ExitCode.TESTS_FAILED:
         return EXIT_CANNOT_TELL
     return EXIT_OK

@@ -116,7 +116,8 @@ def exit_status(results: Sequence[CellResult]) -> int:
     statuses = {result.status for result in results}
     if Verdict.FAIL in statuses:
         return EXIT_FAIL
-    return EXIT_CANNOT_TELL if Verdict.ERROR in statuses or not results else EXIT_OK
+    cannot_tell = statuses & {Verdict.ERROR, Verdict.FLAKY} or not results
+    return EXIT_CANNOT_TELL if cannot_tell else EXIT_OK
 
 
 def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:

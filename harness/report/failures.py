@@ -2,8 +2,10 @@
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
 from harness.model import CellResult
+from harness.report.outline import BAD
 
 
 def describe(result: CellResult) -> str:
@@ -14,6 +16,9 @@ def describe(result: CellResult) -> str:
 def _lines(result: CellResult) -> Iterator[str]:
     emulated = " (emulated build)" if result.emulated else ""
     yield f"{result.status.value}: {result.id}{emulated}"
+    if result.attempts:
+        yield from _attempt_lines(result)
+        return
     if result.failure is not None:
         yield f"  {result.failure.kind.value}: {result.failure.message}"
     yield from _argv_lines(result)
@@ -28,6 +33,16 @@ def _lines(result: CellResult) -> Iterator[str]:
         for line in result.failure.log_tail:
             yield f"    {line}"
     yield f"  run it alone: {result.repro}"
+
+
+def _attempt_lines(result: CellResult) -> Iterator[str]:
+    """Every try with its own evidence: both outcomes are there to be explained."""
+    for number, attempt in enumerate(result.attempts, start=1):
+        for line in _lines(replace(attempt, attempts=())):
+            yield f"  try {number}: {line}"
+        if attempt.status not in BAD:
+            for line in _witness_lines(attempt):
+                yield f"  try {number}: {line}"
 
 
 def _argv_lines(result: CellResult) -> Iterator[str]:

@@ -13,6 +13,7 @@ _MARKS: Final = {
     Verdict.KNOWN: "🟣",
     Verdict.FAIL: "❌",
     Verdict.ERROR: "⚠️",
+    Verdict.FLAKY: "🎲",
 }
 MOST_FAILURES: Final = 50
 """A step summary may have 1 MiB; failures after these are counted, not shown."""

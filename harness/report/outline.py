@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.model import CellResult, DraftRange, LoadRequest, Verdict
 
-BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
+BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.FLAKY})
 """Verdicts that end a command with another exit status than 0."""
 
 

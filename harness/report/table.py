@@ -14,9 +14,11 @@ _STYLES: Final[Mapping[Verdict, str]] = {
     Verdict.KNOWN: "yellow",
     Verdict.FAIL: "bold red",
     Verdict.ERROR: "bold magenta",
+    Verdict.FLAKY: "bold magenta",
 }
 _WORST_FIRST: Final = (
     Verdict.FAIL,
+    Verdict.FLAKY,
     Verdict.ERROR,
     Verdict.KNOWN,
     Verdict.DEGRADED,
@@ -147,6 +149,8 @@ def _range_text(states: Sequence[Mapping[str, DraftRange]], name: str) -> str:
 
 
 def _why(result: CellResult) -> str:
+    if result.status is Verdict.FLAKY:
+        return f"flaky: {', then '.join(attempt.status for attempt in result.attempts)}"
     check = next((check for check in result.checks if not check.ok), None)
     if check is None:
         return result.failure.kind.value if result.failure else result.status.value
@@ -154,6 +158,8 @@ def _why(result: CellResult) -> str:
 
 
 def _reason(result: CellResult) -> str:
+    if result.status is Verdict.KNOWN:
+        return f"known: {result.ledger}"
     return (result.reason or "") if result.status is Verdict.DEGRADED else ""
 
 
