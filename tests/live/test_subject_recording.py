@@ -26,7 +26,8 @@ pytestmark = [
 PYTHON = """
 import subprocess, sys, time, urllib.request
 model, port = sys.argv[1:]
-assert "draft-mtp" in subprocess.run(["llama-server", "--help"], capture_output=True, text=True).stdout
+help_text = subprocess.run(["llama-server", "--help"], capture_output=True, text=True).stdout
+assert "draft-mtp" in help_text
 server = subprocess.Popen(["llama-server", "-m", model, "--port", port,
                            "--spec-type", "draft-mtp", "--spec-draft-n-max", "4"])
 for _ in range(600):
