@@ -1,0 +1,114 @@
+"""Interrupting a run: what was found is reported, and no server outlives it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.report.jsonl import read_results
+from harness.server import OWNER_VARIABLE
+from tests.live.matrix_runs import command, variables
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group"),
+]
+
+REAPED_WITHIN_S = 5.0
+PATIENCE_S = 300.0
+
+
+@contextmanager
+def running(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
+    """A run of some hundred cells in a process group of its own, like one of a terminal."""
+    words = ["--build", "b8929", "--build", "b9246", "--env", "cpu", "-n", workers]
+    scratch = directory / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        command(
+            *words,
+            *("--jsonl", str(directory / "results.jsonl")),
+            *("-o", f"cache_dir={directory / 'cache'}"),
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        env=variables({"TMPDIR": str(scratch)}),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def owned(directory: Path) -> list[psutil.Process]:
+    """The servers of the run that works in ``directory``: all carry its mark and have homes there."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            seen = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if OWNER_VARIABLE in seen and seen.get("HOME", "").startswith(str(directory)):
+            found.append(process)
+    return found
+
+
+def eventually(happens: Callable[[], bool], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not happens():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_ctrl_c_reports_what_was_found_and_leaves_no_server(tmp_path: Path, workers: str) -> None:
+    results = tmp_path / "results.jsonl"
+    with running(tmp_path, workers) as run:
+        assert eventually(lambda: lines(results) >= 3, PATIENCE_S)
+        os.killpg(run.pid, signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    found = list(read_results([results]))
+    assert 3 <= len(found) < 120
+    assert f"{len(found)} cells: " in output
+    assert "|b8929" in output
+    assert "Traceback" not in output
+    assert eventually(lambda: not owned(tmp_path), REAPED_WITHIN_S)
+    assert not list((tmp_path / "scratch").glob("llama-harness-*"))
+
+
+def test_servers_of_a_killed_runner_are_ended(tmp_path: Path) -> None:
+    with running(tmp_path, "0") as run:
+        # Stopped before it is killed, so that the servers seen are ones that it did not end.
+        assert eventually(lambda: bool(caught_at_work(run, tmp_path)), PATIENCE_S)
+        os.kill(run.pid, signal.SIGKILL)
+        assert eventually(lambda: not owned(tmp_path), REAPED_WITHIN_S)
+
+
+def caught_at_work(run: "subprocess.Popen[str]", directory: Path) -> list[psutil.Process]:
+    """The servers of a run that is stopped with at least one; it goes on where there is none."""
+    if not owned(directory):
+        return []
+    os.kill(run.pid, signal.SIGSTOP)
+    servers = owned(directory)
+    if not servers:
+        os.kill(run.pid, signal.SIGCONT)
+    return servers
