@@ -225,7 +225,7 @@ def ask(options: argparse.Namespace, store: "Store") -> "Question":
     axes: tuple[AxisName, ...]
     if options.over_subject and options.build:
         axes = ("subject",)
-        builds, definitions = _one_build(options.build)
+        builds, definitions = _one_build(options)
         subjects = _subjects(options, options.good, options.bad)
     elif options.over_subject:
         axes = ("build", "subject")
@@ -256,12 +256,22 @@ def _builds(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Bu
     return chosen.points, chosen.builds
 
 
-def _one_build(build_id: str) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
+def _one_build(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
     from harness.bisect.journal import Point
+    from harness.bisect.points import published_builds
     from harness.builds import load_catalogue
+    from harness.errors import UnknownBuildError
 
-    build = load_catalogue().get(build_id)
-    return (Point(id=build.id, date=build.date),), (build,)
+    wanted = options.build
+    try:
+        build, date = load_catalogue().get(wanted), ""
+    except UnknownBuildError:
+        listed = () if options.catalogue_only else published_builds(_index())
+        found = [each for each in listed if each[0].id == wanted]
+        if not found:
+            raise
+        build, date = found[0]
+    return (Point(id=build.id, date=build.date or date),), (build,)
 
 
 def _subjects(options: argparse.Namespace, good: str, bad: str) -> tuple["Point", ...]:

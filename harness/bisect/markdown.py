@@ -89,6 +89,7 @@ def _capabilities(diff: CapabilitiesDiff) -> Iterator[str]:
         ("default", diff.defaults),
         ("listed values", diff.choices),
         ("value taken", diff.values),
+        ("variable", diff.variables),
     ):
         for change in changes:
             yield f"- {title} of {_code(change.flag)}: {_change(change)}"

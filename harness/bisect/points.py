@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from harness.bisect.journal import Point
 from harness.builds import Build, Catalogue
 from harness.builds.catalogue import PackageFile
-from harness.errors import UsageError
+from harness.errors import SourceUnavailableError, UsageError
 
 
 class OfferedFile(Protocol):
@@ -71,11 +71,18 @@ def published_builds(index: Index) -> tuple[tuple[Build, str], ...]:
     """Every numbered build that some package carries as sources, with its upload date.
 
     Raises:
-        SourceUnavailableError: A package cannot be listed.
+        SourceUnavailableError: None of the packages can be listed; one alone may be missing, as
+            on an index that mirrors a few projects.
     """
     found: dict[int, tuple[Build, str]] = {}
+    problems: list[str] = []
     for package in _PACKAGES:
-        for file in index.files(package.project):
+        try:
+            files = index.files(package.project)
+        except SourceUnavailableError as error:
+            problems.append(str(error))
+            continue
+        for file in files:
             version = package.version.fullmatch(file.version)
             usable = file.sha256 and not file.yanked and file.name.endswith(".tar.gz")
             if version is None or not usable:
@@ -96,6 +103,10 @@ def published_builds(index: Index) -> tuple[tuple[Build, str], ...]:
                 build = Build(id=known[0].id, number=number, sources=(*known[0].sources, origin))
                 date = min(filter(None, (known[1], file.uploaded)), default="")
             found[number] = (build, date)
+    if len(problems) == len(_PACKAGES):
+        raise SourceUnavailableError(
+            f"no builds can be listed: {'; '.join(problems)}; --catalogue-only does without"
+        )
     return tuple(found[number] for number in sorted(found))
 
 

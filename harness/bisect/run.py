@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from harness.builds import Catalogue, Store
 from harness.builds.progress import Progress
 from harness.capabilities import CapabilitiesDiff, diff, probe
 from harness.cells import run_cell
-from harness.errors import HarnessError
+from harness.errors import HarnessError, SubjectError
 from harness.server.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
 from harness.workbench import open_workbench
@@ -56,7 +56,7 @@ def go_on(
         tester = LiveTester(
             predicate=predicate,
             lookahead=ahead,
-            stored=_Stored(catalogue, store),
+            stored=lambda wanted: _is_stored(wanted, catalogue, store),
             watcher=reporter,
         )
         finding = Bisector(journal, tester, reporter).run()
@@ -114,26 +114,25 @@ def _owned_by(token: str) -> Iterator[None]:
             os.environ[OWNER_VARIABLE] = before
 
 
-class _Stored:
+def _is_stored(wanted: Wanted, catalogue: Catalogue, store: Store) -> bool:
     """Whether a point costs nothing to acquire."""
+    if wanted.axis == "build":
+        return store.find(catalogue.get(wanted.id)) is not None
+    kind, versioned, version = wanted.id.partition("==")
+    return not versioned or kind != "unsloth" or _is_fetched(version)
 
-    def __init__(self, catalogue: Catalogue, store: Store) -> None:
-        self._catalogue = catalogue
-        self._store = store
-        self._opened: set[str] = set()
 
-    def __call__(self, wanted: Wanted) -> bool:
-        if wanted.axis == "build":
-            return self._store.find(self._catalogue.get(wanted.id)) is not None
-        # Only versions of a package have to be fetched; once a run they are asked for.
-        if not _is_package(wanted.id) or wanted.id in self._opened:
-            return True
-        self._opened.add(wanted.id)
+def _is_fetched(version: str) -> bool:
+    from harness.subjects.unsloth_install import backend_of_version
+
+    def refuse(arguments: Sequence[str]) -> None:
+        raise SubjectError(f"not fetched yet: pip {arguments[0]}")
+
+    try:
+        backend_of_version(version, pip=refuse)
+    except SubjectError:
         return False
-
-
-def _is_package(subject: str) -> bool:
-    return "==" in subject
+    return True
 
 
 def _lookahead(

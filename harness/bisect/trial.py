@@ -90,7 +90,7 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
     found = signatures(result)
     if anchor is None:
         anchor = next((each for each in found if check in {None, each.check}), None)
-    log = result.failure.log_tail[-LOG_LINES:] if result.failure else ()
+    log = _log(result)
 
     def outcome(answer: Answer, reason: str, signature: Signature | None = None) -> Outcome:
         return Outcome(
@@ -112,6 +112,14 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
         return outcome(Answer.GOOD, f"{check} holds")
     others = "; ".join(str(each) for each in found) or result.status.value
     return outcome(Answer.UNTESTABLE, f"fails otherwise: {others}", found[0] if found else None)
+
+
+def _log(result: CellResult) -> tuple[str, ...]:
+    """The server's last lines where it failed, what the witnesses read where it ran."""
+    if result.failure is not None and result.failure.log_tail:
+        return result.failure.log_tail[-LOG_LINES:]
+    spoken = (each for each in result.witnesses if each.speaks and each.detail)
+    return tuple(f"{each.witness}: {each.detail}" for each in spoken)
 
 
 def _what_failed(result: CellResult, anchor: Signature | None = None) -> str:

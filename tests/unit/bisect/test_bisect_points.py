@@ -52,6 +52,13 @@ INDEX = Listed(
 )
 
 
+def test_a_package_that_is_not_mirrored_is_passed_over_but_not_all_of_them() -> None:
+    alone = Listed(xllamacpp=[File("xllamacpp-2026.4.8929.tar.gz", "2026.4.8929")])
+    assert [each.id for each, _ in published_builds(alone)] == ["b8929"]
+    with pytest.raises(SourceUnavailableError, match=r"no builds can be listed.*catalogue-only"):
+        published_builds(Listed())
+
+
 def build(number: int, **more: object) -> Build:
     fields = {"id": f"b{number}", "sources": (LocalBinary(path="llama-server"),), **more}
     return Build(number=number, **fields)  # type: ignore[arg-type]
