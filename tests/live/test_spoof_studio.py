@@ -69,9 +69,10 @@ def test_finds_what_the_profile_has(
 def test_plans_differ_as_the_host_does(workbench: Workbench, version: str) -> None:
     request = LoadRequest(model="tiny-mtp", mode="mtp")
     plans = {}
+    # A CPU build: for a Vulkan build such as b10434 2026.10.9 asks the build itself for devices.
     for name in ("cpu", "cuda-spoof", "cuda-spoof:no-driver"):
         target = LaunchTarget(
-            binary=workbench.build("b10434").binary,
+            binary=workbench.build("b9246").binary,
             model=workbench.models["tiny-mtp"],
             port=8099,
             env=workbench.environment(name).variables,
