@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.builds.cmake_model import ask_for_model, read_program
+from harness.builds.generated import GeneratedFiles
 from harness.builds.platforms import Platform
 from harness.builds.progress import Progress, Task
 from harness.builds.running import Finished, run_program, usable_cores
@@ -40,10 +41,19 @@ OPTIONS: Mapping[str, str] = {
 }
 """What makes a server small, headless and portable, in every era; unknown names are ignored."""
 
-FAST_OPTIONS: Mapping[str, str] = {"GGML_CPU_REPACK": "OFF", "GGML_LLAMAFILE": "OFF"}
+FAST_OPTIONS: Mapping[str, str] = {
+    "GGML_CPU_REPACK": "OFF",
+    "GGML_IQK_FA_ALL_QUANTS": "OFF",
+    "GGML_IQK_FLASH_ATTENTION": "OFF",
+    "GGML_IQK_MUL_MAT": "OFF",
+    "GGML_LLAMAFILE": "OFF",
+}
 """What is left out besides: kernels that only speed up models larger than the harness's."""
 
 FAST_FLAGS = "-O1 -DNDEBUG -w -g0"
+
+LIGHT_FLAGS = ("-O0",)
+"""For argument parsing, JSON and HTTP: a third of their compile time lies in optimising them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +109,7 @@ def compile_server(
     """Compile the server of a source tree.
 
     Args:
-        tree: The top of the llama.cpp sources; not written to.
+        tree: The top of the llama.cpp sources; a copy of the caller's own.
         scratch: A directory for all that is made; ``build`` in it must not exist.
         toolchain: What to compile with.
         platform: The machine to compile on and for.
@@ -117,6 +127,7 @@ def compile_server(
     start = time.monotonic()
     if not (tree / "CMakeLists.txt").is_file():
         raise CompileError(f"{label}: no CMakeLists.txt where its sources should be")
+    add_missing_script(tree, commit)
     with progress.task(f"compile {label}", "steps") as task:
         work = _Compile(
             scratch=scratch,
@@ -127,7 +138,7 @@ def compile_server(
         )
         try:
             work.configure(tree, recipe, number, commit)
-            binary = work.by_units() if recipe.unity and toolchain.takes_gcc_options else None
+            binary = work.by_units() if recipe.unity and toolchain.can_join else None
             binary = binary or work.by_ninja(platform.server_name)
             work.strip(binary)
         except CompileError as error:
@@ -170,6 +181,9 @@ class _Compile:
             "LLAMA_BUILD_COMMIT": commit or "unknown",
             **recipe.options,
         }
+        if not (tree / "tools" / "server").is_dir():
+            # Before May 2025 the server was one of the examples.
+            variables["LLAMA_BUILD_EXAMPLES"] = "ON"
         for language, compiler in compilers.items():
             if compiler:
                 variables[f"CMAKE_{language}_COMPILER"] = compiler
@@ -190,13 +204,13 @@ class _Compile:
         program = read_program(self.build, "llama-server")
         if not {group.language for group in program.groups} <= {"C", "CXX"}:
             return None
-        if program.prerequisites:
-            self._ninja(*program.prerequisites)
+        GeneratedFiles(self.toolchain.ninja, self.build, self._run).make(program.prerequisites)
         work = UnityBuild(
             program,
             self.toolchain,
             directory=self.scratch / "units",
             jobs=usable_cores(),
+            light_flags=LIGHT_FLAGS,
             env=self.env,
             task=self.task,
             cancelled=self.cancelled,
@@ -251,6 +265,32 @@ def _compiler_env(scratch: Path) -> dict[str, str]:
 def _cmake_error(output: str) -> str:
     found = re.search(r"CMake Error[^\n]*\n+\s*([^\n]+)", output)
     return " ".join(found[0].split()) if found else first_error(output)
+
+
+def add_missing_script(tree: Path, commit: str) -> None:
+    """Write the script that fills in ``build-info.cpp`` where an archive came without it.
+
+    Forks generate that file by a script of their own, which some packages leave out.
+    """
+    common = tree / "common"
+    script = common / "cmake" / "build-info-gen-cpp.cmake"
+    lists = common / "CMakeLists.txt"
+    if (
+        script.exists()
+        or not (common / "build-info.cpp.in").is_file()
+        or not lists.is_file()
+        or script.name not in lists.read_text(encoding="utf-8")
+    ):
+        return
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(
+        "set(BUILD_NUMBER 0)\n"
+        f'set(BUILD_COMMIT "{commit or "unknown"}")\n'
+        'set(BUILD_COMPILER "${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION}")\n'
+        'set(BUILD_TARGET "")\n'
+        "configure_file(common/build-info.cpp.in common/build-info.cpp @ONLY)\n",
+        encoding="utf-8",
+    )
 
 
 def move_tree(unpacked: Path, below: str, target: Path) -> Path:

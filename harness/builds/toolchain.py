@@ -38,9 +38,9 @@ class Toolchain:
     strip: Path | None
 
     @property
-    def takes_gcc_options(self) -> bool:
-        """Whether the compiler understands GCC's command line."""
-        return bool(self.compiler)
+    def can_join(self) -> bool:
+        """Whether sources can be compiled together: a GCC-like compiler and a POSIX shell."""
+        return bool(self.compiler) and os.name == "posix"
 
 
 def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:

@@ -9,7 +9,7 @@ that the compiler still refuses is divided until it is accepted.
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.builds.cmake_model import SourceGroup
@@ -19,12 +19,14 @@ _HEADER_COST = 150_000
 
 _LOCAL_NAME = re.compile(
     r"""^(?:
-        (?:static|inline|constexpr|const)\b[^;={(\n]*?\b(\w+)\s*(?:\[[^\]]*\]\s*)?[=({]
+        (?:static|inline|constexpr)\b[^;={(\n]*?(?<!::)\b(\w+)\s*(?:\[[^\]\n]*\]\s*)*[=({]
+      | const\b[^;={(\n]*?(?<!::)\b(\w+)\s*(?:\[[^\]\n]*\]\s*)*[={]
       | (?:typedef\s+)?(?:struct|class|union|enum(?:\s+class)?)\s+(\w+)[^;(\n]*\{
-      | \#\s*define\s+(\w+)
     )""",
     re.MULTILINE | re.VERBOSE,
 )
+_DEFINED = re.compile(r"^\s*#\s*define\s+(\w+)(?:\([^)\n]*\))?[ \t]+\S", re.MULTILINE)
+_CONDITION = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)", re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 _ERROR_LINE = re.compile(r"^(.+?):\d+(?::\d+)?: (?:fatal )?error: ", re.MULTILINE)
 
@@ -47,7 +49,7 @@ class Unit:
 class UnityPlanner:
     """Decides which sources are compiled together."""
 
-    def __init__(self, groups: Iterable[SourceGroup], *, jobs: int, per_job: int = 4) -> None:
+    def __init__(self, groups: Iterable[SourceGroup], *, jobs: int, per_job: int = 3) -> None:
         """Look at all sources.
 
         Args:
@@ -92,19 +94,19 @@ class UnityPlanner:
         cost = {source: self._cost(source, group) for source in group.sources}
         order = {source: index for index, source in enumerate(group.sources)}
         count = max(1, round(sum(cost.values()) / self._full))
-        bins: list[list[Path]] = [[] for _ in range(count)]
-        names: list[set[str]] = [set() for _ in range(count)]
+        bins = [_Bin() for _ in range(count)]
         for source in sorted(group.sources, key=lambda each: -cost[each]):
-            local = local_names(self._text(source))
-            free = [index for index in range(len(bins)) if not local & names[index]]
+            names = Names.of(self._text(source))
+            free = [each for each in bins if not each.names.clash(names)]
             if not free:
-                bins.append([])
-                names.append(set())
-                free = [len(bins) - 1]
-            chosen = min(free, key=lambda index: sum(cost[each] for each in bins[index]))
-            bins[chosen].append(source)
-            names[chosen] |= local
-        return [self._unit(group, sorted(each, key=order.__getitem__)) for each in bins if each]
+                bins.append(_Bin())
+                free = bins[-1:]
+            min(free, key=lambda each: each.cost).add(source, cost[source], names)
+        return [
+            self._unit(group, sorted(each.sources, key=order.__getitem__))
+            for each in bins
+            if each.sources
+        ]
 
     def _unit(self, group: SourceGroup, sources: Sequence[Path]) -> Unit:
         cost = _HEADER_COST + sum(self._cost(source, group) for source in sources)
@@ -143,6 +145,57 @@ def unit_text(unit: Unit, directory: Path) -> str:
     )
 
 
-def local_names(text: str) -> set[str]:
-    """Return names that a source text seems to keep to itself; other sources may have them too."""
-    return {name for match in _LOCAL_NAME.findall(text) for name in match if name}
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Names in a source text that other sources may use otherwise.
+
+    Attributes:
+        local: What it seems to keep to itself: static functions, tables, types.
+        defined: Macros that it gives a value.
+        asked: Macros whose being defined it asks about.
+    """
+
+    local: frozenset[str] = frozenset()
+    defined: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, text: str) -> "Names":
+        """Read the names of a source text."""
+        return cls(
+            local=frozenset(name for match in _LOCAL_NAME.findall(text) for name in match if name),
+            defined=frozenset(_DEFINED.findall(text)),
+            asked=frozenset(
+                name for line in _CONDITION.findall(text) for name in re.findall(r"\w+", line)
+            ),
+        )
+
+    def clash(self, other: "Names") -> bool:
+        """Whether two texts had better not be in one unit.
+
+        That both define a macro is harmless; that one asks about what the other defined is not:
+        it would compile, and mean something else.
+        """
+        return bool(
+            self.local & other.local or self.defined & other.asked or self.asked & other.defined
+        )
+
+    def with_(self, other: "Names") -> "Names":
+        """Return the names of two texts together."""
+        return Names(
+            local=self.local | other.local,
+            defined=self.defined | other.defined,
+            asked=self.asked | other.asked,
+        )
+
+
+@dataclass
+class _Bin:
+    sources: list[Path] = field(default_factory=list)
+    names: Names = field(default_factory=Names)
+    cost: int = 0
+
+    def add(self, source: Path, cost: int, names: Names) -> None:
+        self.sources.append(source)
+        self.names = self.names.with_(names)
+        self.cost += cost

@@ -1,8 +1,9 @@
 """Compiles and links a program as few large units, on all cores and never on more."""
 
 import heapq
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.builds.cmake_model import Program
@@ -13,6 +14,11 @@ from harness.builds.unity import Unit, UnityPlanner, unit_text
 from harness.errors import CompileError
 
 _SUFFIX = {"C": ".c", "CXX": ".cpp"}
+
+_COMPUTES = re.compile(r"ggml.*|llama")
+"""cmake targets whose code runs once per token and number, not once per request."""
+
+_POLL_S = 0.2
 
 _GCC_MEMORY = ("--param", "ggc-min-expand=300", "--param", "ggc-min-heapsize=524288")
 """Lets GCC use half a gigabyte before it looks for garbage: large units gain a tenth."""
@@ -28,6 +34,7 @@ class UnityBuild:
         *,
         directory: Path,
         jobs: int,
+        light_flags: Sequence[str] = (),
         env: Mapping[str, str],
         task: Task,
         cancelled: threading.Event,
@@ -39,6 +46,7 @@ class UnityBuild:
             toolchain: What with.
             directory: An empty directory for units and objects.
             jobs: Compilers at once.
+            light_flags: Further compiler flags for all but the targets that do the arithmetic.
             env: Variables for the compilers.
             task: Where to show how far it is.
             cancelled: Ends the build when set.
@@ -46,6 +54,7 @@ class UnityBuild:
         self._program = program
         self._toolchain = toolchain
         self._directory = directory
+        self._light_flags = light_flags
         self._env = env
         self._task = task
         self._cancelled = cancelled
@@ -74,8 +83,16 @@ class UnityBuild:
         workers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._jobs)]
         for worker in workers:
             worker.start()
-        for worker in workers:
-            worker.join()
+        try:
+            for worker in workers:
+                # In slices: a wait without end would not notice Ctrl-C on every system.
+                while worker.is_alive():
+                    worker.join(_POLL_S)
+        except BaseException:
+            self._cancelled.set()
+            for worker in workers:
+                worker.join()
+            raise
         if self._failure:
             raise self._failure
         return self._link()
@@ -122,9 +139,10 @@ class UnityBuild:
         )
         launcher = [self._toolchain.cache] if self._toolchain.cache else []
         memory = _GCC_MEMORY if self._toolchain.is_gcc else ()
+        light = () if _COMPUTES.fullmatch(unit.group.target) else self._light_flags
         outcome = run_program(
             [
-                *(*launcher, compiler, *unit.group.arguments, *memory),
+                *(*launcher, compiler, *unit.group.arguments, *light, *memory),
                 *("-o", compiled.name, "-c", source),
             ],
             directory=self._directory,
@@ -166,8 +184,8 @@ class UnityBuild:
 def first_error(output: str) -> str:
     """Return the line of a compiler's output that says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for sign in ("error:", "Error", "undefined reference", "FAILED"):
+    for sign in ("undefined reference", "Undefined symbols", "error:", "Error", "FAILED"):
         for line in lines:
-            if sign in line:
+            if sign in line and not line.startswith("collect2:"):
                 return line
     return lines[-1] if lines else "no message"

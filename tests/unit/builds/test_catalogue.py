@@ -55,7 +55,7 @@ def test_select_takes_globs_and_refuses_what_matches_nothing() -> None:
         "b9246",
         "b9464",
     ]
-    with pytest.raises(UnknownBuildError, match="'b1234'.*b9246.*builds add b1234"):
+    with pytest.raises(UnknownBuildError, match=r"'b1234'.*b9246.*builds add b1234"):
         catalogue.select(["b1234"])
     with pytest.raises(UnknownBuildError, match="smoke"):
         catalogue.profile("smoek")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from harness.builds.cmake_model import SourceGroup
-from harness.builds.unity import UnityPlanner, local_names, unit_text
+from harness.builds.unity import Names, UnityPlanner, unit_text
 
 
 def group(directory: Path, sources: dict[str, str], target: str = "t") -> SourceGroup:
@@ -54,18 +54,33 @@ def test_sources_with_the_same_local_name_are_kept_apart(tmp_path: Path) -> None
     assert not any({"a.cpp", "b.cpp"} <= names for names in together)
 
 
-def test_local_names() -> None:
+def test_names_of_a_text() -> None:
     text = (
         "static const std::map<int, int> table = {\n"
         "static inline float dot(const float * x) {\n"
+        "const vocab * context::get_vocab() const {\n"
         "struct state {\n"
         "struct forward;\n"
         "enum class kind : int {\n"
         "#define N_MAX 4\n"
+        "#define NOMINMAX\n"
+        "#if defined(WIDE) && N_WIDE > 2\n"
         "int exported(int x) {\n"
         "    static int inner = 0;\n"
     )
-    assert local_names(text) == {"table", "dot", "state", "kind", "N_MAX"}
+    names = Names.of(text)
+    assert names.local == {"table", "dot", "state", "kind"}
+    assert names.defined == {"N_MAX"}
+    assert {"WIDE", "N_WIDE"} <= names.asked
+
+
+def test_a_macro_that_another_source_asks_about_keeps_them_apart() -> None:
+    defines = Names.of("#define LIMIT 4\n")
+    also = Names.of("#define LIMIT 8\n")
+    asks = Names.of("#ifndef LIMIT\n#define LIMIT 16\n#endif\n")
+    assert not defines.clash(also)
+    assert defines.clash(asks)
+    assert asks.clash(defines)
 
 
 def test_divide_takes_out_the_sources_that_the_errors_name(tmp_path: Path) -> None:

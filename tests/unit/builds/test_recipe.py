@@ -1,0 +1,158 @@
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import write_tree
+
+from harness.builds.cmake_model import read_program
+from harness.builds.platforms import this_platform
+from harness.builds.progress import SilentProgress
+from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
+from harness.builds.running import CancelledError
+from harness.builds.toolchain import Toolchain, find_toolchain
+from harness.errors import CompileError, SourceUnavailableError
+
+
+@pytest.fixture(scope="module")
+def toolchain() -> Toolchain:
+    try:
+        return find_toolchain()
+    except SourceUnavailableError as error:
+        pytest.skip(str(error))
+
+
+def make(directory: Path, toolchain: Toolchain, recipe: Recipe = FAST, **changes: str) -> Compiled:
+    return compile_server(
+        write_tree(directory / "tree", **changes),
+        directory,
+        toolchain=toolchain,
+        platform=this_platform(),
+        progress=SilentProgress(),
+        cancelled=threading.Event(),
+        label="tiny",
+        number=42,
+        recipe=recipe,
+    )
+
+
+def version(binary: Path) -> str:
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+    return answer.stderr.strip()
+
+
+def test_a_clash_is_divided_and_the_program_is_whole(tmp_path: Path, toolchain: Toolchain) -> None:
+    compiled = make(tmp_path, toolchain)
+    assert version(compiled.binary) == "version: 42 (tiny)"
+    assert compiled.details["recipe"] == "unity"
+    assert compiled.details["divided_units"] == "1", "one.cpp and two.cpp cannot share a unit"
+    assert "GGML_NATIVE=OFF" in compiled.details["options"]
+
+
+def test_the_plain_recipe_gives_the_same_program(tmp_path: Path, toolchain: Toolchain) -> None:
+    compiled = make(tmp_path, toolchain, PLAIN)
+    assert version(compiled.binary) == "version: 42 (tiny)"
+    assert compiled.details["recipe"] == "plain"
+
+
+def test_the_tree_is_not_written_to(tmp_path: Path, toolchain: Toolchain) -> None:
+    before = sorted(write_tree(tmp_path / "tree").rglob("*"))
+    make(tmp_path, toolchain)
+    assert sorted((tmp_path / "tree").rglob("*")) == before
+
+
+@pytest.mark.parametrize("recipe", [FAST, PLAIN], ids=["unity", "plain"])
+def test_a_source_that_does_not_compile_is_named(
+    tmp_path: Path, toolchain: Toolchain, recipe: Recipe
+) -> None:
+    with pytest.raises(CompileError, match=r"tiny: .*three\.cpp.*error") as caught:
+        make(tmp_path, toolchain, recipe, three_cpp="int three() { return missing; }\n")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_program_that_does_not_link_is_named(tmp_path: Path, toolchain: Toolchain) -> None:
+    with pytest.raises(CompileError, match=r"does not link.*three"):
+        make(tmp_path, toolchain, three_cpp="int other() { return 3; }\n")
+
+
+def test_a_tree_that_cmake_refuses_is_named(tmp_path: Path, toolchain: Toolchain) -> None:
+    with pytest.raises(CompileError, match=r"cmake cannot configure it.*no such thing"):
+        make(tmp_path, toolchain, CMakeLists_txt='message(FATAL_ERROR "no such thing")\n')
+
+
+def test_a_tree_without_a_server_is_named(tmp_path: Path, toolchain: Toolchain) -> None:
+    with pytest.raises(CompileError, match="no program llama-server"):
+        make(
+            tmp_path,
+            toolchain,
+            CMakeLists_txt="cmake_minimum_required(VERSION 3.14)\nproject(x C CXX)\n",
+        )
+
+
+def test_giving_up_ends_the_compilers(tmp_path: Path, toolchain: Toolchain) -> None:
+    cancelled = threading.Event()
+    endless = "template<int N> struct s { s<N + 1> * next; int f() { return s<N + 1>().f(); } };\n"
+    tree = write_tree(tmp_path / "tree", three_cpp=endless + "int three() { return s<0>().f(); }\n")
+    threading.Timer(1.5, cancelled.set).start()
+    with pytest.raises((CancelledError, CompileError)):
+        compile_server(
+            tree,
+            tmp_path,
+            toolchain=toolchain,
+            platform=this_platform(),
+            progress=SilentProgress(),
+            cancelled=cancelled,
+            label="tiny",
+        )
+
+
+def test_the_model_lists_every_source_and_prerequisite(
+    tmp_path: Path, toolchain: Toolchain
+) -> None:
+    make(tmp_path, toolchain)
+    program = read_program(tmp_path / "build", "llama-server")
+    names = {source.name for group in program.groups for source in group.sources}
+    assert names == {"server.cpp", "one.cpp", "two.cpp", "three.cpp", "four.c", "loose.cpp"}
+    assert program.prerequisites == ("generated.h",)
+    assert "-lm" in program.link_arguments
+    assert {group.language for group in program.groups} == {"C", "CXX"}
+
+
+def test_a_missing_compiler_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailableError, match=r"no C\+\+ compiler found"):
+        find_toolchain({"PATH": str(tmp_path)})
+    with pytest.raises(SourceUnavailableError, match=r"CXX names, 'nope\+\+'"):
+        find_toolchain({"PATH": str(tmp_path), "CXX": "nope++"})
+
+
+def test_cmake_and_ninja_are_found_without_a_path(tmp_path: Path) -> None:
+    compiler = shutil.which("c++") or pytest.skip("no c++")
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("c++", "cc"):
+        (directory / name).symlink_to(compiler)
+    found = find_toolchain({"PATH": str(directory)})
+    assert found.cmake.name.startswith("cmake")
+    assert found.ninja.name.startswith("ninja")
+    assert found.cache is None
+
+
+@pytest.mark.parametrize("name", ["ccache", "sccache"])
+def test_a_compiler_cache_on_path_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A stand-in for the cache notes each call and runs the compiler."""
+    log = tmp_path / "calls"
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    script = directory / name
+    script.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec "$@"\n')
+    script.chmod(0o755)
+    import os
+
+    monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
+    compiled = make(tmp_path, find_toolchain())
+    assert compiled.details["cache"] == name
+    assert "-c ../tree/server.cpp" in log.read_text() or "server.cpp" in log.read_text()
+    assert version(compiled.binary) == "version: 42 (tiny)"
