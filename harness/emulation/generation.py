@@ -70,8 +70,17 @@ class Generation:
     implementations: tuple[Implementation, ...]
 
 
+def in_use(
+    announced: Sequence[Implementation], settings: Settings, era: Era
+) -> list[Implementation]:
+    """Of what the log announced as set up, what then serves: all of it, or nothing."""
+    named = {_NAMES.get(name, name) for name in settings.types}
+    unmakeable = "draft-simple" in named and not settings.draft_model
+    return [] if era.draft_model == "named" and unmakeable else list(announced)
+
+
 def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Implementation]:
-    """What is set up, in the order in which it is asked.
+    """What the log announces as set up, in the order in which it is asked.
 
     Raises:
         ModelRefusedError: MTP is wanted and the model has no head for it.
@@ -79,9 +88,6 @@ def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Impl
     named = {_NAMES.get(name, name) for name in settings.types}
     if MTP in named and not has_mtp:
         raise ModelRefusedError("context type MTP requested but model doesn't contain MTP layers")
-    if era.draft_model == "named" and "draft-simple" in named and not settings.draft_model:
-        # What cannot be made takes all others down with it.
-        return []
     wanted = named & set(ORDER)
     wanted.discard("draft-simple")
     joins = era.draft_model == "joins" or (

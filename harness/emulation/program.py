@@ -22,6 +22,7 @@ from harness.emulation.generation import (
     ModelRefusedError,
     generate,
     implementations,
+    in_use,
 )
 from harness.emulation.gguf_metadata import UnreadableModelError, has_mtp_head
 from harness.emulation.http_server import Answer, HttpServer
@@ -68,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
     rows = [OptionRow(**{**row, "spellings": tuple(row["spellings"])}) for row in compiled["rows"]]
     try:
         settings = CommandLine(rows, era, compiled["defaults"]).read(argv, os.environ)
-        active = implementations(settings, era, has_mtp=has_mtp_head(settings.model))
+        announced = implementations(settings, era, has_mtp=has_mtp_head(settings.model))
     except ArgumentError as error:
         print(error, file=sys.stderr)
         return 1
@@ -76,18 +77,19 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"llama_init_from_model: {error}", file=sys.stderr)
         print("main: exiting due to model loading error", file=sys.stderr)
         return 1
-    return _Server(settings, era, active, fault).run()
+    return _Server(settings, era, announced, fault).run()
 
 
 class _Server:
     """The running server."""
 
     def __init__(
-        self, settings: Settings, era: Era, active: Sequence[Implementation], fault: Fault
+        self, settings: Settings, era: Era, announced: Sequence[Implementation], fault: Fault
     ) -> None:
         self._settings = settings
         self._era = era
-        self._active = active
+        self._announced = announced
+        self._active = in_use(announced, settings, era)
         self._fault = fault
         self._started = time.monotonic()
         self._generation: Generation | None = None
@@ -102,7 +104,7 @@ class _Server:
         except OSError:
             print("start: couldn't bind HTTP server socket", file=sys.stderr)
             return 1
-        for line in startup_lines(self._settings, self._era, self._active):
+        for line in startup_lines(self._settings, self._era, self._announced):
             _say(line)
         if self._fault.endless_log:
             threading.Thread(target=_chatter, daemon=True).start()

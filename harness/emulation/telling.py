@@ -15,7 +15,7 @@ def startup_lines(settings: Settings, era: Era, active: Sequence[Implementation]
     """The log until the server listens."""
     yield from settings.warnings
     if era.tells_setup:
-        for one in active:
+        for one in announced:
             yield f"{_CLOCK}spec common_specu: adding speculative implementation '{one.name}'"
             if one.name == "ngram-mod":
                 numbers = f"n_match={one.n_match}, n_max={one.n_max}, n_min={one.n_min}"

@@ -12,6 +12,7 @@ from harness.emulation.generation import (
     draft_lengths,
     generate,
     implementations,
+    in_use,
 )
 from harness.emulation.telling import (
     completion,
@@ -98,12 +99,13 @@ def by_emulation(
     words = [*base_argv(model.path, 1), *_filled(argv, model.draft_path)]
     try:
         settings = line.read(words, observing_environment())
-        active = implementations(settings, era, has_mtp=model.has_mtp)
+        announced = implementations(settings, era, has_mtp=model.has_mtp)
     except ArgumentError as error:
         failure = classify_exit(1, str(error).splitlines(), ())
         return Outcome(failure=(failure.kind, failure.argument))
     except ModelRefusedError:
         return Outcome(failure=(FailureKind.MODEL_LOAD, None))
+    active = in_use(announced, settings, era)
     generation = generate(active, era, tokens=TOKENS, context=settings.context)
     return _outcome(
         Observation(
@@ -111,7 +113,7 @@ def by_emulation(
             completion=completion(settings, era, generation, TOKENS),
             slot=slots(settings, active)[0] if settings.slots else None,
             metrics=metrics(era, generation) if settings.metrics else None,
-            startup_lines=tuple(startup_lines(settings, era, active)),
+            startup_lines=tuple(startup_lines(settings, era, announced)),
             run_lines=tuple(generation_lines(era, generation)),
         )
     )
