@@ -18,6 +18,8 @@ _COMMANDS: Final = (
     ("record", "harness.shim.commands"),
     ("session", "harness.sessions.command"),
     ("bisect", "harness.bisect.commands"),
+    ("check", "harness.check"),
+    ("explain", "harness.explain"),
     ("report", "harness.report.command"),
     ("plan", "harness.matrix.plan_command"),
 )

@@ -127,6 +127,11 @@ class ArgvSubject:
         self.name = name
         self._line = line
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command line as it was given."""
+        return self._line.words
+
     def plan(
         self,
         request: LoadRequest,  # noqa: ARG002 - a static command line asks for what it asks for

@@ -51,6 +51,11 @@ class RecordingSubject:
         self.name = name
         self._launch = launch
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The arguments as they were recorded."""
+        return tuple(self._launch.argv)
+
     def plan(
         self,
         request: LoadRequest,  # noqa: ARG002 - a recording asks for what it asked for
