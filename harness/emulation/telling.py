@@ -11,7 +11,9 @@ _CLOCK: Final = "0.00.000.000 I "
 TEXT: Final = "a"
 
 
-def startup_lines(settings: Settings, era: Era, active: Sequence[Implementation]) -> Iterator[str]:
+def startup_lines(
+    settings: Settings, era: Era, announced: Sequence[Implementation]
+) -> Iterator[str]:
     """The log until the server listens."""
     yield from settings.warnings
     if era.tells_setup:
