@@ -1,10 +1,14 @@
-"""Where a session's servers come from: this host, or the memory of what the same launch showed."""
+"""Where a session's servers come from: this host, or the memory of what the same launch showed.
+
+Servers run on one thread, whatever the plan says: several that wait for each other by spinning
+cost a tiny model minutes on a busy host. Everything else of the plan reaches them unchanged.
+"""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from harness.arguments import read_arguments
 from harness.cells import PORT_PLACEHOLDER, listening_port, switches
@@ -15,6 +19,8 @@ from harness.server.http import ProtocolError
 from harness.sessions.served import Served, look_at
 from harness.sessions.surroundings import Surroundings
 from harness.workbench import Workbench
+
+_THREAD_FLAGS: Final = frozenset({"-t", "--threads", "-tb", "--threads-batch"})
 
 
 class LiveServer(Protocol):
@@ -74,7 +80,7 @@ class HostServers:
             running = stack.enter_context(
                 launch(
                     self._surroundings.build.binary,
-                    plan.argv,
+                    on_one_thread(plan.argv),
                     port=listening_port(plan.argv, variables),
                     env=variables,
                     cwd=directory,
@@ -200,6 +206,14 @@ class RememberedServer:
     def end(self) -> None:
         """Count as ended."""
         self._exit_status = 0
+
+
+def on_one_thread(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments with 1 for every number of threads."""
+    before = ("", *argv)
+    return tuple(
+        "1" if flag in _THREAD_FLAGS else word for flag, word in zip(before, argv, strict=False)
+    )
 
 
 def _launch_key(surroundings: Surroundings, plan: LaunchPlan, port: int) -> object:

@@ -14,7 +14,7 @@ from typing import Any
 
 _ASKS_ONLY = frozenset({"--help", "-h", "--usage", "--version", "--list-devices"})
 _THREAD_FLAGS = frozenset({"-t", "--threads", "-tb", "--threads-batch"})
-_TRIAL_VARIABLES = {"LLAMA_ARG_THREADS": "1", "GGML_NO_BACKTRACE": "1"}
+_OWN_VARIABLES = {"LLAMA_ARG_THREADS": "1", "GGML_NO_BACKTRACE": "1"}
 """Without the second one, a failed assertion first runs a debugger for seconds."""
 
 _POLL_S = 0.01
@@ -48,9 +48,10 @@ class SpawnRecorder:
     A server is waited for, up to ``settle_s``, before Studio gets it back: then the first
     health poll of Studio, which sleeps half a second between two, already succeeds.
 
-    With ``trial`` set, servers only serve to find out what Studio settles on. They run on one
-    thread, since several that wait for each other cost a tiny model seconds on a busy host, and one
-    that is neither healthy nor gone in time is killed and no other one is started.
+    Servers run on one thread, since several that wait for each other cost a tiny model minutes on
+    a busy host; what is written down is what Studio asked for. With ``trial`` set, servers only
+    serve to find out what Studio settles on: one that is neither healthy nor gone in time is
+    killed and no other one is started.
     """
 
     def __init__(self, binary: Path, settle_s: float, *, trial: bool) -> None:
@@ -99,13 +100,11 @@ class SpawnRecorder:
 
     def started_as(self, spawn: Spawn) -> tuple[list[str], dict[str, str]]:
         """The arguments and variables that the server really gets."""
-        if not self._trial:
-            return spawn.argv, spawn.env
         argv = list(spawn.argv)
         for index, flag in enumerate(argv[:-1]):
             if flag in _THREAD_FLAGS:
                 argv[index + 1] = "1"
-        return argv, {**_TRIAL_VARIABLES, **spawn.env}
+        return argv, {**_OWN_VARIABLES, **spawn.env}
 
     def after(self, spawn: Spawn, process: "subprocess.Popen[Any]") -> None:
         """Wait until a started server is healthy, gone, or out of time."""
