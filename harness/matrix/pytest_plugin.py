@@ -165,6 +165,10 @@ class CellRunner:
             setattr(report, _RESULT, encode_result(item.result).decode())
         return report
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Give back everything, and let the reaper look for what an interrupt left half started."""
+        self._resources.__exit__(excinfo.type, excinfo.value, excinfo.tb)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Give back everything."""

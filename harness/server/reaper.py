@@ -16,6 +16,7 @@ from typing import Final, Self
 OWNER_VARIABLE: Final = "LLAMA_HARNESS_OWNER"
 _FAREWELL: Final = b"done"
 _ROUNDS: Final = 5
+_SWEEP_S: Final = 30.0
 
 
 class Reaper:
@@ -46,7 +47,8 @@ class Reaper:
         companion, self._companion = self._companion, None
         if companion is not None:
             try:
-                companion.communicate(_FAREWELL, timeout=10)
+                # An interrupt may have come between a server's start and whoever would end it.
+                companion.communicate(_FAREWELL if kind is None else None, timeout=_SWEEP_S)
             except (subprocess.TimeoutExpired, OSError):
                 companion.kill()
                 companion.wait()
