@@ -59,7 +59,9 @@ def deal(cells: Sequence[Cell], count: int, measured: Iterable[CellResult] = ())
         Shard(
             number=number,
             of=count,
-            cells=tuple(cell for key in sorted(part, key=places.__getitem__) for cell in groups[key]),
+            cells=tuple(
+                cell for key in sorted(part, key=places.__getitem__) for cell in groups[key]
+            ),
             seconds=sum(costs[key] for key in part),
         )
         for number, part in enumerate(parts, start=1)

@@ -1,28 +1,44 @@
 """Failures as GitHub workflow commands, which show up on a pull request."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from harness.model import CellResult, Verdict
-from harness.report.outline import BAD
+from harness.report.outline import BAD, label, why
+
+MOST_IDS: Final = 20
+"""Cells that one annotation names."""
 
 
 def annotations(results: Sequence[CellResult]) -> Iterator[str]:
-    """One line for each bad cell, as GitHub's runner reads it from a step's output."""
+    """One line for each kind of failure of a subject, as GitHub's runner reads it from a step.
+
+    Failures alike share a line because GitHub shows ten errors and ten warnings of a step and
+    drops the others.
+    """
+    alike: dict[tuple[Verdict, str, str], list[CellResult]] = {}
     for result in results:
         if result.status in BAD:
-            level = "error" if result.status is Verdict.FAIL else "warning"
-            title = _property(f"{result.status.value}: {result.id}")
-            yield f"::{level} title={title}::{_data(_message(result))}"
+            alike.setdefault((result.status, result.subject, label(result)), []).append(result)
+    for (status, _, _), group in alike.items():
+        level = "error" if status is Verdict.FAIL else "warning"
+        yield f"::{level} title={_property(_title(group))}::{_data(_message(group))}"
 
 
-def _message(result: CellResult) -> str:
-    lines = [result.failure.message] if result.failure else []
-    lines += [
-        f"{check.name}: expected {check.expected}, observed {check.observed}"
-        for check in result.checks
-        if not check.ok
-    ]
-    return "\n".join([*lines, result.repro])
+def _title(alike: Sequence[CellResult]) -> str:
+    first = alike[0]
+    if len(alike) == 1:
+        return f"{first.status.value}: {first.id}"
+    return f"{first.status.value}: {first.subject}, {label(first)}, {len(alike)} cells"
+
+
+def _message(alike: Sequence[CellResult]) -> str:
+    lines = [why(alike[0]), alike[0].repro]
+    if len(alike) > 1:
+        named = [result.id for result in alike[:MOST_IDS]]
+        more = [f"and {len(alike) - MOST_IDS} more"] if len(alike) > MOST_IDS else []
+        lines += ["cells: " + ", ".join(named + more)]
+    return "\n".join(lines)
 
 
 def _data(text: str) -> str:

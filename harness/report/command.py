@@ -18,7 +18,7 @@ from harness.errors import (
 from harness.model import CellResult, Verdict
 from harness.report.annotations import annotations
 from harness.report.jsonl import encode_result
-from harness.report.markdown import render_markdown
+from harness.report.markdown import STEP_SUMMARY_BYTES, render_markdown
 from harness.report.merge import merge_results
 from harness.report.order import in_reading_order
 
@@ -29,7 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "report",
         help="render results files, or merge them",
         description="Render the JSON Lines that `llama-harness matrix --jsonl` writes.",
-        epilog="Exit status: 0 rendered; 2 a file is missing or no results file. `status` and "
+        epilog="Exit status: 0 rendered; 2 a file is missing or no results file. `table` and "
         "`merge` end with the exit status of the verdicts.",
     )
     forms = parser.add_subparsers(metavar="FORM", required=True)
@@ -37,6 +37,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     html.add_argument("--title", default="llama-harness report", help="the page's heading")
     markdown = _form(forms, "markdown", "Markdown, for a step summary or an issue", _markdown)
     markdown.add_argument("--title", default="llama-harness matrix", help="the heading")
+    markdown.add_argument(
+        "--max-size",
+        type=int,
+        metavar="BYTES",
+        default=STEP_SUMMARY_BYTES,
+        help="leave out failures that would make it longer (default: %(default)s, which a GitHub "
+        "step summary takes; an issue takes 65536)",
+    )
     _form(forms, "annotations", "GitHub annotations for the failures", _annotations)
     _form(forms, "junit", "a JUnit XML file", _junit)
     _form(forms, "table", "the table that a run ends with", _table)
@@ -61,9 +69,10 @@ def _form(
 def _html(options: argparse.Namespace) -> int:
     from harness.report.page import Run, render_page
 
+    paths = _distinct(options.results)
     runs = [
-        Run(name=path.stem, results=_in_order(merge_results([path])))
-        for path in _distinct(options.results)
+        Run(name=name, results=_in_order(merge_results([path])))
+        for name, path in zip(_names(paths), paths, strict=True)
     ]
     builds = dict.fromkeys(result.build for run in runs for result in run.results)
     page = render_page(runs, known_capabilities(tuple(builds)), title=options.title)
@@ -72,7 +81,8 @@ def _html(options: argparse.Namespace) -> int:
 
 
 def _markdown(options: argparse.Namespace) -> int:
-    _write(options.output, render_markdown(_merged(options), title=options.title))
+    text = render_markdown(_merged(options), title=options.title, most_bytes=options.max_size)
+    _write(options.output, text)
     return EXIT_OK
 
 
@@ -159,6 +169,17 @@ def _in_order(results: Sequence[CellResult]) -> tuple[CellResult, ...]:
     from harness.builds import load_catalogue
 
     return in_reading_order(results, [build.id for build in load_catalogue().builds])
+
+
+def _names(paths: Sequence[Path]) -> Sequence[str]:
+    """The files' names, with as many of their folders as it takes to tell them apart."""
+    stems = [path.with_suffix("").parts for path in paths]
+    words = 1
+    while True:
+        names = ["/".join(parts[-words:]) for parts in stems]
+        if len(set(names)) == len(names) or words > max(map(len, stems)):
+            return names
+        words += 1
 
 
 def _distinct(paths: Sequence[Path]) -> Sequence[Path]:

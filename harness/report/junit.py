@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.model import CellResult, Verdict
 from harness.report.failures import describe
+from harness.report.outline import why
 
 
 def write_junit(results: Sequence[CellResult], path: Path) -> None:
@@ -40,10 +41,7 @@ def write_junit(results: Sequence[CellResult], path: Path) -> None:
 
 
 def _first_line(result: CellResult) -> str:
-    if result.failure is not None:
-        return _printable(result.failure.message)
-    check = next(check for check in result.checks if not check.ok)
-    return _printable(f"{check.name}: expected {check.expected}, observed {check.observed}")
+    return _printable(why(result)).partition("\n")[0]
 
 
 def _printable(text: str) -> str:

@@ -1,47 +1,81 @@
 """Results as Markdown: the summary of a CI step, or something to paste into an issue."""
 
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from harness.model import CellResult, Verdict
-from harness.report.outline import BAD, Row, blocks, counts
+from harness.model import CellResult
+from harness.report.outline import BAD, Block, Row, blocks, counts, why
 
 _MARKS: Final = {
-    Verdict.PASS: "✅",
-    Verdict.DEGRADED: "🟡",
-    Verdict.KNOWN: "🟣",
-    Verdict.FAIL: "❌",
-    Verdict.ERROR: "⚠️",
-    Verdict.FLAKY: "🎲",
+    "pass": "✅",
+    "degraded": "🟡",
+    "known": "🟣",
+    "fail": "❌",
+    "flaky": "🎲",
+    "error": "⚠️",
 }
-MOST_FAILURES: Final = 50
-"""A step summary may have 1 MiB; failures after these are counted, not shown."""
+STEP_SUMMARY_BYTES: Final = 1_000_000
+"""GitHub drops a step summary of more than 1 MiB, and an issue's text of more than 65536."""
 
 
-def render_markdown(results: Sequence[CellResult], *, title: str) -> str:
-    """A table for each subject and environment, then every failure with its command."""
-    return "\n".join(_lines(results, title)) + "\n"
+def render_markdown(
+    results: Sequence[CellResult], *, title: str, most_bytes: int = STEP_SUMMARY_BYTES
+) -> str:
+    """A table for each subject and environment, then every failure with its command.
+
+    Args:
+        results: In reading order.
+        title: The heading.
+        most_bytes: Failures, then tables, that would make the text longer are counted, not shown.
+    """
+    left = most_bytes - _NOTE_BYTES
+    sections = [f"## {_html(title)}\n\n{counts(results)}\n"]
+    left -= _size(sections[0])
+    tables = ["\n".join(_table(block)) + "\n" for block in blocks(results)]
+    shown = _that_fit(tables, left)
+    sections += shown
+    left -= sum(map(_size, shown))
+    bad = [result for result in results if result.status in BAD]
+    failures = _that_fit(("\n".join(_failure(result)) + "\n" for result in bad), left)
+    sections += failures
+    hidden = [
+        f"{number} more {what} in the results file."
+        for number, what in (
+            (len(tables) - len(shown), "tables are"),
+            (len(bad) - len(failures), "failures are"),
+        )
+        if number
+    ]
+    return "\n".join([*sections, *([" ".join(hidden) + "\n"] if hidden else [])])
 
 
-def _lines(results: Sequence[CellResult], title: str) -> Iterator[str]:
-    yield f"## {title}"
+_NOTE_BYTES: Final = 200
+"""Kept free for the last line."""
+
+
+def _that_fit(texts: Iterable[str], left: int) -> list[str]:
+    fitting = []
+    for text in texts:
+        left -= _size(text)
+        if left < 0:
+            break
+        fitting.append(text)
+    return fitting
+
+
+def _size(text: str) -> int:
+    return len(text.encode()) + 1
+
+
+def _table(block: Block) -> Iterator[str]:
+    yield f"### {_html(block.subject)}, {_html(block.environment)} ({_html(block.host)})"
     yield ""
-    yield counts(results)
-    for block in blocks(results):
-        yield ""
-        yield f"### {block.subject}, {block.environment} ({block.host})"
-        yield ""
-        yield _row(["request", *block.builds])
-        yield _row(["---"] * (len(block.builds) + 1))
-        for row in block.rows:
-            yield _row([f"`{row.request}`", *_fields(row, block.builds)])
-    failures = [result for result in results if result.status in BAD]
-    for result in failures[:MOST_FAILURES]:
-        yield from _failure(result)
-    if len(failures) > MOST_FAILURES:
-        yield ""
-        yield f"{len(failures) - MOST_FAILURES} more failures are in the results file."
+    yield _row(["request", *block.builds])
+    yield _row(["---"] * (len(block.builds) + 1))
+    for row in block.rows:
+        yield _row([f"<code>{_cell(row.request)}</code>", *_fields(row, block.builds)])
 
 
 def _fields(row: Row, builds: Sequence[str]) -> Iterator[str]:
@@ -51,15 +85,27 @@ def _fields(row: Row, builds: Sequence[str]) -> Iterator[str]:
             yield ""
         else:
             emulated = " (emulated)" if result.emulated else ""
-            yield f"{_MARKS.get(result.status, '❔')} {row.labels[build]}{emulated}"
+            yield f"{_MARKS[result.status.value]} {_cell(row.labels[build])}{emulated}"
 
 
 def _failure(result: CellResult) -> Iterator[str]:
-    yield ""
     yield f"<details><summary>{result.status.value}: <code>{_html(result.id)}</code></summary>"
     yield ""
+    if result.attempts:
+        yield f"{why(result)}:"
+        yield ""
+        for attempt in result.attempts:
+            yield from _evidence(attempt)
+    else:
+        yield from _evidence(result)
+    yield from _fenced("console", [f"$ {result.repro}"])
+    yield "</details>"
+
+
+def _evidence(result: CellResult) -> Iterator[str]:
+    """What one try was judged by."""
     if result.failure is not None:
-        yield f"{result.failure.kind.value}: {_html(result.failure.message)}"
+        yield f"{result.failure.kind.value}: {_cell(result.failure.message)}"
         yield ""
     bad = [check for check in result.checks if not check.ok]
     if bad:
@@ -68,15 +114,19 @@ def _failure(result: CellResult) -> Iterator[str]:
         for check in bad:
             yield _row([_cell(check.name), _cell(check.expected), _cell(check.observed)])
         yield ""
-    yield "```console"
-    yield f"$ llama-server {shlex.join(result.argv)}"
-    yield f"$ {result.repro}"
-    yield "```"
+    if result.argv:
+        yield from _fenced("console", [f"$ llama-server {shlex.join(result.argv)}"])
     if result.failure is not None and result.failure.log_tail:
-        yield "```text"
-        yield from (line.replace("```", "'''") for line in result.failure.log_tail)
-        yield "```"
-    yield "</details>"
+        yield from _fenced("text", result.failure.log_tail)
+
+
+def _fenced(language: str, lines: Sequence[str]) -> Iterator[str]:
+    """A code block whose fence is longer than any run of backticks in it."""
+    runs = (run for line in lines for run in re.findall("`+", line))
+    fence = "`" * max(3, *(len(run) + 1 for run in runs), 3)
+    yield f"{fence}{language}"
+    yield from lines
+    yield fence
 
 
 def _row(fields: Sequence[str]) -> str:
@@ -84,8 +134,10 @@ def _row(fields: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return _html(text).replace("|", "\\|").replace("\n", " ")
+    """Text that stands for itself, in a table too."""
+    plain = re.sub(r"([\\`*_\[\]~|])", r"\\\1", text)
+    return _html(plain).replace("\r", " ").replace("\n", " ")
 
 
 def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

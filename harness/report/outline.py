@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.model import CellResult, DraftRange, LoadRequest, Verdict
 
-BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.FLAKY})
+BAD: Final = frozenset(Verdict) - {Verdict.PASS, Verdict.DEGRADED, Verdict.KNOWN}
 """Verdicts that end a command with another exit status than 0."""
 
 
@@ -17,6 +17,8 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
 }
 """What tables call the implementations that the contract names."""
 
+_USUAL: Final = LoadRequest(model="", mode=None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -24,7 +26,6 @@ class Row:
 
     Attributes:
         results: By build.
-        labels: What to show for each, by build.
     """
 
     request: str
@@ -69,7 +70,14 @@ def request_text(request: LoadRequest) -> str:
     """A load request in one line."""
     length = "default" if request.draft_n_max is None else str(request.draft_n_max)
     mode = "unset" if request.mode is None else request.mode
-    return " ".join([mode, f"n={length}", request.model, *request.extra_args])
+    words = [mode, f"n={length}", request.model, *request.extra_args]
+    if request.context_length != _USUAL.context_length:
+        words.append(f"context={request.context_length}")
+    if request.cache_type is not None:
+        words.append(f"cache={request.cache_type}")
+    if request.chat_template is not None:
+        words.append(f"template={request.chat_template}")
+    return " ".join(words)
 
 
 def host_text(results: Iterable[CellResult]) -> str:
@@ -88,8 +96,21 @@ def label(result: CellResult) -> str:
     argument = (check.argument if check else None) or (
         result.failure.argument if result.failure else None
     )
-    what = check.name if check else (result.failure.kind.value if result.failure else "")
+    what = check.name if check else (result.failure.kind if result.failure else result.status).value
     return f"{what} {argument or ''}".strip()
+
+
+def why(result: CellResult) -> str:
+    """What went wrong in a bad cell, in one line or a few."""
+    if result.attempts:
+        return "came out as " + ", then ".join(one.status.value for one in result.attempts)
+    lines = [result.failure.message] if result.failure else []
+    lines += [
+        f"{check.name}: expected {check.expected}, observed {check.observed}"
+        for check in result.checks
+        if not check.ok
+    ]
+    return "\n".join(lines) or result.status.value
 
 
 def short_state(effective: Mapping[str, DraftRange] | None) -> str:

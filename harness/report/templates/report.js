@@ -18,13 +18,8 @@
   }
 
   const modeOf = (cell) => cell.request.mode ?? "unset";
-  const lengthOf = (cell) => (cell.request.draft_n_max === null ? "default" : String(cell.request.draft_n_max));
-  function requestOf(cell) {
-    const extra = cell.request.extra_args.length ? " " + cell.request.extra_args.join(" ") : "";
-    return `${modeOf(cell)}  n=${lengthOf(cell)}  ${cell.request.model}${extra}`;
-  }
   for (const run of data.runs) {
-    for (const cell of run.cells) cell.haystack = JSON.stringify([cell.id, cell.argv, cell.checks, cell.failure, cell.reason, cell.short]).toLowerCase();
+    for (const cell of run.cells) cell.haystack = JSON.stringify([cell.id, cell.argv, cell.checks, cell.failure, cell.reason, cell.short, cell.ledger, cell.attempts]).toLowerCase();
   }
 
   /* theme */
@@ -109,8 +104,8 @@
     const emulated = new Set(block.filter((cell) => cell.emulated).map((cell) => cell.build));
     const head = make("tr", {}, make("th", { scope: "col" }, "request"), ...builds.map((build) => make("th", { scope: "col", class: emulated.has(build) ? "emulated" : undefined }, build)));
     const body = make("tbody");
-    for (const request of unique(block.map(requestOf))) {
-      const row = block.filter((cell) => requestOf(cell) === request);
+    for (const request of unique(block.map((cell) => cell.wish))) {
+      const row = block.filter((cell) => cell.wish === request);
       if (!row.some((cell) => visible.has(cell))) continue;
       const tr = make("tr", {}, make("th", { scope: "row" }, request));
       for (const build of builds) {
@@ -135,11 +130,7 @@
     table.addEventListener("keydown", moveInGrid);
     return make("section", {}, make("h2", {}, `${subject} · ${environment} (${gpus})`), make("div", { class: "scroll" }, table));
   }
-  function label(cell) {
-    if (!BAD.has(cell.status)) return cell.short;
-    const check = cell.checks.find((one) => !one.ok);
-    return "✗ " + (cell.offending[0] ?? check?.name ?? cell.failure?.kind ?? cell.status);
-  }
+  const label = (cell) => (BAD.has(cell.status) ? `✗ ${cell.label}` : cell.label);
   function moveInGrid(event) {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (!step || !event.target.classList.contains("cell")) return;
@@ -163,6 +154,20 @@
   }
   function* detail(cell) {
     if (cell.emulated) yield make("p", {}, "This build is emulated: it is a server of the harness's own, not llama.cpp.");
+    if (cell.ledger) yield make("p", {}, `Known: the ledger's entry ${cell.ledger}`);
+    if (cell.attempts.length) {
+      yield make("p", {}, "Run again alone, this cell came out otherwise; every try follows.");
+      for (const [place, attempt] of cell.attempts.entries()) {
+        yield make("section", { class: "attempt" }, make("h3", {}, `Try ${place + 1}: `, make("span", { class: `tag ${attempt.status}` }, attempt.status)), ...evidence(attempt));
+      }
+    } else yield* evidence(cell);
+    yield make("h3", {}, "Run it alone");
+    const copy = make("button", { type: "button", id: "copy", onclick: () => copyText(cell.repro, copy) }, "Copy");
+    yield make("div", { class: "copy-row" }, make("pre", { id: "repro", tabindex: "0" }, cell.repro), copy);
+    const started = cell.startup_ms === null ? "never healthy" : `healthy after ${cell.startup_ms.toFixed(0)} ms`;
+    yield make("p", {}, `${started}; whole cell ${cell.wall_ms.toFixed(0)} ms`);
+  }
+  function* evidence(cell) {
     if (cell.failure) yield make("p", {}, make("strong", {}, cell.failure.kind), `: ${cell.failure.message}`);
     if (cell.reason) yield make("p", {}, `The subject says: ${cell.reason}`);
     yield make("h3", {}, "Command line");
@@ -182,11 +187,6 @@
       yield make("h3", {}, "Log, last lines");
       yield make("pre", { tabindex: "0" }, cell.failure.log_tail.join("\n"));
     }
-    yield make("h3", {}, "Run it alone");
-    const copy = make("button", { type: "button", id: "copy", onclick: () => copyText(cell.repro, copy) }, "Copy");
-    yield make("div", { class: "copy-row" }, make("pre", { id: "repro" }, cell.repro), copy);
-    const started = cell.startup_ms === null ? "never healthy" : `healthy after ${cell.startup_ms.toFixed(0)} ms`;
-    yield make("p", {}, `${started}; whole cell ${cell.wall_ms.toFixed(0)} ms`);
   }
   async function copyText(text, button) {
     try { await navigator.clipboard.writeText(text); }
@@ -223,7 +223,7 @@
   fill(byId("left"), sides.map((side, place) => [String(place), side.name]));
   fill(byId("right"), sides.map((side, place) => [String(place), side.name]));
   byId("right").value = String(Math.min(1, sides.length - 1));
-  const keyOf = (cell) => `${cell.build} · ${cell.environment} · ${requestOf(cell)}`;
+  const keyOf = (cell) => `${cell.build} · ${cell.environment} · ${cell.wish}`;
   function normalised(cell) {
     return cell.argv.map((word, place) => (cell.argv[place - 1] === "--port" ? "PORT" : word)).join(" ");
   }
