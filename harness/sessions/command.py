@@ -39,7 +39,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     parser.add_argument("script", nargs="*", type=Path, metavar="SCRIPT", help="files of steps")
-    parser.add_argument("--random", type=int, metavar="N", help="about N random steps instead")
+    parser.add_argument("--random", type=int, metavar="N", help="N random steps instead")
     parser.add_argument("--seed", type=int, metavar="S", help="of --random (default: 0)")
     parser.add_argument(
         "--subject",

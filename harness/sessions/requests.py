@@ -37,6 +37,8 @@ MODES: Final = (
 MODELS: Final = (DEFAULT_MODEL, "tiny-llama", "tiny-mtp-1b")
 CONTEXTS: Final = (512, 1024)
 CACHE_TYPES: Final = (None, "q8_0")
+OWN_TYPES: Final = ("none", "ngram-mod", "ngram-simple", "draft-mtp")
+"""Types that the witnesses tell apart on every build; a model without MTP refuses the last one."""
 LONGEST: Final = 16
 
 Change = tuple[str, object]
@@ -49,8 +51,8 @@ def draft_lengths() -> st.SearchStrategy[int | None]:
 
 
 def extra_arguments(capabilities: Capabilities) -> st.SearchStrategy[tuple[str, ...]]:
-    """Mostly none; else a ``--spec-type`` of the user's own, of a type that the build offers."""
-    own = [("--spec-type", name) for name in capabilities.speculative_types]
+    """None, a harmless flag, or a ``--spec-type`` of the user's own that the build offers."""
+    own = [("--spec-type", name) for name in OWN_TYPES if name in capabilities.speculative_types]
     return st.sampled_from([(), ("--no-warmup",), *own])
 
 

@@ -70,13 +70,13 @@ class SearchResult:
 
 
 def search(stage: Stage, *, steps: int, seed: int, real_walk: bool = True) -> SearchResult:
-    """Take about ``steps`` random steps, in walks that start with nothing loaded.
+    """Take ``steps`` random steps, in walks that start with nothing loaded.
 
     The same seed takes the same steps, for the same version of Hypothesis.
 
     Args:
         stage: The subject on the build.
-        steps: At least this many, unless one fails; up to one walk more.
+        steps: So many, unless one fails.
         seed: Of the random numbers.
         real_walk: Walk on real servers, too; else only the counterexample is run on them.
     """
@@ -84,14 +84,15 @@ def search(stage: Stage, *, steps: int, seed: int, real_walk: bool = True) -> Se
     from hypothesis import seed as with_seed
     from hypothesis.stateful import run_state_machine_as_test
 
-    walks = _Walks(stage, real_walk=real_walk)
+    walks = _Walks(stage, budget=steps, real_walk=real_walk)
     of_a_walk = min(steps, STEPS_OF_A_WALK)
     machine = with_seed(seed)(session_machine(walks, stage.capabilities))
     try:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=-(-steps // of_a_walk),
+                # Hypothesis ends some walks early; those begun after the last step do nothing.
+                max_examples=2 * -(-steps // of_a_walk),
                 stateful_step_count=of_a_walk,
                 phases=(Phase.generate, Phase.shrink),
                 database=None,
@@ -130,6 +131,7 @@ def _confirmed(stage: Stage, walks: "_Walks") -> SearchResult:
 
 @dataclass(kw_only=True)
 class _Counts:
+    budget: int
     steps: int = 0
     reloads: int = 0
     last_failing: tuple[Step, ...] = ()
@@ -138,10 +140,10 @@ class _Counts:
 class _Walks:
     """Opens the walks; after the first failure, which ends the search, on remembered launches."""
 
-    def __init__(self, stage: Stage, *, real_walk: bool) -> None:
+    def __init__(self, stage: Stage, *, budget: int, real_walk: bool) -> None:
         self._stage = stage
         self._real_walk = real_walk
-        self._counts = _Counts()
+        self._counts = _Counts(budget=budget)
 
     @property
     def steps(self) -> int:
@@ -162,27 +164,33 @@ class _Walks:
         """A session with nothing loaded."""
         shrinking = bool(self._counts.last_failing)
         remembered = self._stage.remembered
+        opens = self._stage.real
         if remembered is not None and (shrinking or not self._real_walk):
-            session = remembered()
-        else:
-            session = self._stage.real()
-        return _Walk(session, self._stage.oracle, self._counts, counting=not shrinking)
+            opens = remembered
+        return _Walk(opens, self._stage.oracle, self._counts, counting=not shrinking)
 
 
 class _Walk:
-    """One session."""
+    """One session; opened with its first step."""
 
     def __init__(
-        self, session: Session, oracle: Oracle, counts: _Counts, *, counting: bool
+        self, opens: Callable[[], Session], oracle: Oracle, counts: _Counts, *, counting: bool
     ) -> None:
-        self._session = session
-        self._runner = Runner(session, oracle)
+        self._opens = opens
+        self._oracle = oracle
         self._counts = counts
         self._counting = counting
+        self._session: Session | None = None
+        self._runner: Runner | None = None
         self._taken: list[Step] = []
 
-    def take(self, step: Step) -> StepReport:
+    def take(self, step: Step) -> StepReport | None:
         """Take a step and have it judged."""
+        if self._counting and self._counts.steps >= self._counts.budget:
+            return None
+        if self._runner is None:
+            self._session = self._opens()
+            self._runner = Runner(self._session, self._oracle)
         self._taken.append(step)
         report = self._runner.take(step)
         if self._counting:
@@ -194,4 +202,5 @@ class _Walk:
 
     def close(self) -> None:
         """End the session."""
-        self._session.close()
+        if self._session is not None:
+            self._session.close()

@@ -15,8 +15,8 @@ from harness.sessions.script import Interruption, Load, Step
 class Walk(Protocol):
     """One session that the machine takes through its steps."""
 
-    def take(self, step: Step) -> StepReport:
-        """Take a step and have it judged."""
+    def take(self, step: Step) -> StepReport | None:
+        """Take a step and have it judged; None where the search has taken all its steps."""
 
     def close(self) -> None:
         """End the session."""
@@ -84,7 +84,7 @@ def session_machine(walks: Walks, capabilities: Capabilities) -> type[RuleBasedS
 
         def _take(self, step: Step) -> None:
             report = self._walk.take(step)
-            if report.verdict is not Verdict.PASS:
+            if report is not None and report.verdict is not Verdict.PASS:
                 raise StepFailedError(report)
 
     return SessionMachine

@@ -29,6 +29,10 @@ from harness.witnesses import observing_environment
 LOG_FILE_VARIABLES: Final = ("LLAMA_LOG_FILE", "LLAMA_ARG_LOG_FILE")
 """Before b9360, and from then on."""
 
+STUDIO_LOGS: Final = Path(".unsloth/studio/logs/llama-server")
+"""Under the home; where Studio keeps its servers' output. From 2026.10 or so on it keeps the log
+file variable from its servers, and this is what is left to read."""
+
 _POLL_S: Final = 0.01
 _KILL_S: Final = 5.0
 
@@ -116,8 +120,10 @@ class StudioSession:
                 state = self._session.load(request, target)
             except SubjectError as error:
                 return LoadOutcome(reloaded=False, refusal=str(error))
-            if state.pid is not None and not state.reloaded:
-                self._status = self._running(state, before.request, before.served)
+            if state.loaded and not state.reloaded:
+                if state.pid is not None:
+                    self._status = self._running(state, before.request, before.served)
+                # Else its guard kept a server that is dead, and the status goes on to say so.
                 return LoadOutcome(reloaded=False, kept_by=KeptBy.BACKEND)
             if state.pid is None or not state.loaded:
                 failure = Failure(
@@ -187,8 +193,16 @@ class StudioSession:
     def _look(self, state: SessionState) -> Served:
         assert state.argv is not None
         port = listening_port(state.argv, {PORT_VARIABLE: "0"})
-        server = StudioServer(log=FileLog(self._log_file), client=ServerClient(port))
+        server = StudioServer(log=FileLog(self._log_of(port)), client=ServerClient(port))
         return look_at(server, self._surroundings.build_number)
+
+    def _log_of(self, port: int) -> Path:
+        own = self._log_file
+        if own.exists():
+            return own
+        logs = Path(self._surroundings.variables["HOME"], STUDIO_LOGS)
+        found = sorted(logs.glob(f"*-port-{port}*.log"), key=lambda log: log.stat().st_mtime)
+        return found[-1] if found else own
 
     def _running(
         self, state: SessionState, request: LoadRequest | None, served: Served | None
