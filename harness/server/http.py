@@ -82,25 +82,35 @@ class ServerClient:
                 answer = response.read(MAX_ANSWER_BYTES + 1)
         if len(answer) > MAX_ANSWER_BYTES:
             raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+        if response.length:
+            raise http.client.IncompleteRead(answer, response.length)
         return response.status, answer
 
 
 @contextmanager
 def _cut_off(connected: socket.socket, timeout_s: float) -> Iterator[None]:
-    """End a conversation that takes longer; a socket's own timeout only bounds each silence."""
-    timer = threading.Timer(timeout_s, _shut_down, [connected])
+    """End a conversation that takes longer; a socket's own timeout only bounds each silence.
+
+    Raises:
+        TimeoutError: It was ended.
+    """
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        # It may have been closed in the meantime.
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(timeout_s, end)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _shut_down(connected: socket.socket) -> None:
-    # It may have been closed in the meantime.
-    with suppress(OSError):
-        connected.shutdown(socket.SHUT_RDWR)
+    if over.is_set():
+        raise TimeoutError(f"no whole answer within {timeout_s:g} s")
 
 
 def _decode(what: str, body: bytes) -> Any:

@@ -1,0 +1,132 @@
+"""HTTP to a server that answers anything: bounded in time and size, and never a traceback."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.server.http import MAX_ANSWER_BYTES, ProtocolError, ServerClient
+from harness.server.ports import LOOPBACK, reserved_port
+
+Answer = Callable[[socket.socket], None]
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[ServerClient]:
+    """A server that treats every connection in one way."""
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    try:
+                        connection.recv(65_536)
+                        answer(connection)
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield ServerClient(listener.getsockname()[1])
+        finally:
+            # Closing alone does not wake a thread that waits in accept.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def saying(body: bytes, status: str = "200 OK", headers: str = "") -> Answer:
+    head = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode()
+    return lambda connection: connection.sendall(head + body)
+
+
+def raw(data: bytes) -> Answer:
+    return lambda connection: connection.sendall(data)
+
+
+def dripping(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(1000):
+        connection.sendall(b"y")
+        time.sleep(0.02)
+
+
+def test_answers_as_they_should_be() -> None:
+    with answering(saying(b'{"a": 1}')) as client:
+        assert client.status("/health", 5) == 200
+        assert client.text("/metrics", 5) == '{"a": 1}'
+        assert client.json("/slots", 5) == {"a": 1}
+        assert client.post("/completion", {}, 5) == {"a": 1}
+
+
+def test_another_status_is_no_answer() -> None:
+    with answering(saying(b'{"error": "loading"}', "503 Service Unavailable")) as client:
+        assert client.status("/health", 5) == 503
+        assert client.text("/metrics", 5) is None
+        assert client.json("/slots", 5) is None
+        with pytest.raises(ProtocolError, match="status 503"):
+            client.post("/completion", {}, 5)
+
+
+def test_nobody_there() -> None:
+    with reserved_port() as port:
+        client = ServerClient(port)
+        assert client.status("/health", 5) is None
+        with pytest.raises(ProtocolError, match="/slots"):
+            client.json("/slots", 5)
+        with pytest.raises(ProtocolError, match="/completion"):
+            client.post("/completion", {}, 5)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00\x01\x02\x03",
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nno chunk",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+    ],
+)
+def test_what_is_no_http(data: bytes) -> None:
+    with answering(raw(data)) as client:
+        assert client.status("/health", 5) is None
+        with pytest.raises(ProtocolError, match="GET /slots"):
+            client.json("/slots", 5)
+        with pytest.raises(ProtocolError, match="POST /completion"):
+            client.post("/completion", {}, 5)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xff", b"[" * 100_000])
+def test_what_is_no_json(body: bytes) -> None:
+    with answering(saying(body)) as client, pytest.raises(ProtocolError, match="not JSON"):
+        client.post("/completion", {}, 5)
+
+
+def test_an_answer_without_end_is_cut() -> None:
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(MAX_ANSWER_BYTES // 65_536 + 4):
+            connection.sendall(b"x" * 65_536)
+
+    with answering(endless) as client, pytest.raises(ProtocolError, match="more than"):
+        client.text("/metrics", 60)
+
+
+def test_an_answer_that_drips_is_bounded_in_all() -> None:
+    with answering(dripping) as client:
+        began = time.monotonic()
+        assert client.status("/health", 0.3) is None
+        assert time.monotonic() - began < 5
