@@ -14,7 +14,7 @@ _FAMILIES: Final = (
     ("--spec-draft-n-min", "--draft-min", "--draft-n-min"),
     ("--spec-draft-p-min", "--draft-p-min"),
     ("--spec-ngram-mod-n-match", "--spec-ngram-size-n"),
-    ("--spec-draft-model", "--model-draft", "-md"),
+    ("--model-draft", "--spec-draft-model", "-md", "--draft-model"),
     ("--gpu-layers", "--n-gpu-layers", "-ngl"),
     ("--context-shift", "--no-context-shift"),
 )
@@ -32,10 +32,17 @@ _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
 def diagnose_refusal(
     words: Sequence[str], failure: Failure, build: str, capabilities: Capabilities
 ) -> str:
-    """Why a build refuses ``words``, and what it would take instead."""
+    """Why a build refuses a command line, and what it would take instead.
+
+    Args:
+        words: The whole command line.
+        failure: What the build said.
+        build: Its id.
+        capabilities: What it accepts.
+    """
     flag = failure.argument
     if flag is None:
-        return f"{build} does not start with {' '.join(words)}: {failure.message}"
+        return f"{build} does not start: {failure.message}"
     if failure.kind is FailureKind.BAD_ENVIRONMENT:
         return f"the variable {flag} stops {build}: {failure.message}; unset it"
     if not flag.startswith("-"):
@@ -48,7 +55,7 @@ def diagnose_refusal(
                 f"{flag} takes a value on {build} ({option.placeholder}), and took {following!r} "
                 f"for it; write {flag} {_first_choice(option)}"
             )
-        return f"{failure.message} on {build}{_choices(capabilities.option(flag))}"
+        return f"{build}: {failure.message}{_choices(capabilities.option(flag))}"
     became = replacement(flag, words, capabilities)
     how = "has removed" if capabilities.removed(flag) else "does not know"
     advice = f"write {became} instead" if became else "leave it out"

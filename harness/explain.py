@@ -165,7 +165,7 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         return result
     complaint = found[0]
     capabilities = workbench.capabilities(cell.build)
-    groups = read_arguments(result.argv, capabilities)
+    groups = _groups(read_arguments(result.argv, capabilities))
     kept = [group for group in groups if group.flag in _KEPT]
     suspects = [group for group in groups if group.flag not in _KEPT]
     launches = 0
@@ -181,14 +181,25 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         )
 
     culprits = minimise(suspects, fails)
-    words = tuple(word for group in culprits for word in group.words)
     if complaint.check == STARTS and result.failure is not None:
-        sentence = diagnose_refusal(words, result.failure, cell.build, capabilities)
+        sentence = diagnose_refusal(result.argv, result.failure, cell.build, capabilities)
     elif complaint.check == "effect":
+        words = tuple(word for group in culprits for word in group.words)
         sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)
     else:
         sentence = _contract_sentence(complaint, result, cell)
     return Explanation(cell=cell_id(cell), sentence=sentence, culprits=culprits, launches=launches)
+
+
+def _groups(arguments: Sequence[Argument]) -> tuple[Argument, ...]:
+    """The arguments, each stray word with the flag that it was meant for."""
+    groups: list[Argument] = []
+    for argument in arguments:
+        if groups and not argument.flag.startswith("-"):
+            groups[-1] = replace(groups[-1], values=(*groups[-1].values, *argument.words))
+        else:
+            groups.append(argument)
+    return tuple(groups)
 
 
 class FixedSubject:

@@ -1,0 +1,180 @@
+from pathlib import Path
+
+import pytest
+
+from harness.arguments import read_arguments
+from harness.asked import asked_for, missing
+from harness.capabilities import Capabilities, parse_help
+from harness.check import fitting_model, flag_ranges
+from harness.contract import ExpectedDraft
+from harness.diagnosis import diagnose_lack, diagnose_refusal, replacement
+from harness.model import DraftRange, EffectiveState, Failure, FailureKind
+
+HELP = Path(__file__).parents[2] / "fixtures" / "help"
+
+
+def build(name: str) -> Capabilities:
+    return parse_help((HELP / f"{name}.txt").read_text())
+
+
+@pytest.mark.parametrize(
+    ("flag", "line", "on", "became"),
+    [
+        ("--draft-max", "-md x --draft-max 5", "b9246", "--spec-draft-n-max"),
+        ("--draft-max", "--spec-type ngram-mod --draft-max 5", "b9246", "--spec-ngram-mod-n-max"),
+        ("--draft-min", "--spec-type ngram-mod --draft-min 5", "b9246", "--spec-ngram-mod-n-min"),
+        ("--spec-ngram-size-n", "", "b9246", "--spec-ngram-mod-n-match"),
+        ("--spec-draft-n-max", "", "b8929", "--draft-max"),
+        ("--spec-ngram-mod-n-match", "", "b8929", "--spec-ngram-size-n"),
+        ("--spec-type", "", "py0.3.16", None),
+        ("--draft-model", "", "b9246", "--model-draft"),
+        ("--no-such-thing-at-all", "", "b9246", None),
+    ],
+)
+def test_the_spelling_that_a_build_accepts(
+    flag: str, line: str, on: str, became: str | None
+) -> None:
+    capabilities = build(on)
+    assert replacement(flag, line.split(), capabilities) == became
+    assert became is None or capabilities.offers(became)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "argument", "on", "said"),
+    [
+        (
+            "--spec-type ngram-mod --draft-max 5",
+            FailureKind.REMOVED_ARGUMENT,
+            "--draft-max",
+            "b9246",
+            "b9246 has removed --draft-max; write --spec-ngram-mod-n-max instead",
+        ),
+        (
+            "--spec-type ngram-mod",
+            FailureKind.UNKNOWN_ARGUMENT,
+            "--spec-type",
+            "py0.3.16",
+            "py0.3.16 does not know --spec-type; leave it out",
+        ),
+        (
+            "--flash-attn --ctx-size 16",
+            FailureKind.BAD_VALUE,
+            "--flash-attn",
+            "b8929",
+            (
+                "--flash-attn takes a value on b8929 ([on|off|auto]), and took '--ctx-size' for "
+                "it; write --flash-attn on"
+            ),
+        ),
+        (
+            "-c 1 -fa on",
+            FailureKind.UNKNOWN_ARGUMENT,
+            "on",
+            "py0.3.16",
+            "-fa is a switch on py0.3.16 and takes no value; leave out 'on'",
+        ),
+        (
+            "-c 1",
+            FailureKind.BAD_ENVIRONMENT,
+            "LLAMA_ARG_DRAFT_MAX",
+            "b9246",
+            "the variable LLAMA_ARG_DRAFT_MAX stops b9246: boom; unset it",
+        ),
+        ("-c 1", FailureKind.ABORT, None, "b9246", "b9246 does not start: boom"),
+    ],
+)
+def test_a_refusal_in_one_sentence(
+    line: str, kind: FailureKind, argument: str | None, on: str, said: str
+) -> None:
+    failure = Failure(kind=kind, argument=argument, message="boom")
+    assert diagnose_refusal(line.split(), failure, on, build(on)) == said
+
+
+@pytest.mark.parametrize(
+    ("line", "on", "asked"),
+    [
+        ("--spec-type draft-mtp --spec-draft-n-max 5", "b9246", {"draft-mtp": 5}),
+        ("--spec-type ngram-mod --draft-max 48", "b8929", {"ngram-mod": 48}),
+        (
+            "--spec-type ngram-mod,draft-mtp --spec-draft-n-max 2 --spec-ngram-mod-n-max 64",
+            "b9246",
+            {"ngram-mod": 64, "draft-mtp": 2},
+        ),
+        (
+            "--spec-type draft-mtp --spec-draft-n-max 3 --spec-type ngram-mod",
+            "b9246",
+            {"draft-mtp": 3, "ngram-mod": None},
+        ),
+        ("-md x --draft-max 4", "b8929", {"draft-simple": 4}),
+        ("--spec-default", "b9246", {"ngram-mod": 64}),
+        ("--spec-type none -c 1", "b9246", {}),
+        ("--spec-draft-n-max 4", "b9246", {}),
+    ],
+)
+def test_what_a_command_line_asks_for(line: str, on: str, asked: dict[str, int | None]) -> None:
+    arguments = read_arguments(line.split(), build(on))
+    assert asked_for(arguments) == {k: ExpectedDraft(n_max=v) for k, v in asked.items()}
+
+
+def test_what_is_missing() -> None:
+    asked = {"draft-mtp": ExpectedDraft(n_max=5), "ngram-mod": ExpectedDraft(n_max=64)}
+    short = EffectiveState(implementations={"draft-mtp": DraftRange(n_min=0, n_max=3)})
+    assert missing(asked, short) == (
+        "draft-mtp drafts 3 tokens at most, not 5",
+        "ngram-mod is asked for and never drafts",
+    )
+    untold = EffectiveState(
+        implementations={name: DraftRange(n_min=None, n_max=None) for name in asked}
+    )
+    assert missing(asked, untold) == ()
+
+
+@pytest.mark.parametrize(
+    ("lack", "line", "on", "said"),
+    [
+        ("draft-simple is asked for", "-md x", "b11434", "add --spec-type draft-simple"),
+        (
+            "ngram-mod is asked for",
+            "--spec-type ngram-mod --spec-type draft-mtp",
+            "b9246",
+            "give --spec-type once, as a list: --spec-type ngram-mod,draft-mtp",
+        ),
+        (
+            "ngram-mod is asked for",
+            "--spec-type ngram-mod --spec-type ngram-simple",
+            "b8929",
+            "the last of 2 --spec-type wins",
+        ),
+        ("ngram-mod is asked for", "--spec-type ngram-mod", "b8929", "on b8929, with --spec-type"),
+    ],
+)
+def test_a_silent_lack_in_one_sentence(lack: str, line: str, on: str, said: str) -> None:
+    sentence = diagnose_lack(lack, line.split(), on, build(on))
+    assert sentence.startswith(lack)
+    assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "model"),
+    [
+        ("--spec-type draft-mtp", "tiny-mtp"),
+        ("-m x -fa on", "tiny-llama"),
+        ("-md draft.gguf", "tiny-llama"),
+        ("-md mtp.gguf", "tiny-llama"),
+    ],
+)
+def test_the_model_that_fits(line: str, model: str) -> None:
+    assert fitting_model(line.split()) == model
+
+
+def test_where_a_flag_lives() -> None:
+    from harness.builds import load_catalogue
+
+    builds = load_catalogue().select(["b8929", "b9246"])
+    capabilities = {name: build(name) for name in ("b8929", "b9246")}
+    flags = ("--jinja", "--draft-max", "--spec-draft-n-max", "--nope")
+    assert flag_ranges(flags, builds, capabilities) == [
+        "--draft-max: offered in b8929; removed in b9246",
+        "--spec-draft-n-max: offered in b9246; unknown in b8929",
+        "--nope: unknown in b8929, b9246",
+    ]
