@@ -43,6 +43,7 @@ from harness.server import LaunchFailedError, launch
 from harness.server.http import ProtocolError
 from harness.server.ports import LAST_PORT, reserved_port
 from harness.subjects import Subject
+from harness.variables import joined
 from harness.witnesses import (
     DisagreementError,
     Observation,
@@ -204,7 +205,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         subject=subject,
         capabilities=capabilities,
         host=environment.host,
-        variables={**environment.variables, **build.env},
+        variables=joined(environment.variables, build.env),
         model=file_for(model, mtp_token=capabilities.mtp_token),
         request=cell.request,
     )

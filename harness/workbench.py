@@ -15,6 +15,7 @@ from harness.model import HostProfile, TinyModel
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
 from harness.server.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import Subject, open_subject
+from harness.variables import joined
 from harness.witnesses import Observation
 
 MODELS_DIRECTORY: Final = "models"
@@ -88,7 +89,7 @@ class Workbench:
         """
         if build_id not in self._capabilities:
             build = self.build(build_id)
-            variables = {**self.environment("cpu").variables, **build.env}
+            variables = joined(self.environment("cpu").variables, build.env)
             self._capabilities[build_id] = probe(build.binary, variables)
         return self._capabilities[build_id]
 

@@ -8,6 +8,7 @@ from harness.capabilities import Capabilities
 from harness.errors import UsageError
 from harness.gguf_models import file_for
 from harness.model import HostProfile, LaunchTarget, LoadRequest, TinyModel
+from harness.variables import joined
 from harness.workbench import Workbench
 
 
@@ -78,7 +79,7 @@ def surroundings_of(workbench: Workbench, build_id: str, environment: str) -> Su
         build=build,
         environment=environment,
         capabilities=workbench.capabilities(build_id),
-        variables={**opened.variables, **build.env},
+        variables=joined(opened.variables, build.env),
         host=opened.host,
         models=workbench.models,
     )
