@@ -1,17 +1,43 @@
-"""The commands behind ``llama-harness builds``; each prints to standard output and returns 0.
+"""The commands behind ``llama-harness builds``.
 
-Progress and notes go to standard error, so that scripts can use what stands on standard output.
+Results go to standard output, progress and notes to standard error, so that scripts can use what
+stands on standard output.
 """
 
 import argparse
+import re
 import sys
-import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
 
-from harness.builds.catalogue import Build, Catalogue, load_catalogue
+from harness.builds.catalogue import (
+    Build,
+    ContainerImage,
+    GitReference,
+    LocalBinary,
+    Origin,
+    PackageFile,
+    ReleaseAsset,
+    load_catalogue,
+)
 from harness.builds.progress import open_progress
 from harness.builds.store import Store
-from harness.errors import EXIT_OK, HarnessError
+from harness.errors import (
+    EXIT_FAIL,
+    EXIT_OK,
+    HarnessError,
+    SourceUnavailableError,
+    UnknownBuildError,
+    UsageError,
+)
+from harness.model import SourceKind
+
+if TYPE_CHECKING:
+    from harness.builds.offers import Offers
+    from harness.builds.sources.index import PackageIndexes
+
+UPSTREAM = "ggml-org/llama.cpp"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,73 +49,340 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     quiet = argparse.ArgumentParser(add_help=False)
     quiet.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    acquiring = argparse.ArgumentParser(add_help=False, parents=[quiet])
+    acquiring.add_argument(
+        "--from",
+        dest="order",
+        type=_source_order,
+        default=(),
+        metavar="KIND[,KIND]",
+        help="use these kinds of source only, in this order: package, release, git, image, local",
+    )
+    acquiring.add_argument(
+        "--extract",
+        action="store_true",
+        help="copy an image's program out instead of running it in a container",
+    )
 
-    command = commands.add_parser("list", help="list the catalogue's builds")
+    command = commands.add_parser("list", parents=[quiet], help="list the catalogue's builds")
     command.add_argument("--json", action="store_true", help="one JSON array")
+    command.add_argument(
+        "--available",
+        action="store_true",
+        help="list every build number that a source offers, not only the catalogue",
+    )
+    command.add_argument(
+        "--releases",
+        action="store_true",
+        help="with --available: ask GitHub for releases too, not only the package index",
+    )
     command.set_defaults(func=list_builds)
 
-    command = commands.add_parser("get", parents=[quiet], help="acquire builds")
+    command = commands.add_parser("get", parents=[acquiring], help="acquire builds")
     command.add_argument("ids", nargs="+", metavar="ID", help="a build's id, or a glob")
     command.set_defaults(func=get_builds)
 
     command = commands.add_parser(
-        "path", parents=[quiet], help="acquire a build and print its program's path"
+        "path", parents=[acquiring], help="acquire a build and print its program's path"
     )
     command.add_argument("id", metavar="ID")
     command.set_defaults(func=print_path)
 
+    command = commands.add_parser(
+        "verify", help="compare stored files with the digests recorded when they came"
+    )
+    command.add_argument("ids", nargs="*", metavar="ID", help="all builds of the store if none")
+    command.set_defaults(func=verify_builds)
+
+    command = commands.add_parser(
+        "add", parents=[quiet], help="write a catalogue file for a build that is not pinned yet"
+    )
+    command.add_argument("id", metavar="ID", help="b9700, py0.3.20, or a name of your own")
+    command.add_argument("--local", metavar="PATH", help="a program, directory or name on PATH")
+    command.add_argument("--git", metavar="URL", help="a repository to compile from")
+    command.add_argument("--ref", help="its tag, branch or commit (default: the build's id)")
+    command.add_argument("--image", metavar="REFERENCE", help="a container image")
+    command.add_argument("--binary", default="/app/llama-server", help="the program in the image")
+    command.add_argument("--release", metavar="TAG", help="a GitHub release of this tag")
+    command.add_argument("--repository", default=UPSTREAM, help="whose release it is")
+    command.add_argument("--variant", default="cpu", help="cpu, vulkan, cuda-12.4, ...")
+    command.add_argument("--number", type=int, help="its place in the order of builds")
+    command.add_argument(
+        "--into", type=Path, metavar="DIR", help="where to write it (default: beside the store)"
+    )
+    command.set_defaults(func=add_build)
+
+    command = commands.add_parser("gc", help="remove builds, least recently used first")
+    command.add_argument(
+        "--limit", type=_size, default="5G", metavar="SIZE", help="keep this much (default 5G)"
+    )
+    command.set_defaults(func=clear_store)
+
+    command = commands.add_parser("export", help="pack acquired builds into one archive")
+    command.add_argument("archive", type=Path)
+    command.add_argument("ids", nargs="+", metavar="ID")
+    command.set_defaults(func=export)
+
+    command = commands.add_parser("import", help="put the builds of an archive into the store")
+    command.add_argument("archive", type=Path)
+    command.set_defaults(func=import_)
+
 
 def list_builds(arguments: argparse.Namespace) -> int:
-    """Print the catalogue."""
+    """Print the catalogue, or everything that the sources offer."""
+    if arguments.available:
+        return _list_available(arguments)
     catalogue, store = load_catalogue(), Store()
     if arguments.json:
-        import msgspec
-
-        rows = [_row(build, store) for build in catalogue.builds]
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n")
+        _print_json([_row(build, store) for build in catalogue.builds])
         return EXIT_OK
-    header = ("ID", "FLAVOUR", "PROFILES", "SOURCES", "IN STORE")
-    table = [header] + [
-        (
-            build.id,
-            build.flavour or "-",
-            ",".join(build.profiles) or "-",
-            ",".join(origin.kind for origin in build.sources),
-            "yes" if store.find(build) else "no",
-        )
-        for build in catalogue.builds
-    ]
-    _print_table(table)
+    _print_table(
+        ("ID", "FLAVOUR", "PROFILES", "SOURCES", "IN STORE"),
+        [
+            (
+                build.id,
+                build.flavour or "-",
+                ",".join(build.profiles) or "-",
+                ",".join(origin.kind for origin in build.sources),
+                "yes" if store.find(build) else "no",
+            )
+            for build in catalogue.builds
+        ],
+    )
+    return EXIT_OK
+
+
+def _list_available(arguments: argparse.Namespace) -> int:
+    with open_progress(quiet=arguments.quiet) as progress:
+        offers = _package_offers()
+        sources = {
+            number: [origin.project for origin in origins if isinstance(origin, PackageFile)]
+            for number, origins in offers.builds.items()
+        }
+        problems = list(offers.problems)
+        if arguments.releases:
+            from harness.builds.sources.release import GitHub
+
+            try:
+                for tag in GitHub().tags(UPSTREAM):
+                    if number := re.fullmatch(r"b(\d+)", tag):
+                        sources.setdefault(int(number[1]), []).append("release")
+            except SourceUnavailableError as error:
+                problems.append(f"releases: {error}")
+        for build in load_catalogue().builds:
+            if build.numbered and not build.emulated:
+                known = sources.setdefault(build.number, [])
+                known += ["catalogue"]
+        for problem in problems:
+            progress.note(f"note: {problem}")
+    if not any(set(each) - {"catalogue"} for each in sources.values()):
+        raise SourceUnavailableError(f"no source answers: {'; '.join(problems)}")
+    rows = [(f"b{number}", sources[number]) for number in sorted(sources)]
+    if arguments.json:
+        _print_json([{"id": name, "number": int(name[1:]), "sources": each} for name, each in rows])
+    else:
+        _print_table(("ID", "SOURCES"), [(name, ", ".join(each)) for name, each in rows])
     return EXIT_OK
 
 
 def get_builds(arguments: argparse.Namespace) -> int:
     """Acquire builds, downloads beside compiles, and print each one's path."""
-    chosen = _choose(load_catalogue(), arguments.ids)
-    failed = 0
+    chosen = load_catalogue().select(arguments.ids)
+    code = EXIT_OK
     with open_progress(quiet=arguments.quiet) as progress:
-        cancelled = threading.Event()
-        for build, outcome in Store().acquire_all(chosen, progress=progress, cancelled=cancelled):
+        store = _store(arguments)
+        for build, outcome in store.acquire_all(chosen, progress=progress, order=arguments.order):
             if isinstance(outcome, HarnessError):
-                failed = max(failed, outcome.exit_code)
-                sys.stderr.write(f"error: {outcome}\n")
+                code = max(code, outcome.exit_code)
+                sys.stderr.write(f"llama-harness: {outcome}\n")
             else:
                 sys.stdout.write(f"{build.id}\t{outcome.binary}\n")
                 sys.stdout.flush()
-    return failed
+    return code
 
 
 def print_path(arguments: argparse.Namespace) -> int:
     """Acquire one build and print exactly one path."""
     build = load_catalogue().get(arguments.id)
     with open_progress(quiet=arguments.quiet) as progress:
-        acquired = Store().acquire(build, progress=progress)
+        acquired = _store(arguments).acquire(build, progress=progress, order=arguments.order)
     sys.stdout.write(f"{acquired.binary}\n")
     return EXIT_OK
 
 
-def _choose(catalogue: Catalogue, ids: Sequence[str]) -> tuple[Build, ...]:
-    return catalogue.select(ids)
+def verify_builds(arguments: argparse.Namespace) -> int:
+    """Verify stored builds; exit 1 where one is not as it came."""
+    from harness.builds.upkeep import held, verify
+
+    store = Store()
+    stored = held(store)
+    missing = [build_id for build_id in arguments.ids if build_id not in stored]
+    if missing:
+        raise UnknownBuildError(
+            f"{missing[0]!r} is not in the store, which holds {', '.join(stored) or 'nothing'}"
+        )
+    code = EXIT_OK
+    for build_id in arguments.ids or stored:
+        result = verify(store, build_id)
+        sys.stdout.write(f"{build_id}: {'ok' if not result.problems else 'damaged'}\n")
+        for problem in result.problems:
+            code = EXIT_FAIL
+            sys.stdout.write(f"  {problem}\n")
+    return code
+
+
+def add_build(arguments: argparse.Namespace) -> int:
+    """Write a catalogue file and print its path."""
+    from harness.builds.offers import catalogue_text
+
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", arguments.id):
+        raise UsageError(
+            f"{arguments.id!r} cannot be a build's id: letters, digits, '.', '_' and '-' only"
+        )
+    if any(build.id == arguments.id for build in load_catalogue().builds):
+        raise UsageError(f"{arguments.id} is in the catalogue already")
+    build = _described(arguments)
+    text = catalogue_text(build)
+    if arguments.into:
+        file = arguments.into / f"{build.id}.toml"
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+    else:
+        file = Store().add_to_catalogue(build.id, text)
+    sys.stdout.write(f"{file}\n")
+    return EXIT_OK
+
+
+def _described(arguments: argparse.Namespace) -> Build:
+    """Return the build that ``add`` was asked for, from the user's words or the sources' offers."""
+    build_id = arguments.id
+    told = re.fullmatch(r"b(\d+)", build_id)
+    number = arguments.number if arguments.number is not None else int(told[1]) if told else None
+    origins: list[Origin] = []
+    if arguments.local:
+        path = Path(arguments.local).expanduser()
+        origins.append(LocalBinary(path=str(path.absolute()) if path.exists() else arguments.local))
+    if arguments.git:
+        origins.append(GitReference(url=arguments.git, ref=arguments.ref or build_id))
+    if arguments.image:
+        origins.append(ContainerImage(reference=arguments.image, binary=arguments.binary))
+    if arguments.release:
+        origins.append(_release(arguments.release, arguments.repository, arguments.variant))
+    if not origins and told:
+        origins = _offered(int(told[1]))
+    elif not origins and build_id.startswith("py"):
+        from harness.builds.offers import python_binding_offer
+
+        origins.append(python_binding_offer(_indexes(), build_id.removeprefix("py")))
+    elif not origins:
+        raise UsageError(
+            f"no source is known for {build_id!r}: give --local, --git, --image or --release, or "
+            "an id such as b9700 or py0.3.20"
+        )
+    if number is None:
+        # Without a number a build comes last: newest is the safest guess for one's own.
+        number = max((build.number for build in load_catalogue().builds), default=0) + 1
+    return Build(id=build_id, number=number, numbered=told is not None, sources=tuple(origins))
+
+
+def _offered(number: int) -> list[Origin]:
+    """Return all origins of a build number; nothing is asked of GitHub if a package has it."""
+    offers = _package_offers()
+    origins = list(offers.builds.get(number, ()))
+    if origins:
+        return origins
+    try:
+        return [_release(f"b{number}", UPSTREAM, "cpu")]
+    except SourceUnavailableError as error:
+        near = sorted(offers.builds, key=lambda each: abs(each - number))[:4]
+        nearest = ", ".join(f"b{each}" for each in sorted(near)) or "none"
+        reasons = "; ".join([*offers.problems, str(error)])
+        raise SourceUnavailableError(
+            f"no source has b{number} ({reasons}); the nearest that packages carry: {nearest}"
+        ) from error
+
+
+def _release(tag: str, repository: str, variant: str) -> ReleaseAsset:
+    from harness.builds.sources.release import KNOWN_BAD, GitHub
+
+    if repository == UPSTREAM and tag in KNOWN_BAD:
+        raise SourceUnavailableError(f"release {tag} is known to be bad: {KNOWN_BAD[tag]}")
+    assets = GitHub().assets(repository, tag)
+    return ReleaseAsset(
+        tag=tag,
+        repository=repository,
+        variant=variant,
+        sha256={asset.name: asset.sha256 for asset in assets if asset.sha256},
+    )
+
+
+def clear_store(arguments: argparse.Namespace) -> int:
+    """Remove builds until the store is within its limit, and say which."""
+    from harness.builds.upkeep import clear
+
+    result = clear(Store(), limit_bytes=arguments.limit)
+    for build_id in result.removed:
+        sys.stdout.write(f"removed {build_id}\n")
+    sys.stdout.write(f"freed {result.freed / 1e6:.1f} MB, kept {result.kept / 1e6:.1f} MB\n")
+    return EXIT_OK
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Pack acquired builds."""
+    from harness.builds.upkeep import export_builds
+
+    export_builds(Store(), load_catalogue().select(arguments.ids), arguments.archive)
+    sys.stdout.write(f"{arguments.archive}\n")
+    return EXIT_OK
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """Unpack builds into the store."""
+    from harness.builds.upkeep import import_builds
+
+    for build_id in import_builds(Store(), arguments.archive, load_catalogue().builds):
+        sys.stdout.write(f"{build_id}\n")
+    return EXIT_OK
+
+
+def _store(arguments: argparse.Namespace) -> Store:
+    from harness.builds.store import default_sources
+
+    return Store(sources=default_sources(extract=arguments.extract))
+
+
+def _package_offers() -> "Offers":
+    from harness.builds.offers import package_offers
+
+    return package_offers(_indexes())
+
+
+def _indexes() -> "PackageIndexes":
+    from harness.builds.pip_settings import read_pip_settings
+    from harness.builds.sources.index import PackageIndexes
+
+    return PackageIndexes(read_pip_settings())
+
+
+def _source_order(text: str) -> tuple[SourceKind, ...]:
+    kinds = tuple(text.split(","))
+    for kind in kinds:
+        if kind not in get_args(SourceKind):
+            raise argparse.ArgumentTypeError(
+                f"{kind!r} is no kind of source: {', '.join(get_args(SourceKind))}"
+            )
+    return cast("tuple[SourceKind, ...]", kinds)
+
+
+def _size(text: str) -> int:
+    from harness.builds.upkeep import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500M or 2G") from error
 
 
 def _row(build: Build, store: Store) -> dict[str, object]:
@@ -106,8 +399,15 @@ def _row(build: Build, store: Store) -> dict[str, object]:
     }
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
+def _print_json(value: object) -> None:
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")

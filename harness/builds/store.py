@@ -16,7 +16,14 @@ from pathlib import Path
 
 import msgspec
 
-from harness.builds.catalogue import Build, EmulatedServer, LocalBinary, Origin
+from harness.builds.catalogue import (
+    Build,
+    ContainerImage,
+    EmulatedServer,
+    GitReference,
+    LocalBinary,
+    Origin,
+)
 from harness.builds.locations import CACHE_VARIABLE, cache_root
 from harness.builds.manifest import Manifest, digests, read_manifest, write_manifest
 from harness.builds.platforms import Platform, this_platform
@@ -87,7 +94,7 @@ class Store:
         """Return a build if the store holds it as the catalogue describes it."""
         directory = self.directory(build.id)
         manifest = read_manifest(directory)
-        if manifest is None or not any(_matches(origin, manifest) for origin in build.sources):
+        if manifest is None or not any(matches(origin, manifest) for origin in build.sources):
             return None
         binary = directory / manifest.binary
         if not binary.is_file():
@@ -177,6 +184,47 @@ class Store:
             except BaseException:
                 cancelled.set()
                 raise
+
+    def scratch(self) -> Path:
+        """Return a directory for temporary ones, on the same file system as the builds."""
+        with self._readable_errors():
+            return self._made("tmp")
+
+    def put(self, build_id: str, directory: Path) -> None:
+        """Move a finished directory into the store as a build, in place of any that is there."""
+        with (
+            self._readable_errors(),
+            self._lock(build_id, SilentProgress(), threading.Event()),
+        ):
+            work = Path(tempfile.mkdtemp(prefix=f"{build_id}~", dir=self._made("tmp")))
+            self._put(build_id, directory, work)
+            shutil.rmtree(work, ignore_errors=True)
+
+    def add_to_catalogue(self, build_id: str, text: str) -> Path:
+        """Write a catalogue file beside the builds and return it."""
+        with self._readable_errors():
+            file = self._made("catalogue") / f"{build_id}.toml"
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(file)
+        return file
+
+    @contextmanager
+    def try_lock(self, build_id: str) -> Iterator[bool]:
+        """Hold a build's lock while the context is open; False where another process has it."""
+        import filelock
+
+        with self._readable_errors():
+            lock = filelock.FileLock(self._made("locks") / f"{build_id}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def _make(
         self,
@@ -283,21 +331,25 @@ class Store:
             ) from error
 
 
-def default_sources() -> SourceFactory:
-    """Return what gives the real source of each kind, made when it is first needed."""
+def default_sources(*, extract: bool = False) -> SourceFactory:
+    """Return what gives the real source of each kind, made when it is first needed.
+
+    Args:
+        extract: Copy programs out of container images instead of running containers.
+    """
     made: dict[SourceKind, Source] = {}
     guard = threading.Lock()
 
     def source(kind: SourceKind) -> Source:
         with guard:
             if kind not in made:
-                made[kind] = _make_source(kind)
+                made[kind] = _make_source(kind, extract=extract)
             return made[kind]
 
     return source
 
 
-def _make_source(kind: SourceKind) -> Source:
+def _make_source(kind: SourceKind, *, extract: bool) -> Source:
     # Sources bring heavy imports (HTTP, containers); a warm store must answer without them.
     match kind:
         case "package":
@@ -306,12 +358,26 @@ def _make_source(kind: SourceKind) -> Source:
             from harness.builds.sources.package import PackageSource
 
             return PackageSource(PackageIndexes(read_pip_settings()))
+        case "release":
+            from harness.builds.sources.release import GitHub, ReleaseSource
+
+            return ReleaseSource(GitHub())
+        case "git":
+            from harness.builds.sources.git import GitSource
+
+            return GitSource()
+        case "local":
+            from harness.builds.sources.local import LocalSource
+
+            return LocalSource()
+        case "image":
+            from harness.builds.sources.image import ImageSource
+
+            return ImageSource(extract=extract)
         case "emulated":
             from harness.builds.sources.emulated import EmulatedSource
 
             return EmulatedSource()
-        case _:
-            raise SourceUnavailableError(f"no source of kind {kind} on this host")
 
 
 def _in_order(origins: Sequence[Origin], order: Sequence[SourceKind]) -> list[Origin]:
@@ -320,7 +386,7 @@ def _in_order(origins: Sequence[Origin], order: Sequence[SourceKind]) -> list[Or
     return [origin for kind in order for origin in origins if origin.kind == kind]
 
 
-def _matches(origin: Origin, manifest: Manifest) -> bool:
+def matches(origin: Origin, manifest: Manifest) -> bool:
     """Whether a manifest's build is one that this origin would give."""
     if origin.kind != manifest.source:
         return False
@@ -328,6 +394,15 @@ def _matches(origin: Origin, manifest: Manifest) -> bool:
         from harness.builds.sources.emulated import fingerprint
 
         return manifest.sha256 == fingerprint(origin)
+    if isinstance(origin, GitReference):
+        return manifest.asset == origin.ref and origin.commit in (
+            "",
+            manifest.details.get("commit"),
+        )
+    if isinstance(origin, ContainerImage):
+        return manifest.asset == origin.reference
+    if isinstance(origin, LocalBinary) and manifest.asset != origin.path:
+        return False
     pinned = msgspec.structs.asdict(origin)
     digest = pinned.get("sha256")
     if isinstance(digest, dict):
