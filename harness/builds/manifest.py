@@ -47,7 +47,7 @@ def read_manifest(directory: Path) -> Manifest | None:
     """Return the manifest of a build's directory; None where there is no readable one."""
     try:
         return msgspec.json.decode((directory / NAME).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return None
 
 

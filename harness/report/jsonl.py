@@ -23,7 +23,10 @@ def decode_result(line: bytes) -> CellResult:
     Raises:
         msgspec.ValidationError: It is no result.
     """
-    return msgspec.json.decode(line, type=CellResult)
+    try:
+        return msgspec.json.decode(line, type=CellResult)
+    except UnicodeDecodeError as error:
+        raise msgspec.ValidationError(f"not UTF-8: {error}") from error
 
 
 def read_results(paths: Iterable[Path]) -> Iterator[CellResult]:
