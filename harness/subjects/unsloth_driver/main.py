@@ -135,7 +135,7 @@ class Driver:
         """Ask Studio's guards about a request, without loading anything."""
         if self._session is None:
             raise CannotDriveError("nothing was loaded yet")
-        return self._studio.guard(self._session, self._studio.arguments(request["wishes"]))
+        return self._studio.guard(self._session, request["wishes"])
 
     def close(self) -> None:
         """End whatever still runs."""

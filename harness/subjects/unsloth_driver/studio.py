@@ -4,9 +4,12 @@ import dataclasses
 import importlib
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from .route import RouteGuard
 
 _MODULE = "core.inference.llama_cpp"
 _ARGUMENTS = {
@@ -52,6 +55,7 @@ class Studio:
                 f"LlamaCppBackend.load_model takes no {', '.join(missing)} (it takes "
                 f"{', '.join(sorted(self._accepted))})"
             )
+        self._route: list[RouteGuard | None] = []
         _spare_other_servers(backend)
 
     def _name(self, wish: str) -> str | None:
@@ -102,13 +106,29 @@ class Studio:
             return bool(backend.load_model(**arguments))
         return bool(backend.load_model(self._intent_class(**arguments)))
 
-    def guard(self, backend: Any, arguments: Mapping[str, Any]) -> dict[str, bool | None]:
+    def guard(self, backend: Any, wishes: Mapping[str, Any]) -> dict[str, bool | None]:
         """What Studio's guards say to a request: True means that no reload is needed.
 
-        ``backend`` is ``_already_in_target_state`` or ``_runtime_matches_intent``; None where
-        the version has no such guard.
+        ``backend`` is ``_already_in_target_state`` or ``_runtime_matches_intent``, ``route`` is
+        ``_request_matches_loaded_settings``; None where the version has no such guard, or one
+        that uses modules which are not installed here.
         """
-        return {"backend": self._backend_guard(backend, arguments)}
+        route = self._route_guard()
+        return {
+            "backend": self._backend_guard(backend, self.arguments(wishes)),
+            "route": None if route is None else route.matches(backend, wishes),
+        }
+
+    def _route_guard(self) -> RouteGuard | None:
+        if not self._route:
+            try:
+                self._route.append(RouteGuard())
+            except LookupError:
+                self._route.append(None)
+            except ImportError as error:
+                sys.stderr.write(f"the route's guard cannot be asked: {error}\n")
+                self._route.append(None)
+        return self._route[0]
 
     def _backend_guard(self, backend: Any, arguments: Mapping[str, Any]) -> bool | None:
         older = getattr(backend, "_already_in_target_state", None)
