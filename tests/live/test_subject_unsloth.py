@@ -1,12 +1,12 @@
 """Unsloth Studio itself, on real builds; needs a package index for the ``unsloth`` wheel."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from harness.cells import run_cell
-from harness.model import Cell, CellResult, LoadRequest, Mode, Verdict
-from harness.workbench import Workbench, open_workbench
+from harness.model import Cell, CellResult, LaunchTarget, LoadRequest, Mode, Verdict
+from harness.server.ports import reserved_port
+from harness.subjects.unsloth import UnslothSubject
+from harness.workbench import Workbench
 
 pytestmark = pytest.mark.live
 
@@ -15,12 +15,6 @@ FORCED_NGRAM = (
     *("--spec-type", "ngram-mod", "--spec-ngram-mod-n-match", "24"),
     *("--spec-ngram-mod-n-min", "48", "--spec-ngram-mod-n-max", "64"),
 )
-
-
-@pytest.fixture(scope="module")
-def workbench() -> Iterator[Workbench]:
-    with open_workbench() as workbench:
-        yield workbench
 
 
 def judged(
@@ -38,6 +32,17 @@ def judged(
     return run_cell(cell, workbench)
 
 
+def target(workbench: Workbench, environment: str) -> LaunchTarget:
+    build = workbench.build("b9246")
+    with reserved_port() as port:
+        return LaunchTarget(
+            binary=build.binary,
+            model=workbench.models["tiny-mtp"],
+            port=port,
+            env={**workbench.environment(environment).variables, **build.env},
+        )
+
+
 def has(argv: tuple[str, ...], *words: str) -> bool:
     return any(argv[i : i + len(words)] == words for i in range(len(argv)))
 
@@ -46,11 +51,15 @@ def has(argv: tuple[str, ...], *words: str) -> bool:
 def test_the_gpu_is_found_in_the_cells_environment_whatever_came_before(
     workbench: Workbench, subject: str
 ) -> None:
+    wish = LoadRequest(model="tiny-mtp", mode="mtp")
     for environment, length in (("cpu", "3"), ("cuda-spoof", "2"), ("cpu", "3")):
-        result = judged(workbench, subject, "mtp", environment=environment)
-        assert result.status is Verdict.PASS, result.failure or result.checks
-        assert has(result.argv, "--spec-type", "draft-mtp", "--spec-draft-n-max", length)
-        assert has(result.argv, "-ngl", "-1") is (environment == "cuda-spoof")
+        plan = workbench.subject(subject).plan(wish, target(workbench, environment))
+        assert has(plan.argv, "--spec-type", "draft-mtp", "--spec-draft-n-max", length)
+        assert has(plan.argv, "-ngl", "-1") is (environment == "cuda-spoof")
+        assert plan.env.get("CUDA_VISIBLE_DEVICES") == (
+            "0" if environment == "cuda-spoof" else None
+        )
+        assert plan.resolved_mode is Mode.MTP
 
 
 @pytest.mark.parametrize("subject", [BEFORE, AFTER])
@@ -85,19 +94,9 @@ def test_mtp_without_a_head_dies_before_the_fix_and_is_told_after(workbench: Wor
 
 @pytest.mark.parametrize(("subject", "keeps_the_old_length"), [(BEFORE, True), (AFTER, False)])
 def test_the_reload_guard(workbench: Workbench, subject: str, keeps_the_old_length: bool) -> None:
-    from harness.model import LaunchTarget
-    from harness.subjects.unsloth import UnslothSubject
-
     studio = workbench.subject(subject)
     assert isinstance(studio, UnslothSubject)
-    build = workbench.build("b9246")
-    environment = workbench.environment("cpu").variables
-    here = LaunchTarget(
-        binary=build.binary,
-        model=workbench.models["tiny-mtp"],
-        port=1,
-        env={**environment, **build.env},
-    )
+    here = target(workbench, "cpu")
 
     def wish(length: int | None) -> LoadRequest:
         return LoadRequest(model="tiny-mtp", mode="mtp", draft_n_max=length)

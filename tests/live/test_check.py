@@ -1,0 +1,46 @@
+"""Command lines of real reports on real builds: where they die, where they do nothing, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+
+pytestmark = pytest.mark.live
+
+REPORTS = Path(__file__).parents[2] / "fixtures" / "argv"
+BUILDS = ("--build", "b8929", "--build", "b9246", "--build", "py0.3.16", "--build", "b11434")
+
+
+@pytest.mark.parametrize(
+    ("report", "fine_on", "blamed"),
+    [
+        ("unsloth-5231.txt", {"b8929"}, "has removed --spec-ngram-size-n"),
+        ("textgen-7541.json", {"b8929"}, "has removed --draft-max; write --spec-ngram-mod-n-max"),
+        ("lemonade-2124.json", {"b8929"}, "write --spec-ngram-mod-n-match instead"),
+        ("llama-swap-283.yaml", {"py0.3.16"}, "took '--ctx-size' for it; write --flash-attn on"),
+        ("textgen-7219.txt", {"b8929", "b9246", "b11434"}, "-fa is a switch on py0.3.16"),
+        ("unsloth-5575.txt", {"b9246", "b11434"}, "does not know --spec-type"),
+        ("llama.cpp-25345.txt", {"b9246"}, "add --spec-type draft-simple"),
+    ],
+)
+def test_a_report(
+    report: str, fine_on: set[str], blamed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = f"argv:{REPORTS / report}"
+    assert main(["check", *BUILDS, "--subject", spec]) == 1
+    table = capsys.readouterr().out.splitlines()
+    fine = {line.split()[1] for line in table if line.startswith("ok ")}
+    failed = {line.split()[1] for line in table if line.startswith("FAIL ")}
+    assert fine == fine_on
+    assert fine | failed == {"b8929", "b9246", "py0.3.16", "b11434"}
+    assert main(["explain", *BUILDS, "--subject", spec]) == 1
+    assert blamed in capsys.readouterr().out
+
+
+def test_a_command_line_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--spec-type", "draft-mtp", "--spec-draft-n-max", "4"]
+    assert main(["check", "--build", "b9246", "--", *words]) == 0
+    assert "starts, with draft-mtp up to 4" in capsys.readouterr().out
+    assert main(["explain", "--build", "b9246", "--", *words]) == 0
+    assert capsys.readouterr().out == ""
