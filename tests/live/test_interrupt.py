@@ -53,7 +53,7 @@ def running(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def owned(directory: Path) -> list[psutil.Process]:
-    """The servers of the run that works in ``directory``: all carry its mark and have homes there."""
+    """The servers of the run that works in ``directory``: they carry its mark and live there."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,0 +1,159 @@
+"""Cells without a server: ids, commands, ports, and what comes of builds that cannot be had."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.arguments import read_arguments
+from harness.cells import cell_id, listening_port, repro_command, run_cell, switches
+from harness.errors import SubjectError
+from harness.model import Cell, FailureKind, LaunchPlan, LaunchTarget, LoadRequest, Verdict
+from harness.workbench import Workbench, open_workbench
+from tests.unit.era import MTP, NEWEST, capabilities
+
+
+def cell(**changes: object) -> Cell:
+    values: dict[str, object] = {"model": "tiny-mtp", "mode": "mtp", "draft_n_max": 5}
+    return Cell(
+        build=str(changes.pop("build", "b9246")),
+        subject=str(changes.pop("subject", "reference")),
+        environment=str(changes.pop("environment", "cuda-spoof")),
+        request=LoadRequest(**{**values, **changes}),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "readable"),
+    [
+        (cell(), "b9246-cuda_spoof-reference-mtp-n5"),
+        (cell(draft_n_max=None), "b9246-cuda_spoof-reference-mtp-ndefault"),
+        (cell(mode=None, environment="cpu"), "b9246-cpu-reference-unset-n5"),
+        (cell(model="tiny-llama"), "b9246-cuda_spoof-reference-mtp-n5-tiny_llama"),
+        (cell(context_length=64), "b9246-cuda_spoof-reference-mtp-n5-c64"),
+        (
+            cell(extra_args=("--spec-type", "ngram-mod")),
+            "b9246-cuda_spoof-reference-mtp-n5-spec_type-ngram_mod",
+        ),
+    ],
+)
+def test_readable_ids(one: Cell, readable: str) -> None:
+    assert cell_id(one) == readable
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        cell(),
+        cell(draft_n_max=None, mode=None),
+        cell(mode="mtp+ngram", environment="cpu", subject="reference@D"),
+        cell(mode=" MTP ", model="tiny-llama"),
+        cell(extra_args=("--spec-type", "ngram-mod", "-c", "64")),
+    ],
+)
+def test_the_command_of_a_cell_selects_it_alone(
+    one: Cell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, *words = shlex.split(repro_command(one))
+    assert program == "llama-harness"
+    assert cli.main([*words, "--list"]) == 0
+    assert capsys.readouterr().out.splitlines() == [cell_id(one)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "port"),
+    [
+        (("--port", "8080"), 8080),
+        (("--port", "1", "--port", "2"), 2),
+        ((), 4242),
+        (("-c", "512"), 4242),
+        (("--port=8080",), 4242),
+        (("--port",), 4242),
+        (("--port", "many"), 0),
+        (("--port", "70000"), 0),
+    ],
+)
+def test_the_port_that_argv_makes_a_server_listen_on(argv: tuple[str, ...], port: int) -> None:
+    assert listening_port(argv, {"LLAMA_ARG_PORT": "4242"}) == port
+
+
+def test_own_variables_leave_what_argv_sets_to_argv() -> None:
+    def names(*argv: str) -> set[str]:
+        return set(switches(1, read_arguments(argv, capabilities(NEWEST))))
+
+    every = names()
+    assert {"LLAMA_ARG_PORT", "LLAMA_ARG_THREADS", "LLAMA_ARG_ENDPOINT_METRICS"} <= every
+    assert every - names("--port", "1", "-t", "2") == {"LLAMA_ARG_PORT", "LLAMA_ARG_THREADS"}
+    assert every - names("--metrics") == {"LLAMA_ARG_ENDPOINT_METRICS"}
+    assert every - names("-lv", "1") == {"LLAMA_ARG_LOG_VERBOSITY"}
+    assert names("--no-such-flag") == every
+
+
+@dataclass
+class Stubborn:
+    """A subject that never plans."""
+
+    name: str = "stubborn"
+    asked: list[tuple[str | None, Path]] = field(default_factory=list)
+
+    def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
+        self.asked.append((request.mode, target.binary))
+        raise SubjectError("stubborn: it will not")
+
+
+@pytest.fixture(scope="module")
+def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    from harness.builds import Store
+
+    with open_workbench(store=Store(tmp_path_factory.mktemp("store"))) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("one", "kind", "words"),
+    [
+        (cell(model="no-model"), FailureKind.HARNESS, "no model is named no-model"),
+        (cell(environment="moon"), FailureKind.ENVIRONMENT, "no environment is named 'moon'"),
+        (cell(build="b1"), FailureKind.BUILD, "b1"),
+    ],
+)
+def test_what_cannot_be_had_is_no_verdict(
+    workbench: Workbench, one: Cell, kind: FailureKind, words: str
+) -> None:
+    result = run_cell(one, workbench)
+    assert result.status is Verdict.ERROR
+    assert result.failure is not None
+    assert result.failure.kind is kind
+    assert words in result.failure.message
+    assert result.effective is None
+    assert result.id == cell_id(one)
+
+
+def test_a_subject_that_does_not_plan(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from harness.builds import AcquiredBuild
+
+    acquired = AcquiredBuild(
+        build=workbench.catalogue.get(MTP),
+        binary=tmp_path / "never-started",
+        env={},
+        manifest=None,  # type: ignore[arg-type]
+    )
+    monkeypatch.setattr(workbench, "build", lambda _: acquired)
+    monkeypatch.setattr(workbench, "capabilities", lambda _: capabilities(MTP))
+    stubborn = Stubborn()
+    workbench.add_subject(stubborn)
+    result = run_cell(cell(subject="stubborn", environment="cpu"), workbench)
+    assert result.status is Verdict.ERROR
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.SUBJECT
+    assert result.failure.message == "stubborn: it will not"
+    assert stubborn.asked == [("mtp", acquired.binary)]
+    unknown = run_cell(cell(subject="telepathy", environment="cpu"), workbench)
+    assert unknown.failure is not None
+    assert unknown.failure.kind is FailureKind.SUBJECT
+    assert "telepathy" in unknown.failure.message
