@@ -223,16 +223,17 @@ class CellReporter:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show the table, its rows in the order of the selection, however workers dealt."""
+        from harness.report.differential import print_differences
         from harness.report.table import print_tables
 
         if self.results:
             cells = select_cells(selection_from(vars(self._config.option)), load_catalogue())
             place = {cell_id(cell): number for number, cell in enumerate(cells)}
             terminalreporter.section("llama-harness matrix")
-            print_tables(
-                sorted(self.results, key=lambda result: place[result.id]),
-                terminalreporter._tw._file,
-            )
+            stream = terminalreporter._tw._file
+            results = sorted(self.results, key=lambda result: place[result.id])
+            print_tables(results, stream)
+            print_differences(results, stream)
             for line in self._afterwards():
                 terminalreporter.write_line(line)
 
@@ -240,7 +241,8 @@ class CellReporter:
         """What is to be said of all cells together."""
         relations = judge_relations(self.results, load_catalogue())
         broken = [relation for relation in relations if relation.difference is not None]
-        yield f"{len(relations)} relations between cells: {len(broken)} do not hold"
+        if relations:
+            yield f"{len(relations)} relations between cells: {len(broken)} do not hold"
         for relation in broken:
             yield f"  {relation.name}: {relation.one} and {relation.other}: {relation.difference}"
         yield from self._ledger.stale(self.results)

@@ -1,0 +1,115 @@
+"""Several subjects on the same cells: two plans, two effective states, and what differs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import IO
+
+from harness.model import CellResult
+from harness.report.outline import BAD, label, request_text, short_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One cell on which two subjects differ.
+
+    Attributes:
+        only_left: Words of the left plan that the right one lacks; and the other way round.
+    """
+
+    left: CellResult
+    right: CellResult
+    only_left: tuple[str, ...]
+    only_right: tuple[str, ...]
+
+    @property
+    def states_differ(self) -> bool:
+        """Whether the servers do different things."""
+        return self.left.effective != self.right.effective
+
+    @property
+    def meets_contract(self) -> str:
+        """Which of the two meets the contract."""
+        left, right = self.left.status not in BAD, self.right.status not in BAD
+        if left and right:
+            return "both"
+        if left or right:
+            return self.left.subject if left else self.right.subject
+        return "neither"
+
+
+def differences(results: Sequence[CellResult]) -> Iterator[Difference]:
+    """Every pair of subjects on every cell where plan, effective state or verdict differ."""
+    cells: dict[tuple[str, str, str], list[CellResult]] = {}
+    for result in results:
+        key = (result.build, result.environment, request_text(result.request))
+        cells.setdefault(key, []).append(result)
+    for of_cell in cells.values():
+        for left, right in combinations(of_cell, 2):
+            words = [_words(one) for one in (left, right)]
+            difference = Difference(
+                left=left,
+                right=right,
+                only_left=tuple(word for word in words[0] if word not in words[1]),
+                only_right=tuple(word for word in words[1] if word not in words[0]),
+            )
+            if difference.states_differ or left.status is not right.status:
+                yield difference
+
+
+def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
+    """Print a table of the cells on which subjects differ in what they do or in their verdict."""
+    found = list(differences(results))
+    if not found:
+        return
+    from rich.box import ASCII2, SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.report.table import PLAIN_WIDTH
+
+    console = Console(file=stream, highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(file=stream, highlight=False, markup=False, width=PLAIN_WIDTH)
+    table = Table(
+        title="Where subjects differ",
+        title_justify="left",
+        box=SIMPLE_HEAD if console.is_terminal else ASCII2,
+        pad_edge=False,
+    )
+    for heading in ("cell", "subject", "plan, where it differs", "effective", "meets the contract"):
+        table.add_column(heading, overflow="fold")
+    for difference in found:
+        left = difference.left
+        cell = f"{left.build} {left.environment} {request_text(left.request)}"
+        meets = difference.meets_contract
+        for result, words, first in (
+            (left, difference.only_left, True),
+            (difference.right, difference.only_right, False),
+        ):
+            table.add_row(
+                cell if first else "",
+                result.subject,
+                " ".join(words) or "(nothing more)",
+                _state(result),
+                meets if first else "",
+                end_section=not first,
+            )
+    console.print(table)
+
+
+def _state(result: CellResult) -> str:
+    if result.status in BAD:
+        return f"✗ {label(result)} ({short_state(result.effective)})"
+    return short_state(result.effective)
+
+
+def _words(result: CellResult) -> tuple[str, ...]:
+    """Each flag with its values as one word, without what differs between any two launches."""
+    words: list[str] = []
+    for word in result.argv:
+        if word.startswith("-") and not word.lstrip("-").isdecimal():
+            words.append(word)
+        elif words:
+            words[-1] += f" {word}"
+    return tuple(word for word in words if not word.startswith(("--port ", "--api-key ")))
