@@ -1,5 +1,8 @@
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +97,15 @@ def test_a_job_holds_back_until_it_is_needed_or_given_up() -> None:
     other = ThreadJob(lambda _: begun.set(), grace_s=60)
     assert other.cancel()
     assert not begun.is_set()
+
+
+def test_the_benchmarks_directory_hides_no_standard_module() -> None:
+    code = "import bisect, random; print(bisect.bisect([1, 2], 1), random.random() < 1)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[3] / "benchmarks",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.split() == ["1", "True"]
