@@ -8,8 +8,8 @@ whoever runs a script of this directory finds it where the standard one is meant
 
 if __name__ == "bisect":
     from _bisect import *  # noqa: F403 - what the standard module consists of
-    from _bisect import bisect_right as bisect
-    from _bisect import insort_right as insort
+    from _bisect import bisect_right as bisect  # noqa: F401
+    from _bisect import insort_right as insort  # noqa: F401
 elif __name__ == "__main__":
     import sys
     from pathlib import Path
