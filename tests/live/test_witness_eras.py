@@ -3,7 +3,7 @@
 import pytest
 
 from harness.builds import Build, load_catalogue
-from harness.model import CellResult, LoadRequest, Span, Verdict
+from harness.model import CellResult, Flavour, LoadRequest, Span, Verdict
 from harness.workbench import Workbench
 from tests.live.altered import Altered, run, setting
 
@@ -39,8 +39,8 @@ def test_two_witnesses_for_each_implementation_that_drafts(
 
 @each_build
 def test_a_mutation_of_the_length_turns_every_witness(workbench: Workbench, build: Build) -> None:
-    flag = workbench.capabilities(build.id).draft_length_flag
-    assert flag is not None
+    renamed = workbench.capabilities(build.id).flavour is Flavour.RENAMED
+    flag = "--spec-draft-n-max" if renamed else "--draft-max"
     requests = drafting_requests(workbench, build)
     requests.pop("ngram-mod", None)
     for implementation, request in requests.items():

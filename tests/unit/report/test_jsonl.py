@@ -1,0 +1,109 @@
+"""Result lines: written one by one, read back as they were, torn ends told from damage."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import UsageError
+from harness.model import (
+    Basis,
+    CellResult,
+    Check,
+    DraftRange,
+    Evidence,
+    Failure,
+    FailureKind,
+    LoadRequest,
+    Span,
+    Verdict,
+)
+from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result, read_results
+from tests.unit.results import result
+
+
+def rich(text: str, effective: Mapping[str, DraftRange] | None) -> CellResult:
+    from dataclasses import replace
+
+    return replace(
+        result(effective=effective, status=Verdict.FAIL),
+        request=LoadRequest(model=text, mode=None, extra_args=(text, "--x")),
+        checks=(Check(name="starts", expected=text, observed=text, ok=False, argument=text),),
+        witnesses=(
+            Evidence(
+                witness="log",
+                basis=Basis.BEHAVIOUR,
+                drafted={"draft-mtp": Span(at_least=1, at_most=2)},
+                longest=Span(at_least=1, at_most=2),
+                detail=text,
+            ),
+        ),
+        witnessed_by={"draft-mtp": ("log", text)},
+        failure=Failure(kind=FailureKind.ABORT, message=text, log_tail=(text,)),
+    )
+
+
+ranges = st.builds(DraftRange, n_min=st.none() | st.integers(0), n_max=st.none() | st.integers(0))
+
+
+@given(text=st.text(), effective=st.none() | st.dictionaries(st.text(), ranges))
+def test_a_result_is_one_line_and_reads_back_equal(
+    text: str, effective: dict[str, DraftRange] | None
+) -> None:
+    one = rich(text, effective)
+    line = encode_result(one)
+    assert b"\n" not in line
+    assert decode_result(line) == one
+
+
+def write(path: Path, *results: CellResult) -> None:
+    writer = JsonLinesWriter(path)
+    for one in results:
+        writer.write(one)
+    writer.close()
+
+
+def test_each_line_is_there_before_the_next_cell(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "results.jsonl"
+    writer = JsonLinesWriter(path)
+    assert path.read_bytes() == b""
+    for count in (1, 2):
+        writer.write(result())
+        assert path.read_bytes().count(b"\n") == count
+    writer.close()
+    assert list(read_results([path, path])) == [result()] * 4
+
+
+def test_an_earlier_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write(path, result(), result())
+    JsonLinesWriter(path).close()
+    assert list(read_results([path])) == []
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write(path, result(), result(build="b2"))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [one.build for one in read_results([path])] == ["b9246"]
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"nonsense", b'{"build": 3}', b"\xff"])
+def test_damage_in_the_middle_is_told_with_its_line(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "results.jsonl"
+    line = encode_result(result())
+    path.write_bytes(line + b"\n\n" + damage + b"\n" + line + b"\n")
+    with pytest.raises(UsageError, match=r"results\.jsonl:3: not a result line"):
+        list(read_results([path]))
+
+
+def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        list(read_results([tmp_path / "missing"]))
+    with pytest.raises(UsageError, match="cannot be written"):
+        JsonLinesWriter(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        JsonLinesWriter(tmp_path / "file" / "results.jsonl")
