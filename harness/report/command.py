@@ -131,7 +131,11 @@ def exit_status(results: Sequence[CellResult]) -> int:
 
 
 def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:
-    """Capabilities of the builds that the store holds or whose ``--help`` was recorded."""
+    """Capabilities of all builds whose ``--help`` was recorded, and of those that the store holds.
+
+    Args:
+        builds: Of these only, builds of the store are asked for their ``--help``.
+    """
     from harness.builds import Store, load_catalogue
     from harness.capabilities import probe
 
@@ -139,13 +143,11 @@ def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:
     store = Store()
     known: dict[str, Capabilities] = {}
     for build in catalogue.builds:
-        if build.id not in builds:
-            continue
         recorded = recorded_help_directory() / f"{build.id}.txt"
         if recorded.is_file():
             known[build.id] = parse_help(recorded.read_text(encoding="utf-8"))
             continue
-        acquired = store.find(build)
+        acquired = store.find(build) if build.id in builds else None
         if acquired is not None:
             try:
                 known[build.id] = probe(acquired.binary, {**os.environ, **acquired.env})

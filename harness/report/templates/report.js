@@ -57,7 +57,10 @@
 
   /* filters */
   function fill(select, values, all) {
-    select.replaceChildren(...(all ? [make("option", { value: "" }, all)] : []), ...values.map((value) => make("option", { value: value[0] ?? value }, value[1] ?? value)));
+    select.replaceChildren(...(all ? [make("option", { value: "" }, all)] : []), ...values.map((value) => {
+      const [key, name] = Array.isArray(value) ? value : [value, value];
+      return make("option", { value: key }, name);
+    }));
   }
   fill(byId("run"), data.runs.map((run, place) => [String(place), run.name]));
   byId("run-choice").hidden = data.runs.length < 2;
@@ -97,6 +100,7 @@
       }
     }
     const counts = STATUSES.map((status) => [status, [...visible].filter((cell) => cell.status === status).length]).filter(([, count]) => count);
+    byId("failures").hidden = !cells().some((cell) => BAD.has(cell.status));
     byId("summary").textContent = `${visible.size} of ${cells().length} cells` + (counts.length ? ": " + counts.map(([status, count]) => `${count} ${status}`).join(", ") : "");
   }
   function grid(subject, environment, block, visible) {
@@ -116,7 +120,7 @@
           type: "button", class: `cell ${cell.status}${on ? "" : " dim"}`, "data-id": cell.id,
           title: `${cell.id}: ${cell.status}`, "aria-label": `${cell.id}: ${cell.status}, ${cell.short}`, tabindex: "-1",
           onclick: () => openDetail(cell),
-        }, label(cell));
+        }, ...label(cell));
         if (on) shown.push(cell);
         tr.append(make("td", {}, button));
       }
@@ -130,7 +134,8 @@
     table.addEventListener("keydown", moveInGrid);
     return make("section", {}, make("h2", {}, `${subject} · ${environment} (${gpus})`), make("div", { class: "scroll" }, table));
   }
-  const label = (cell) => (BAD.has(cell.status) ? `✗ ${cell.label}` : cell.label);
+  const words = (text) => text.split(" ").flatMap((word, place) => [place ? " " : "", make("span", { class: "word" }, word)]);
+  const label = (cell) => words(BAD.has(cell.status) ? `✗\u00a0${cell.label}` : cell.label);
   function moveInGrid(event) {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (!step || !event.target.classList.contains("cell")) return;
@@ -144,9 +149,11 @@
   }
 
   /* detail */
-  let current = null;
-  function openDetail(cell) {
+  let current = null, among = [], opener = null;
+  function openDetail(cell, neighbours = shown) {
+    if (!byId("detail").open) opener = document.activeElement;
     current = cell;
+    among = neighbours;
     byId("detail-title").replaceChildren(make("span", { class: `tag ${cell.status}` }, cell.status), ` ${cell.id}`);
     byId("detail-body").replaceChildren(...detail(cell));
     if (!byId("detail").open) byId("detail").showModal();
@@ -172,11 +179,11 @@
     if (cell.reason) yield make("p", {}, `The subject says: ${cell.reason}`);
     yield make("h3", {}, "Command line");
     const offending = new Set(cell.offending);
-    yield make("pre", { class: "argv" }, "llama-server", ...cell.argv.flatMap((word) => [" ", offending.has(word) ? make("mark", { title: "offending" }, word) : word]));
+    yield make("pre", { class: "argv" }, "llama-server", ...cell.argv.flatMap((word) => [" ", make(offending.has(word) ? "mark" : "span", { class: "word", title: offending.has(word) ? "offending" : undefined }, word)]));
     yield make("h3", {}, "Checks");
-    yield make("table", { class: "facts" }, make("thead", {}, make("tr", {}, ...["", "check", "expected", "observed"].map((head) => make("th", { scope: "col" }, head)))),
+    yield make("div", { class: "scroll" }, make("table", { class: "facts" }, make("thead", {}, make("tr", {}, ...["", "check", "expected", "observed"].map((head) => make("th", { scope: "col" }, head)))),
       make("tbody", {}, ...[...cell.checks].sort((a, b) => a.ok - b.ok).map((check) => make("tr", { class: check.ok ? "" : "bad" },
-        make("td", {}, check.ok ? "✓" : "✗"), make("td", {}, check.name), make("td", {}, check.expected), make("td", {}, check.observed)))));
+        make("td", {}, check.ok ? "✓" : "✗"), make("td", {}, check.name), make("td", {}, check.expected), make("td", {}, check.observed, check.ok || !check.argument ? "" : make("div", {}, "blames ", make("code", {}, check.argument))))))));
     yield make("h3", {}, `Effective: ${cell.short}`);
     yield make("div", { class: "witnesses" }, ...cell.witnesses.map((witness) => {
       const supports = Object.entries(cell.witnessed_by).filter(([, names]) => names.includes(witness.witness)).map(([name]) => name);
@@ -204,34 +211,37 @@
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }
   function step(by) {
-    const place = shown.indexOf(current);
-    const next = shown[place + by];
-    if (next) openDetail(next);
+    const next = among[among.indexOf(current) + by];
+    if (next) openDetail(next, among);
   }
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   byId("close").addEventListener("click", () => byId("detail").close());
   byId("detail").addEventListener("close", () => {
     history.replaceState(null, "", location.pathname + location.search);
-    document.querySelector(`.cell[data-id="${CSS.escape(current.id)}"]`)?.focus();
+    const seen = byId("view-matrix").hidden ? null : byId("grids").querySelector(`.cell[data-id="${CSS.escape(current.id)}"]`);
+    (seen ?? opener)?.focus();
   });
 
   /* comparison: two runs, or two subjects of one run */
   const sides = data.runs.flatMap((run, place) => unique(run.cells.map((cell) => cell.subject)).map((subject) => ({
-    name: data.runs.length > 1 ? `${run.name}: ${subject}` : subject, cells: data.runs[place].cells.filter((cell) => cell.subject === subject),
+    subject, name: data.runs.length > 1 ? `${run.name}: ${subject}` : subject, place, cells: data.runs[place].cells.filter((cell) => cell.subject === subject),
   })));
   fill(byId("left"), sides.map((side, place) => [String(place), side.name]));
   fill(byId("right"), sides.map((side, place) => [String(place), side.name]));
-  byId("right").value = String(Math.min(1, sides.length - 1));
+  const otherRun = sides.findIndex((side) => side.place === 1 && side.subject === sides[0]?.subject);
+  byId("right").value = String(otherRun > 0 ? otherRun : Math.min(1, sides.length - 1));
   const keyOf = (cell) => `${cell.build} · ${cell.environment} · ${cell.wish}`;
   function normalised(cell) {
-    return cell.argv.map((word, place) => (cell.argv[place - 1] === "--port" ? "PORT" : word)).join(" ");
+    /* Ports and the folders of models differ from run to run. */
+    return cell.argv.map((word, place) => (cell.argv[place - 1] === "--port" ? "PORT" : word.endsWith(".gguf") ? word.split(/[\\/]/).pop() : word)).join(" ");
   }
   function compare() {
+    if (!sides.length) return;
     const left = new Map(sides[Number(byId("left").value)].cells.map((cell) => [keyOf(cell), cell]));
     const right = new Map(sides[Number(byId("right").value)].cells.map((cell) => [keyOf(cell), cell]));
     const keys = unique([...left.keys(), ...right.keys()]);
-    const rows = [];
+    const rows = [], lonely = [], listed = [];
     let differing = 0;
     for (const key of keys) {
       const pair = [left.get(key), right.get(key)];
@@ -242,13 +252,15 @@
         if (pair[0].short !== pair[1].short) what.push("effective state");
         if (normalised(pair[0]) !== normalised(pair[1])) what.push("command line");
       }
-      if (what.length) differing += 1;
+      if (pair.every(Boolean) && what.length) differing += 1;
       else if (byId("only-differences").checked) continue;
-      rows.push(make("tr", {}, make("th", { scope: "row" }, key), ...pair.map((cell) => make("td", {}, cell
-        ? make("button", { type: "button", class: `cell ${cell.status}`, onclick: () => openDetail(cell) }, `${cell.status}: ${label(cell)}`) : "—")), make("td", {}, what.join(", ") || "same")));
+      listed.push(...pair.filter(Boolean));
+      (pair.every(Boolean) ? rows : lonely).push(make("tr", {}, make("th", { scope: "row" }, key), ...pair.map((cell) => make("td", {}, cell
+        ? make("button", { type: "button", class: `cell ${cell.status}`, onclick: () => openDetail(cell, listed) }, `${cell.status}: `, ...label(cell)) : "—")), make("td", {}, what.join(", ") || "same")));
     }
-    byId("compare-summary").textContent = `${differing} of ${keys.length} cells differ`;
-    byId("comparison").replaceChildren(make("table", { class: "grid" }, make("thead", {}, make("tr", {}, ...["cell", sides[Number(byId("left").value)].name, sides[Number(byId("right").value)].name, "what differs"].map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...rows)));
+    const both = keys.filter((key) => left.has(key) && right.has(key)).length;
+    byId("compare-summary").textContent = `${differing} of ${both} cells differ` + (keys.length > both ? `; ${keys.length - both} are only on one side` : "");
+    byId("comparison").replaceChildren(make("table", { class: "grid" }, make("thead", {}, make("tr", {}, ...["cell", sides[Number(byId("left").value)].name, sides[Number(byId("right").value)].name, "what differs"].map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...rows, ...lonely)));
   }
   for (const id of ["left", "right", "only-differences"]) byId(id).addEventListener("change", compare);
 
@@ -269,15 +281,17 @@
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/") { event.preventDefault(); showTab(tabs[0]); byId("search").focus(); }
-    if (event.key === "f") {
-      showTab(tabs[0]);
-      for (const box of statusBoxes) box.checked = BAD.has(box.value);
-      draw();
-    }
+    if (event.key === "f") { showTab(tabs[0]); failuresOnly(); }
   });
 
+  function failuresOnly() {
+    for (const box of statusBoxes) box.checked = BAD.has(box.value);
+    draw();
+  }
+  byId("failures").addEventListener("click", failuresOnly);
   byId("run").addEventListener("change", () => { fillChoices(); draw(); });
-  for (const id of ["search", "subject", "environment", "mode"]) byId(id).addEventListener("input", draw);
+  byId("search").addEventListener("input", draw);
+  for (const id of ["subject", "environment", "mode"]) byId(id).addEventListener("change", draw);
   byId("statuses").addEventListener("change", draw);
   byId("reset").addEventListener("click", () => {
     byId("search").value = "";
