@@ -265,7 +265,7 @@ class Catalogue:
         for build in self.builds:
             if build.id == build_id:
                 return build
-        known = ", ".join(build.id for build in self.builds)
+        known = ", ".join(build.id for build in self.builds if not build.emulated)
         raise UnknownBuildError(
             f"unknown build {build_id!r}: the catalogue has {known}; "
             f"`llama-harness builds add {build_id}` looks for it elsewhere"
