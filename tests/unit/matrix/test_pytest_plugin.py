@@ -1,0 +1,149 @@
+"""The plugin under pytest itself, with cells that come out as they are told to."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.cells import cell_id
+from harness.matrix import pytest_plugin
+from harness.model import Cell, CellResult, Failure, FailureKind, Verdict
+from harness.report.jsonl import read_results
+from tests.unit.results import result
+
+pytest_plugins = ["pytester"]
+
+RunMatrix = Callable[..., pytest.RunResult]
+LENGTHS = {None: "default", 1: "1", 5: "5", 16: "16"}
+
+
+@pytest.fixture
+def verdicts() -> dict[int | None, Verdict]:
+    """What a cell of each draft length comes to; changed by a test."""
+    return dict.fromkeys(LENGTHS, Verdict.PASS)
+
+
+@pytest.fixture
+def run_matrix(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    verdicts: dict[int | None, Verdict],
+) -> RunMatrix:
+    def run_cell(_: object, cell: Cell) -> CellResult:
+        if cell.request.mode == "mtp" and interrupts:
+            raise KeyboardInterrupt
+        one = result(
+            draft_n_max=cell.request.draft_n_max, status=verdicts[cell.request.draft_n_max]
+        )
+        failure = Failure(kind=FailureKind.HARNESS, message="as it was told")
+        told = {"id": cell_id(cell), "request": cell.request, "environment": cell.environment}
+        return replace(one, **told, failure=None if one.status is Verdict.PASS else failure)  # type: ignore[arg-type]
+
+    interrupts: list[bool] = []
+
+    def run(*words: str, interrupt: bool = False) -> pytest.RunResult:
+        interrupts[:] = [True] if interrupt else []
+        return pytester.runpytest_inprocess(
+            *("-p", "no:warnings", "-p", "harness.matrix.pytest_plugin", str(pytest_plugin.NODE)),
+            *(f"--rootdir={pytest_plugin.NODE.parent}", "-c", str(pytester.makeini("[pytest]"))),
+            *("-o", f"cache_dir={pytester.path / 'cache'}"),
+            *("--matrix-build=b9246", "--matrix-env=cpu", "--matrix-model=tiny-mtp"),
+            *("--matrix-jsonl", str(pytester.path / "results.jsonl")),
+            *words,
+        )
+
+    monkeypatch.setattr(pytest_plugin.CellRunner, "run", run_cell)
+    return run
+
+
+MTP = "--matrix-mode=mtp"
+
+
+def written(pytester: pytest.Pytester) -> list[CellResult]:
+    return list(read_results([pytester.path / "results.jsonl"]))
+
+
+def test_all_is_well(run_matrix: RunMatrix, pytester: pytest.Pytester) -> None:
+    run = run_matrix(MTP)
+    assert run.ret == 0
+    run.assert_outcomes(passed=4)
+    assert [one.request.draft_n_max for one in written(pytester)] == [None, 1, 5, 16]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (Verdict.PASS, 0, "4 passed"),
+        (Verdict.DEGRADED, 0, "3 passed, 1 degraded"),
+        (Verdict.KNOWN, 0, "1 known"),
+        (Verdict.FAIL, 1, "1 failed, 3 passed"),
+        (Verdict.ERROR, 3, "3 passed, 1 error"),
+    ],
+)
+def test_each_verdict_has_its_word_and_its_exit_status(
+    run_matrix: RunMatrix,
+    verdicts: dict[int | None, Verdict],
+    status: Verdict,
+    code: int,
+    words: str,
+) -> None:
+    verdicts[5] = status
+    run = run_matrix(MTP)
+    assert run.ret == code
+    assert words in run.stdout.str()
+
+
+def test_a_failure_outweighs_an_error(
+    run_matrix: RunMatrix, verdicts: dict[int | None, Verdict]
+) -> None:
+    verdicts.update({1: Verdict.ERROR, 5: Verdict.FAIL})
+    assert run_matrix(MTP).ret == 1
+
+
+def test_bad_cells_are_described_without_a_traceback(
+    run_matrix: RunMatrix, verdicts: dict[int | None, Verdict]
+) -> None:
+    verdicts[5] = Verdict.FAIL
+    told = run_matrix(MTP).stdout.str()
+    assert "fail: b9246-cpu-reference-mtp-n5" in told
+    assert "harness: as it was told" in told
+    assert "Traceback" not in told
+    assert "CellFailed" not in told
+
+
+def test_names_and_last_failures_select(
+    run_matrix: RunMatrix, verdicts: dict[int | None, Verdict], pytester: pytest.Pytester
+) -> None:
+    verdicts[5] = Verdict.FAIL
+    assert run_matrix(MTP, "-k", "n5 or n16").ret == 1
+    assert [one.request.draft_n_max for one in written(pytester)] == [5, 16]
+    verdicts[5] = Verdict.PASS
+    assert run_matrix(MTP, "--lf").ret == 0
+    assert [one.request.draft_n_max for one in written(pytester)] == [5]
+
+
+def test_an_interrupt_keeps_what_was_found(
+    run_matrix: RunMatrix, pytester: pytest.Pytester
+) -> None:
+    run = run_matrix("--matrix-mode=off", MTP, interrupt=True)
+    assert run.ret == 130
+    assert {one.request.mode for one in written(pytester)} == {"off"}
+    assert "4 cells: 4 pass" in run.stdout.str()
+
+
+def test_a_results_file_that_cannot_be_written_is_wrong_use(
+    run_matrix: RunMatrix, tmp_path: Path
+) -> None:
+    run = run_matrix(MTP, "--matrix-jsonl", str(tmp_path))
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    assert "cannot be written" in run.stderr.str()
+    assert "Traceback" not in run.stderr.str()
+
+
+def test_lines_are_json_with_the_verdict(run_matrix: RunMatrix, pytester: pytest.Pytester) -> None:
+    run_matrix(MTP, "-k", "n5")
+    (line,) = (pytester.path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    row = json.loads(line)
+    assert (row["status"], row["request"]["draft_n_max"]) == ("pass", 5)
