@@ -271,7 +271,7 @@ def _read(path: Path) -> tuple[Question, dict[Trial, Step], int]:
             else:
                 step = msgspec.json.decode(line, type=Step)
                 steps[step.trial] = step
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise JournalError(
                 f"{path}:{number}: not a line of a bisection's journal: {error}"
             ) from error

@@ -8,7 +8,7 @@ from harness.bisect.journal import Point, Question
 from harness.bisect.search import Answer
 from harness.bisect.trial import AxisName, Trial
 
-Blame = Literal["build", "subject", "either", "both together"]
+Blame = Literal["build", "subject", "either", "both together", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,8 @@ def plan_legs(
     searched with the other one at its bad end.
 
     Returns:
-        No leg at all where neither corner can be tested.
+        The blame is undecided where a corner cannot be tested and the other one is good; there is
+        no leg at all where neither can be tested.
     """
     if len(question.axes) == 1:
         axis = question.axes[0]
@@ -69,7 +70,7 @@ def plan_legs(
         together.append(_leg(question, "build", question.bad.subject))
     if with_bad_build is Answer.GOOD:
         together.append(_leg(question, "subject", question.bad.build))
-    return tuple(together), "both together"
+    return tuple(together), "both together" if len(together) > 1 else "undecided"
 
 
 def _leg(question: Question, axis: AxisName, fixed: str) -> Leg:

@@ -31,7 +31,8 @@ _BLAME = {
     "build": "The failure depends on the llama.cpp build.",
     "subject": "The failure depends on the subject.",
     "either": "Build and subject each bring the failure about on their own.",
-    "both together": "The failure needs both: the newer build and the newer subject together.",
+    "both together": "The failure needs both: the bad build and the bad subject together.",
+    "undecided": "The axis below is needed; whether it is enough alone could not be tested.",
 }
 
 

@@ -85,7 +85,8 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
     Args:
         result: The cell's result.
         anchor: The failure that is being bisected; None at the bad end, where it is taken.
-        check: At the bad end, the check whose failure to take; None for the first.
+        check: The check whose failure to take at the bad end, and which alone counts; None for
+            the first.
     """
     found = signatures(result)
     if anchor is None:
@@ -104,7 +105,7 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
 
     if result.status is Verdict.ERROR:
         return outcome(Answer.UNTESTABLE, _what_failed(result) or "the harness could not tell")
-    if anchor is not None and anchor in found:
+    if anchor is not None and _shows(found, anchor, check):
         return outcome(Answer.BAD, _what_failed(result, anchor), anchor)
     if result.status in {Verdict.PASS, Verdict.DEGRADED} and not found:
         return outcome(Answer.GOOD, result.reason or result.status.value)
@@ -112,6 +113,17 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
         return outcome(Answer.GOOD, f"{check} holds")
     others = "; ".join(str(each) for each in found) or result.status.value
     return outcome(Answer.UNTESTABLE, f"fails otherwise: {others}", found[0] if found else None)
+
+
+def _shows(found: tuple[Signature, ...], anchor: Signature, check: str | None) -> bool:
+    """Whether the anchored failure is among those found.
+
+    A check that was named and that the server lived to see is the same under any argument: the
+    flag to blame has another spelling on another build.
+    """
+    if check is not None and check != STARTS:
+        return any(each.check == check for each in found)
+    return anchor in found
 
 
 def _log(result: CellResult) -> tuple[str, ...]:

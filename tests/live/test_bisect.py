@@ -72,7 +72,7 @@ DRAFT_MODEL_ALONE_DOES_NOT_DRAFT = Change(
     arguments=("-md", "{draft_model}", "--spec-draft-n-max", "3"),
     mode="draft",
     check="implementations",
-    signature="implementations",
+    signature="implementations -md",
 )
 
 
@@ -134,22 +134,23 @@ def test_over_variants_of_the_reference_at_one_build(tmp_path: Path, capsys: Out
 
 
 @pytest.mark.parametrize(
-    ("variant", "mode", "blame"),
+    ("variant", "asked", "blame"),
     [
         # Bug E reads `none` as auto; every build with --spec-default or MTP then speculates.
-        ("E", "none", "subject"),
+        ("E", ("none", "implementations"), "subject"),
         # Bug D names ngram-mod on every build; only one that lacks it refuses to start.
-        ("D", "ngram", "both together"),
+        ("D", ("ngram", "starts"), "both together"),
     ],
 )
 def test_both_axes_tell_which_one_a_failure_is_due_to(
-    variant: str, mode: str, blame: str, tmp_path: Path, capsys: Output
+    variant: str, asked: tuple[str, str], blame: str, tmp_path: Path, capsys: Output
 ) -> None:
+    mode, check = asked
     good, bad = ("b8929", "b9246") if variant == "E" else ("b8929", "py0.3.16")
     status, answer = bisect(
         capsys, "--over-subject", f"reference,reference@{variant}", "--good", good, "--bad", bad,
         "--good-subject", "reference", "--bad-subject", f"reference@{variant}",
-        "--mode", mode, "--model", "tiny-mtp-3b",
+        "--mode", mode, "--model", "tiny-mtp-3b", "--check", check,
         "--journal", str(tmp_path / "journal.jsonl"),
     )  # fmt: skip
     assert status == 0

@@ -103,3 +103,16 @@ def test_a_bad_end_that_does_not_fail_in_the_named_check_has_no_anchor() -> None
 
 def test_the_reason_is_what_was_seen() -> None:
     assert judge(wrong("draft-n-max"), None).reason == "draft-n-max: expected 3, observed 16"
+
+
+def test_a_named_check_counts_under_any_spelling_of_the_flag_but_a_refusal_does_not() -> None:
+    def too_long(flag: str) -> CellResult:
+        check = Check(name="draft-n-max", expected="3", observed="16", ok=False, argument=flag)
+        return replace(PASS, status=Verdict.FAIL, checks=(check,))
+
+    anchor = judge(too_long("--spec-draft-n-max"), None).signature
+    older = too_long("--draft-max")
+    assert judge(older, anchor, "draft-n-max").answer is Answer.BAD
+    assert judge(older, anchor).answer is Answer.UNTESTABLE
+    other = refused(FailureKind.UNKNOWN_ARGUMENT, "--moon")
+    assert judge(other, REMOVED, "starts").answer is Answer.UNTESTABLE

@@ -177,3 +177,32 @@ def test_replay_of_an_unfinished_journal_says_where_it_ends() -> None:
     steps = dict(list(memory.steps.items())[:4])
     with pytest.raises(BisectionError, match=r"the journal ends before b.* --resume"):
         Bisector(Memory(question), RecordedTester(steps), Silence()).run()
+
+
+@pytest.mark.parametrize(("missing_side", "axes"), [("build", ["subject"]), ("subject", ["build"])])
+def test_a_corner_that_cannot_be_tested_leaves_the_blame_open(
+    missing_side: str, axes: list[str]
+) -> None:
+    question, world = two_axes(3, 3, together=True)
+    good, bad = question.good, question.bad
+    mixed = (
+        Trial(build=good.build, subject=bad.subject)
+        if missing_side == "build"
+        else Trial(build=bad.build, subject=good.subject)
+    )
+    world.untestable = frozenset({mixed})
+    finding = world.bisect(Memory(question))
+    assert finding.blame == "undecided"
+    assert [result.leg.axis for result in finding.legs] == axes
+
+
+def test_two_corners_that_cannot_be_tested_leave_no_answer() -> None:
+    question, world = two_axes(3, 3, together=True)
+    world.untestable = frozenset(
+        {
+            Trial(build=question.good.build, subject=question.bad.subject),
+            Trial(build=question.bad.build, subject=question.good.subject),
+        }
+    )
+    with pytest.raises(BisectionError, match="build and subject cannot be told apart"):
+        world.bisect(Memory(question))

@@ -39,6 +39,7 @@ class World:
 
     rates: dict[Trial, float]
     missing: frozenset[str] = frozenset()
+    untestable: frozenset[Trial] = frozenset()
     seed: int = 0
     store: set[str] = field(default_factory=set)
     started: list[str] = field(default_factory=list)
@@ -52,6 +53,8 @@ class World:
         dice = random.Random(f"{self.seed} {len(self.runs)}")
         self.runs.append(trial)
         self.anchors.add(anchor)
+        if trial in self.untestable:
+            return Outcome(answer=Answer.UNTESTABLE, reason="fails otherwise")
         if dice.random() < self.rates[trial]:
             return Outcome(answer=Answer.BAD, reason="refused", signature=SIGNATURE)
         return Outcome(answer=Answer.GOOD, reason="pass")
