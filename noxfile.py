@@ -25,6 +25,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant mistakes and see which check finds each; prints the rate and every survivor."""
+    session.install("-e", ".", *GROUPS["test"])
+    session.run("python", "-m", "tests.mutants")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
     session.install(*GROUPS["lint"])

@@ -177,7 +177,7 @@ def import_builds(store: Store, archive: Path, known: Iterable[Build]) -> list[s
         unpack(archive, work)
         try:
             bundle = msgspec.json.decode((work / _INDEX).read_bytes(), type=_Bundle)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
             raise SourceUnavailableError(
                 f"{archive.name} was not made by `llama-harness builds export`"
             ) from error

@@ -1,0 +1,127 @@
+"""Every check kills some mutant that no other kills; `nox -s mutants` runs all mutants."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.builds import Store, load_catalogue
+from harness.checks import CHECK_NAMES
+from harness.model import LaunchPlan, LaunchTarget, Verdict
+from harness.subjects import Subject
+from harness.subjects.reference.generator import ReferenceSubject
+from tests.mutants.guards import GUARD_MUTANTS, kill_guards
+from tests.mutants.mutants import Mutant, all_mutants, blind_to
+from tests.mutants.panel import BUILDS, SOME_REQUESTS_ON, Panel
+from tests.mutants.plans import (
+    PROBES,
+    Change,
+    ChangedPlan,
+    added,
+    silenced,
+    valued,
+    with_variable,
+)
+from tests.mutants.suite import open_panel, run_mutant
+
+MUTANTS = {mutant.name: mutant for mutant in all_mutants()}
+
+
+@pytest.fixture(scope="module")
+def panel() -> Iterator[Panel]:
+    catalogue, store = load_catalogue(), Store()
+    for name in (*BUILDS, *SOME_REQUESTS_ON):
+        build = catalogue.get(name)
+        if not build.emulated and store.find(build) is None:
+            pytest.skip(f"{name} is not in the store")
+    with open_panel() as panel:
+        yield panel
+
+
+def test_there_are_enough_mutants_and_none_twice() -> None:
+    assert len(MUTANTS) == len(all_mutants())
+    assert len(MUTANTS) + len(GUARD_MUTANTS) >= 60
+    assert {mutant.area for mutant in all_mutants()} == {
+        "subject", "plan", "parser", "witness", "check",
+    }  # fmt: skip
+
+
+@pytest.mark.live
+def test_without_a_mutant_the_good_cells_are_good_and_the_probes_bad(panel: Panel) -> None:
+    subject = ReferenceSubject()
+    for cell in panel.cells():
+        result = panel.run(cell, subject)
+        assert result.status in {Verdict.PASS, Verdict.DEGRADED}, result
+    for cell in panel.probes():
+        result = panel.run(cell, subject)
+        failed = {check.name for check in result.checks if not check.ok}
+        assert result.status in {Verdict.FAIL, Verdict.ERROR}
+        assert PROBES[cell.subject.removeprefix("probe:")].check in failed
+
+
+@pytest.mark.parametrize("name", GUARD_MUTANTS)
+def test_every_mutant_of_the_guards_is_killed(name: str) -> None:
+    assert kill_guards(GUARD_MUTANTS[name]) is not None
+
+
+def beside_own_flags(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
+    """A speculative flag more, where the last words are the user's own type."""
+    own = (
+        plan.argv[-2:] == ("--spec-type", "ngram-simple") and "--spec-draft-n-max" not in plan.argv
+    )
+    return added("--draft-p-min", "0.5")(plan, target) if own else plan
+
+
+def two_spellings(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
+    """The context under its other spelling too: nothing warns of that."""
+    return added("--ctx-size", "512")(plan, target)
+
+
+def changed(change: Change) -> Callable[[], Subject]:
+    return lambda: ChangedPlan(ReferenceSubject(), change)
+
+
+ONLY_KILLER: dict[str, tuple[str, Callable[[], Subject]]] = {
+    "starts": ("b9246", changed(valued("--spec-type", "bogus"))),
+    "no-flag-twice": ("b9246", changed(two_spellings)),
+    "min-not-above-max": ("emulated-legacy-mtp", MUTANTS["bug inverted"].subject),
+    "no-warning": ("b9246", changed(with_variable("LLAMA_ARG_CTX_SIZE", "512"))),
+    "only-users-speculation": ("b9246", changed(beside_own_flags)),
+    "says-why": ("b8929", changed(silenced)),
+    "implementations": ("b9246", MUTANTS["auto never chains"].subject),
+    "draft-n-max": ("b9246", MUTANTS["length one more"].subject),
+    "draft-n-min": ("b9246", MUTANTS["--spec-ngram-mod-n-min -1"].subject),
+}
+"""For each check a build, and a subject that only this check finds wanting there."""
+
+KEPT = {
+    "flags-offered": "every build refuses such a flag, so `starts` fails too; it names the flag "
+    "and says whether it was removed, and it needs no launch",
+    "two-witnesses": "it guards the harness, not the subject: the probe `silent log` would pass "
+    "on the word of one witness",
+}
+"""Checks whose kills others share, and why they stay; told in docs/verdicts.md."""
+
+
+def test_every_check_is_accounted_for() -> None:
+    assert set(ONLY_KILLER) | set(KEPT) == set(CHECK_NAMES)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("check", ONLY_KILLER)
+def test_without_a_check_some_mutant_survives(check: str, panel: Panel) -> None:
+    build, subject = ONLY_KILLER[check]
+
+    assert panel.failing(subject(), build) == {check}
+    with blind_to(check):
+        assert panel.failing(subject(), build) == set()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("check", KEPT)
+def test_without_a_kept_check_some_probe_shows_less(check: str, panel: Panel) -> None:
+    blind = Mutant(name="blind", area="check", context=lambda: blind_to(check))
+
+    killed = run_mutant(blind, panel).kill
+
+    assert killed is not None
+    assert killed.check == check
