@@ -187,6 +187,14 @@ def _flags() -> Iterator[Mutant]:
         ),
     )
     yield _flags_mutant(
+        "chain in another order",
+        "mtp+ngram",
+        _offered=_per_flag(
+            ("--spec-type",),
+            lambda group: ((group[0], ",".join(reversed(group[1].split(",")))),),
+        ),
+    )
+    yield _flags_mutant(
         "chain separated by plus",
         "mtp+ngram",
         _offered=_per_flag(

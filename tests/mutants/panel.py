@@ -24,6 +24,7 @@ SOME_REQUESTS_ON: Final = ("emulated-legacy-mtp-one-type", "py0.3.16")
 ENVIRONMENTS: Final = ("cpu", "cuda-spoof")
 OWN_FLAGS: Final = ("--spec-type", "ngram-simple")
 
+CHAIN_SPELLING: Final = "chain-spelling"
 WITNESS_COVERAGE: Final = "witness-coverage"
 WITNESSES_AGREE: Final = "witnesses-agree"
 SUBJECT_ANSWERS: Final = "subject-answers"
@@ -63,12 +64,14 @@ class Shown:
     Attributes:
         speaking: The witnesses that speak.
         complaint: Kind of the failure where the harness could not tell.
+        types: What ``--spec-type`` is given.
     """
 
     verdict: Verdict
     failed: frozenset[str]
     speaking: frozenset[str]
     complaint: str = ""
+    types: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +186,11 @@ def shown(result: CellResult) -> Shown:
         failed=frozenset(check.name for check in result.checks if not check.ok),
         speaking=frozenset(one.witness for one in result.witnesses if one.speaks),
         complaint=failure.kind.value if failure and result.status is Verdict.ERROR else "",
+        types=",".join(
+            value
+            for flag, value in zip(result.argv, result.argv[1:], strict=False)
+            if flag == "--spec-type"
+        ),
     )
 
 
@@ -196,7 +204,7 @@ def _difference(before: Shown, after: Shown) -> str:
         return WITNESSES_AGREE
     if before.verdict is not after.verdict:
         return f"verdict-{before.verdict}"
-    return WITNESS_COVERAGE
+    return WITNESS_COVERAGE if before.speaking != after.speaking else CHAIN_SPELLING
 
 
 @contextmanager
