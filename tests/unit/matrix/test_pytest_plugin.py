@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from harness.report.jsonl import read_results
 from tests.unit.results import result
 
 pytest_plugins = ["pytester"]
+
+# pytester forgets what each run imported; what is heavy is imported before.
+for name in ("harness.report.differential", "harness.report.failures", "harness.report.table"):
+    import_module(name)
+for name in ("rich.box", "rich.console", "rich.table", "rich.text"):
+    import_module(name)
 
 RunMatrix = Callable[..., pytest.RunResult]
 LENGTHS = {None: "default", 1: "1", 5: "5", 16: "16"}
