@@ -44,6 +44,12 @@ LONGEST: Final = 16
 Change = tuple[str, object]
 """A field of a load request and its new value."""
 
+Wish = LoadRequest | Change | None
+"""What is asked for next; None for the same once more."""
+
+FIRST: Final = LoadRequest(model=DEFAULT_MODEL, mode=MODES[0])
+"""Stands for the last request where there is none yet."""
+
 
 def draft_lengths() -> st.SearchStrategy[int | None]:
     """Not given, or 1 to 16."""
@@ -56,14 +62,24 @@ def extra_arguments(capabilities: Capabilities) -> st.SearchStrategy[tuple[str, 
     return st.sampled_from([(), ("--no-warmup",), *own])
 
 
+def modes() -> st.SearchStrategy[str | None]:
+    """Any mode; those that MTP comes of more often than the others."""
+    return st.one_of(st.just("auto"), st.just("auto"), st.just("mtp"), st.sampled_from(MODES))
+
+
+def models() -> st.SearchStrategy[str]:
+    """Any model; the one with an MTP head that pays more often than the others."""
+    return st.one_of(*[st.just(DEFAULT_MODEL)] * 3, st.sampled_from(MODELS))
+
+
 def requests(capabilities: Capabilities) -> st.SearchStrategy[LoadRequest]:
     """Any request."""
     return st.builds(
         LoadRequest,
-        model=st.sampled_from(MODELS),
-        mode=st.sampled_from(MODES),
+        model=models(),
+        mode=modes(),
         draft_n_max=draft_lengths(),
-        extra_args=st.just(()) | extra_arguments(capabilities),
+        extra_args=st.one_of(*[st.just(())] * 4, extra_arguments(capabilities)),
         context_length=st.just(CONTEXTS[0]) | st.sampled_from(CONTEXTS),
         cache_type=st.just(None) | st.sampled_from(CACHE_TYPES),
     )
@@ -73,17 +89,25 @@ def changes(capabilities: Capabilities) -> st.SearchStrategy[Change]:
     """One field of a request, changed; most often the draft length, where the bugs were."""
     lengths = st.tuples(st.just("draft_n_max"), draft_lengths())
     return st.one_of(
-        lengths,
-        lengths,
-        st.tuples(st.just("mode"), st.sampled_from(MODES)),
-        st.tuples(st.just("model"), st.sampled_from(MODELS)),
-        st.tuples(st.just("extra_args"), extra_arguments(capabilities)),
+        *[lengths] * 8,
+        st.tuples(st.just("mode"), modes()),
+        st.tuples(st.just("model"), models()),
+        st.tuples(st.just("extra_args"), st.just(()) | extra_arguments(capabilities)),
         st.tuples(st.just("context_length"), st.sampled_from(CONTEXTS)),
         st.tuples(st.just("cache_type"), st.sampled_from(CACHE_TYPES)),
     )
 
 
-def changed(request: LoadRequest, change: Change) -> LoadRequest:
-    """The request with one field changed."""
-    field, value = change
-    return replace(request, **{field: value})  # type: ignore[arg-type]
+def wishes(capabilities: Capabilities) -> st.SearchStrategy[Wish]:
+    """A whole request, the last one with one field changed, or the last one once more."""
+    return st.one_of(requests(capabilities), *[changes(capabilities)] * 4, st.none())
+
+
+def request_for(wish: Wish, last: LoadRequest) -> LoadRequest:
+    """The request that a wish makes of the last one."""
+    if wish is None:
+        return last
+    if isinstance(wish, LoadRequest):
+        return wish
+    field, value = wish
+    return replace(last, **{field: value})  # type: ignore[arg-type]

@@ -17,7 +17,8 @@ from harness.sessions.script import Step
 from harness.sessions.session import Session
 from harness.sessions.state_machine import StepFailedError, session_machine
 
-STEPS_OF_A_WALK: Final = 25
+STEPS_OF_A_WALK: Final = 10
+"""Short, as the first two walks of Hypothesis try nothing but the simplest request."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,17 @@
 """The random session: a Hypothesis state machine over load requests."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from harness.capabilities import Capabilities
-from harness.model import LoadRequest, Verdict
-from harness.sessions.requests import Change, changed, changes, requests
+from harness.model import Verdict
+from harness.sessions.requests import FIRST, Wish, request_for, wishes
 from harness.sessions.runner import StepReport
 from harness.sessions.script import Interruption, Load, Step
+
+LOADS_BETWEEN_INTERRUPTIONS: Final = 6
 
 
 class Walk(Protocol):
@@ -41,42 +43,27 @@ def session_machine(walks: Walks, capabilities: Capabilities) -> type[RuleBasedS
     """The machine for one subject on one build."""
 
     class SessionMachine(RuleBasedStateMachine):
-        """Whole requests, requests with one field changed, repetitions, ends."""
+        """Loads, and now and then the end of the server."""
 
         def __init__(self) -> None:
             super().__init__()
             self._walk = walks.open()
-            self._request: LoadRequest | None = None
+            self._last = FIRST
+            self._loads = 0
 
-        @rule(request=requests(capabilities))
-        def load(self, request: LoadRequest) -> None:
-            """Ask for anything."""
-            self._request = request
-            self._take(Load(request=request))
+        @rule(wish=wishes(capabilities))
+        def load(self, wish: Wish) -> None:
+            """Ask for something."""
+            self._last = request_for(wish, self._last)
+            self._loads += 1
+            self._take(Load(request=self._last))
 
-        @precondition(lambda self: self._request is not None)
-        @rule(change=changes(capabilities))
-        def change(self, change: Change) -> None:
-            """Ask for the same with one field changed."""
-            assert self._request is not None
-            self.load_again(changed(self._request, change))
-
-        @precondition(lambda self: self._request is not None)
-        @rule()
-        def repeat(self) -> None:
-            """Ask for the same once more."""
-            assert self._request is not None
-            self.load_again(self._request)
-
-        @precondition(lambda self: self._request is not None)
+        @precondition(lambda self: self._loads >= LOADS_BETWEEN_INTERRUPTIONS)
         @rule(interruption=st.sampled_from(list(Interruption)))
         def interrupt(self, interruption: Interruption) -> None:
             """Unload, or kill the server from outside."""
+            self._loads = 0
             self._take(interruption)
-
-        def load_again(self, request: LoadRequest) -> None:
-            self._request = request
-            self._take(Load(request=request))
 
         def teardown(self) -> None:
             """End the session."""
