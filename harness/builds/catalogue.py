@@ -17,6 +17,7 @@ import msgspec
 from harness.builds.locations import user_catalogue_directory
 from harness.errors import CatalogueError, UnknownBuildError
 from harness.model import Flavour, SourceKind
+from harness.toml_lines import line_of_field
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 BuildId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
@@ -349,33 +350,6 @@ def read_build(file: Path) -> Build:
             f"{file}:{line}: field id: {build.id!r} must be the file's own name, {file.stem!r}"
         )
     return build
-
-
-def line_of_field(text: str, field: str) -> int:
-    """Return the 1-based line of a field such as ``sources[1].sha256`` in TOML text.
-
-    Where the field itself is missing this is the line of the table it belongs to.
-    """
-    wanted = field.replace("[...]", "")
-    table, best, counts = "", 1, dict[str, int]()
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if header := re.fullmatch(r"(\[\[?)\s*([\w.\"-]+)\s*\]\]?\s*(#.*)?", line):
-            table = header[2]
-            if header[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = f"{table}[{counts[table]}]"
-            if _leads_to(table, wanted):
-                best = number
-        elif key := re.match(r"([\w\"-]+)\s*=", line):
-            name = f"{table}.{key[1]}".lstrip(".")
-            if _leads_to(name, wanted):
-                best = number
-    return best
-
-
-def _leads_to(name: str, wanted: str) -> bool:
-    return wanted == name or wanted.startswith((f"{name}.", f"{name}["))
 
 
 def _ordered(builds: Iterable[Build]) -> tuple[Build, ...]:

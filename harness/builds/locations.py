@@ -1,15 +1,20 @@
 """Where the harness keeps what it acquires and writes."""
 
-import os
 from pathlib import Path
+
+from harness.config import load_configuration
 
 CACHE_VARIABLE = "LLAMA_HARNESS_CACHE"
 
 
 def cache_root() -> Path:
-    """Return the store's root: ``LLAMA_HARNESS_CACHE``, else the user's cache directory."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser().absolute()
+    """Return the store's root: the configured one, else the user's cache directory.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    if chosen := load_configuration().settings.cache:
+        return Path(chosen)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("llama-harness", appauthor=False))

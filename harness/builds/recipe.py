@@ -45,7 +45,6 @@ FAST_OPTIONS: Mapping[str, str] = {
     "GGML_CPU_REPACK": "OFF",
     "GGML_IQK_FA_ALL_QUANTS": "OFF",
     "GGML_IQK_FLASH_ATTENTION": "OFF",
-    "GGML_IQK_MUL_MAT": "OFF",
     "GGML_LLAMAFILE": "OFF",
 }
 """What is left out besides: kernels that only speed up models larger than the harness's."""

@@ -30,6 +30,7 @@ from harness.builds.platforms import Platform, this_platform
 from harness.builds.progress import Progress, SilentProgress
 from harness.builds.running import CancelledError
 from harness.builds.sources.base import Delivery, Source, Workspace
+from harness.config import load_configuration
 from harness.errors import (
     BuildUnavailableError,
     CompileError,
@@ -124,7 +125,8 @@ class Store:
         Args:
             build: Which one.
             progress: Where to show what happens.
-            order: Kinds of source to use, in this order; the catalogue's order if empty.
+            order: Kinds of source to use, in this order; if empty the configured ones, else the
+                catalogue's order.
             cancelled: Ends the work when set.
 
         Raises:
@@ -142,7 +144,7 @@ class Store:
                 with self._lock(build.id, progress, cancelled):
                     acquired = self.find(build)
                     if acquired is None:
-                        self._make(build, progress, order, cancelled)
+                        self._make(build, progress, order or _configured(build), cancelled)
                         acquired = self.find(build)
             if acquired is None:
                 raise StoreError(
@@ -378,6 +380,11 @@ def _make_source(kind: SourceKind, *, extract: bool) -> Source:
             from harness.builds.sources.emulated import EmulatedSource
 
             return EmulatedSource()
+
+
+def _configured(build: Build) -> Sequence[SourceKind]:
+    """The configured order of sources; an emulated build has only one source, and no choice."""
+    return () if build.emulated else load_configuration().settings.sources
 
 
 def _in_order(origins: Sequence[Origin], order: Sequence[SourceKind]) -> list[Origin]:

@@ -61,6 +61,7 @@ class UnityBuild:
         self._jobs = jobs
         self._planner = UnityPlanner(program.groups, jobs=jobs)
         self._waiting: list[tuple[int, int, Unit]] = []
+        self._workers = 0
         self._under_way = 0
         self._numbered = 0
         self._finished = 0
@@ -80,18 +81,15 @@ class UnityBuild:
         self._directory.mkdir(parents=True, exist_ok=True)
         for unit in self._planner.plan():
             self._push(unit)
-        workers = [threading.Thread(target=self._work, daemon=True) for _ in range(self._jobs)]
-        for worker in workers:
-            worker.start()
         try:
-            for worker in workers:
-                # In slices: a wait without end would not notice Ctrl-C on every system.
-                while worker.is_alive():
-                    worker.join(_POLL_S)
+            for _ in range(self._jobs):
+                with self._changed:
+                    self._workers += 1
+                threading.Thread(target=self._work_until_done, daemon=True).start()
+            self._wait()
         except BaseException:
             self._cancelled.set()
-            for worker in workers:
-                worker.join()
+            self._wait()
             raise
         if self._failure:
             raise self._failure
@@ -100,6 +98,24 @@ class UnityBuild:
     def _push(self, unit: Unit) -> None:
         heapq.heappush(self._waiting, (-unit.cost, self._numbered, unit))
         self._numbered += 1
+
+    def _wait(self) -> None:
+        """Wait until all workers are done.
+
+        Not by ``Thread.join``: until Python 3.13 a join that Ctrl-C interrupts takes the thread
+        for ended. And in slices, since a wait without end would not notice Ctrl-C everywhere.
+        """
+        with self._changed:
+            while self._workers:
+                self._changed.wait(_POLL_S)
+
+    def _work_until_done(self) -> None:
+        try:
+            self._work()
+        finally:
+            with self._changed:
+                self._workers -= 1
+                self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
