@@ -1,97 +1,20 @@
-"""A local HTTP server that answers as scripted, and stand-ins for the network's bad days."""
+"""Fixtures: a local web server, a store of its own, and no settings from outside."""
 
-import hashlib
-import os
-import subprocess
-import sys
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-import harness
 from harness.builds.download import Patience
-
-
-@dataclass
-class Reply:
-    """One answer; ``cut`` sends only that many bytes of the announced body and hangs up."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int | None = None
-    ranges: bool = True
-
-
-@dataclass
-class Request:
-    path: str
-    headers: dict[str, str]
-
-
-class Web:
-    """Paths and their scripted replies; the last reply of a path is repeated."""
-
-    def __init__(self) -> None:
-        self.replies: dict[str, list[Reply]] = {}
-        self.requests: list[Request] = []
-        self.url = ""
-
-    def serve(self, path: str, *replies: Reply | bytes) -> str:
-        self.replies[path] = [
-            Reply(body=each) if isinstance(each, bytes) else each for each in replies
-        ]
-        return self.url + path
-
-    def paths(self) -> list[str]:
-        return [request.path for request in self.requests]
-
-    def next(self, path: str) -> Reply:
-        waiting = self.replies.get(path) or [Reply(status=404)]
-        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
-
-
-def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            web.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}))
-            reply = web.next(self.path)
-            body, status = reply.body, reply.status
-            wanted = self.headers.get("Range")
-            if wanted and status == 200 and reply.ranges:
-                start = int(wanted.removeprefix("bytes=").rstrip("-"))
-                status = 206 if start < len(body) else 416
-                body = body[start:]
-            self.send_response(status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if reply.cut is not None:
-                self.wfile.write(body[: reply.cut])
-                self.wfile.flush()
-                self.close_connection = True
-                self.connection.shutdown(2)
-            else:
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+from tests.unit.builds.builds_bench import Web, Workbench, handler
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
     served = Web()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(served))
     server.daemon_threads = True
     served.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -119,129 +42,6 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-SERVER = """\
-#include <cstdio>
-#include <cstring>
-#include "generated.h"
-int one(); int two(); int three();
-extern "C" int four(void);
-int main(int argc, char ** argv) {
-    if (argc > 1 && !strcmp(argv[1], "--version")) {
-        fprintf(stderr, "version: %d (%s)\\n", BUILD_NUMBER, GENERATED);
-        return one() + two() + three() + four() == 10 ? 0 : 3;
-    }
-    return 1;
-}
-"""
-
-CMAKELISTS = """\
-cmake_minimum_required(VERSION 3.14)
-project(tiny C CXX)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-add_library(part one.cpp two.cpp three.cpp four.c)
-add_library(loose OBJECT loose.cpp)
-add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/generated.h
-    COMMAND ${CMAKE_COMMAND} -E copy
-        ${CMAKE_SOURCE_DIR}/generated.in ${CMAKE_BINARY_DIR}/generated.h
-    DEPENDS ${CMAKE_SOURCE_DIR}/generated.in)
-add_executable(llama-server server.cpp ${CMAKE_BINARY_DIR}/generated.h $<TARGET_OBJECTS:loose>)
-target_compile_definitions(llama-server PRIVATE BUILD_NUMBER=${LLAMA_BUILD_NUMBER})
-target_include_directories(llama-server PRIVATE ${CMAKE_BINARY_DIR})
-target_link_libraries(llama-server PRIVATE part m)
-"""
-
-TINY_TREE = {
-    "CMakeLists.txt": CMAKELISTS,
-    "server.cpp": SERVER,
-    "generated.in": '#define GENERATED "tiny"\n',
-    # one.cpp and two.cpp clash in a way that no look at the text foretells.
-    "one.cpp": "#define NAME(x) static int x##_helper() { return 1; }\nNAME(my)\n"
-    "int one() { return my_helper(); }\n",
-    "two.cpp": "namespace { int my_helper() { return 2; } }\nint two() { return my_helper(); }\n",
-    "three.cpp": "int three() { return 3; }\n",
-    "four.c": "int four(void) { return 4; }\n",
-    "loose.cpp": "int loose() { return 0; }\n",
-}
-"""A tree of a few small files that cmake builds a llama-server from."""
-
-
-def write_tree(directory: Path, **changes: str) -> Path:
-    """Write the tiny tree; a change is given as ``four_c="..."``."""
-    directory.mkdir(parents=True, exist_ok=True)
-    changed = {name.replace("_", "."): text for name, text in changes.items()}
-    for name, text in {**TINY_TREE, **changed}.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return directory
-
-
-def write_sdist(directory: Path, build_id: str, **changes: str) -> tuple[Path, str]:
-    """Pack the tiny tree as an sdist ``tiny_server-1.0.tar.gz``; return it and its digest."""
-    tree = write_tree(directory / "trees" / build_id, **changes)
-    sdist = directory / f"tiny_{build_id}-1.0.tar.gz"
-    with tarfile.open(sdist, "w:gz") as archive:
-        archive.add(tree, f"tiny_{build_id}-1.0/vendor/llama.cpp")
-    return sdist, hashlib.sha256(sdist.read_bytes()).hexdigest()
-
-
-def catalogue_text(build_id: str, sdist: Path, sha256: str, number: int = 7) -> str:
-    return (
-        f'id = "{build_id}"\nnumber = {number}\n\n[[sources]]\nkind = "package"\n'
-        f'project = "tiny-{build_id}"\nversion = "1.0"\nfile = "{sdist.name}"\n'
-        f'sha256 = "{sha256}"\ntree = "vendor/llama.cpp"\n'
-    )
-
-
-class Workbench:
-    """A store of its own, a directory of packages, and the command line to use them with."""
-
-    def __init__(self, directory: Path) -> None:
-        self.cache = directory / "cache"
-        self.packages = directory / "packages"
-        self.packages.mkdir()
-        self.env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("PIP_")},
-            "LLAMA_HARNESS_CACHE": str(self.cache),
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": str(self.packages),
-            "PYTHONPATH": str(Path(harness.__file__).parent.parent),
-        }
-
-    def add(self, build_id: str = "t1", **changes: str) -> Path:
-        """Offer a tiny build; return its sdist."""
-        sdist, sha256 = write_sdist(self.packages, build_id, **changes)
-        self.catalogue(build_id, catalogue_text(build_id, sdist, sha256))
-        return sdist
-
-    def catalogue(self, build_id: str, text: str) -> None:
-        directory = self.cache / "catalogue"
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / f"{build_id}.toml").write_text(text, encoding="utf-8")
-
-    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "harness", "builds", *arguments],
-            env={**self.env, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, **env)
-        out, err = process.communicate(timeout=240)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def held(self) -> list[str]:
-        """Every file of the store but locks and the catalogue."""
-        return sorted(
-            path.relative_to(self.cache).as_posix()
-            for path in self.cache.rglob("*")
-            if path.is_file()
-            and path.relative_to(self.cache).parts[0] not in ("locks", "catalogue")
-        )
 
 
 @pytest.fixture

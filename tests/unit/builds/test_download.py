@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import Reply, Web
 
 from harness.builds.download import Patience, fetch_file, redacted
 from harness.builds.progress import SilentProgress
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from tests.unit.builds.builds_bench import Reply, Web
 
 BODY = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(BODY).hexdigest()

@@ -3,13 +3,13 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Reply, Web
 
 from harness.builds.download import Patience
 from harness.builds.pip_settings import PipSettings
 from harness.builds.progress import SilentProgress
 from harness.builds.sources.index import PackageIndexes, open_session
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from tests.unit.builds.builds_bench import Reply, Web
 
 CONTENT = b"an sdist"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -4,7 +4,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import write_tree
 
 from harness.builds.cmake_model import read_program
 from harness.builds.platforms import this_platform
@@ -13,6 +12,7 @@ from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
 from harness.builds.running import CancelledError
 from harness.builds.toolchain import Toolchain, find_toolchain
 from harness.errors import CompileError, SourceUnavailableError
+from tests.unit.builds.builds_bench import write_tree
 
 
 @pytest.fixture(scope="module")

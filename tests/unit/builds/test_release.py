@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Reply, Web
 
 from harness.builds.catalogue import Build, ReleaseAsset
 from harness.builds.download import Patience
@@ -18,6 +17,7 @@ from harness.builds.progress import SilentProgress
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.sources.release import Asset, GitHub, ReleaseSource, choose_assets
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from tests.unit.builds.builds_bench import Reply, Web
 
 LINUX = Platform(system="linux", machine="x64")
 SERVER = b"#!/bin/sh\necho 'version: 5 (release)' >&2\n"

