@@ -4,7 +4,7 @@ Each strategy names its simplest value first, which is what a failure shrinks to
 """
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
@@ -57,19 +57,19 @@ def draft_lengths() -> st.SearchStrategy[int | None]:
 
 
 def extra_arguments(capabilities: Capabilities) -> st.SearchStrategy[tuple[str, ...]]:
-    """None, a harmless flag, or a ``--spec-type`` of the user's own that the build offers."""
+    """Mostly none; else a harmless flag, or a ``--spec-type`` that the build offers."""
     own = [("--spec-type", name) for name in OWN_TYPES if name in capabilities.speculative_types]
-    return st.sampled_from([(), ("--no-warmup",), *own])
+    return st.sampled_from([*[()] * 8, ("--no-warmup",), *own])
 
 
 def modes() -> st.SearchStrategy[str | None]:
     """Any mode; those that MTP comes of more often than the others."""
-    return st.one_of(st.just("auto"), st.just("auto"), st.just("mtp"), st.sampled_from(MODES))
+    return st.sampled_from([*["auto"] * 12, *["mtp"] * 6, *MODES])
 
 
 def models() -> st.SearchStrategy[str]:
     """Any model; the one with an MTP head that pays more often than the others."""
-    return st.one_of(*[st.just(DEFAULT_MODEL)] * 3, st.sampled_from(MODELS))
+    return st.sampled_from([*[DEFAULT_MODEL] * 4, *MODELS])
 
 
 def requests(capabilities: Capabilities) -> st.SearchStrategy[LoadRequest]:
@@ -79,28 +79,36 @@ def requests(capabilities: Capabilities) -> st.SearchStrategy[LoadRequest]:
         model=models(),
         mode=modes(),
         draft_n_max=draft_lengths(),
-        extra_args=st.one_of(*[st.just(())] * 4, extra_arguments(capabilities)),
-        context_length=st.just(CONTEXTS[0]) | st.sampled_from(CONTEXTS),
-        cache_type=st.just(None) | st.sampled_from(CACHE_TYPES),
+        extra_args=extra_arguments(capabilities),
+        context_length=st.sampled_from(CONTEXTS),
+        cache_type=st.sampled_from(CACHE_TYPES),
     )
 
 
 def changes(capabilities: Capabilities) -> st.SearchStrategy[Change]:
     """One field of a request, changed; most often the draft length, where the bugs were."""
-    lengths = st.tuples(st.just("draft_n_max"), draft_lengths())
-    return st.one_of(
-        *[lengths] * 8,
-        st.tuples(st.just("mode"), modes()),
-        st.tuples(st.just("model"), models()),
-        st.tuples(st.just("extra_args"), st.just(()) | extra_arguments(capabilities)),
-        st.tuples(st.just("context_length"), st.sampled_from(CONTEXTS)),
-        st.tuples(st.just("cache_type"), st.sampled_from(CACHE_TYPES)),
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "draft_n_max": draft_lengths(),
+        "mode": modes(),
+        "model": models(),
+        "extra_args": extra_arguments(capabilities),
+        "context_length": st.sampled_from(CONTEXTS),
+        "cache_type": st.sampled_from(CACHE_TYPES),
+    }
+    return st.sampled_from([*["draft_n_max"] * 6, *values]).flatmap(
+        lambda field: st.tuples(st.just(field), values[field])
     )
 
 
 def wishes(capabilities: Capabilities) -> st.SearchStrategy[Wish]:
-    """A whole request, the last one with one field changed, or the last one once more."""
-    return st.one_of(requests(capabilities), *[changes(capabilities)] * 4, st.none())
+    """The last request with one field changed, or a whole one, or the last one once more."""
+    kinds: dict[str, st.SearchStrategy[Wish]] = {
+        "change": changes(capabilities),
+        "request": requests(capabilities),
+        "repeat": st.none(),
+    }
+    # Repeated in a list for their weight: one_of would count equal strategies once.
+    return st.sampled_from([*["change"] * 5, *kinds]).flatmap(lambda kind: kinds[kind])
 
 
 def request_for(wish: Wish, last: LoadRequest) -> LoadRequest:
