@@ -81,7 +81,7 @@ def changed(change: Change) -> Callable[[], Subject]:
 
 
 ONLY_KILLER: dict[str, tuple[str, Callable[[], Subject]]] = {
-    "starts": ("b9246", changed(valued("--spec-type", "bogus"))),
+    "starts": ("b9246", changed(valued("-c", "many"))),
     "no-flag-twice": ("b9246", changed(two_spellings)),
     "min-not-above-max": ("emulated-legacy-mtp", MUTANTS["bug inverted"].subject),
     "no-warning": ("b9246", changed(with_variable("LLAMA_ARG_CTX_SIZE", "512"))),
