@@ -207,7 +207,7 @@ def test_last_failed_and_names_select_cells(red_run: Run) -> None:
     again = run_matrix(directory, [*RED, "--lf"])
     assert again.status == 1
     assert [result.id for result in again.results] == [failed]
-    named = run_matrix(directory, [*RED, "-k", "not reference@D"])
+    named = run_matrix(directory, [*RED, "-k", "not D-ngram"])
     assert named.status == 0
     assert [result.subject for result in named.results] == ["reference"]
 
