@@ -286,7 +286,7 @@ def _judge(
     progress: _Progress,
 ) -> CellResult:
     progress.checks.append(check_start(None))
-    progress.checks.append(check_log(observation.startup_lines, observing_environment()))
+    progress.checks.append(check_log(observation.startup_lines))
     progress.witnesses = testify(observation)
     try:
         state = agree(progress.witnesses)

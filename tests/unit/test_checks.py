@@ -218,12 +218,3 @@ def test_two_witnesses_and_a_told_length(
 def test_a_length_that_nobody_tells_is_not_the_subjects_failure() -> None:
     checks = state_checks({"draft-mtp": length(None)}, MTP_OF_FIVE)
     assert all(check.ok for check in checks.values())
-
-
-def test_a_variable_of_the_harness_that_a_flag_overwrites_is_no_warning() -> None:
-    line = (
-        "warn: LLAMA_ARG_ENDPOINT_METRICS environment variable is set, but will be overwritten "
-        "by command line argument --metrics"
-    )
-    assert not check_log([line]).ok
-    assert check_log([line], {"LLAMA_ARG_ENDPOINT_METRICS": "1"}).ok
