@@ -22,6 +22,9 @@ _COMMANDS: Final = (
     ("explain", "harness.explain"),
     ("report", "harness.report.command"),
     ("plan", "harness.matrix.plan_command"),
+    ("config", "harness.config_command"),
+    ("doctor", "harness.doctor"),
+    ("completion", "harness.completion"),
 )
 """Each command and the module that declares it; a module is imported only for its own command."""
 
@@ -29,7 +32,7 @@ _COMMANDS: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; see ``harness.errors`` for what each means."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words)
+    parser = make_parser(words)
     options, unknown = parser.parse_known_args(words)
     if unknown and not getattr(options, "passes_unknown", False):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -50,7 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command's parser.
+
+    Args:
+        words: Its arguments; where they name a command, only that one is declared in full.
+    """
     parser = argparse.ArgumentParser(
         prog="llama-harness",
         description="Does the llama-server command line your application generates still start, "

@@ -29,6 +29,12 @@ class UsageError(HarnessError):
     exit_code = EXIT_USAGE
 
 
+class ConfigurationError(HarnessError):
+    """A setting is wrong; the message names the file, line and key, or the variable."""
+
+    exit_code = EXIT_USAGE
+
+
 class CatalogueError(HarnessError):
     """A catalogue file is wrong; correct the named field on the named line."""
 

@@ -14,11 +14,11 @@ from typing import Annotated, Final
 import msgspec
 
 from harness.builds import Catalogue
-from harness.builds.catalogue import line_of_field
 from harness.checks import CHECK_NAMES
 from harness.contract import canonical_mode
 from harness.errors import LedgerError
 from harness.model import CellResult, Mode, Verdict
+from harness.toml_lines import line_of_field
 
 Glob = Annotated[str, msgspec.Meta(min_length=1)]
 Reason = Annotated[str, msgspec.Meta(min_length=10)]

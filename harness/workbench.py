@@ -9,6 +9,7 @@ from typing import Final
 
 from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.capabilities import Capabilities, probe
+from harness.config import load_configuration
 from harness.environments import detect_host, open_environment
 from harness.gguf_models import ensure_models
 from harness.model import HostProfile, TinyModel
@@ -133,12 +134,19 @@ def open_workbench(
     *,
     catalogue: Catalogue | None = None,
     store: Store | None = None,
-    health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
+    health_timeout_s: float | None = None,
     share_launches: bool = True,
 ) -> Iterator[Workbench]:
     """Make a workbench, and give back all that its cells took.
 
+    Args:
+        catalogue: The builds; the user's catalogue if None.
+        store: Where acquired builds are; the user's store if None.
+        health_timeout_s: Longest wait for health, in seconds; the configured one if None.
+        share_launches: Whether cells that ask for the same launch share it.
+
     Raises:
+        ConfigurationError: The configuration is wrong.
         CatalogueError: A catalogue file is wrong.
         StoreError: The store cannot be used.
     """
@@ -157,6 +165,6 @@ def open_workbench(
             scratch=scratch,
             owner=reaper.token,
             resources=resources,
-            health_timeout_s=health_timeout_s,
+            health_timeout_s=health_timeout_s or load_configuration().settings.health_timeout,
             share_launches=share_launches,
         )

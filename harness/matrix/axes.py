@@ -33,13 +33,14 @@ class Selection:
     """What a user selected; an empty tuple means the default axis.
 
     Attributes:
+        profile: A profile of the catalogue; ``smoke`` if empty.
         builds: Globs of build ids; they replace the profile.
         draft_lengths: As the user wrote them: numbers or ``default``.
         shard: ``K/N`` for the K-th of N parts; all cells if empty.
         balance_from: A results file whose times the parts are balanced by.
     """
 
-    profile: str = DEFAULT_PROFILE
+    profile: str = ""
     builds: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
@@ -80,7 +81,7 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
     builds = (
         catalogue.select(selection.builds)
         if selection.builds
-        else catalogue.profile(selection.profile)
+        else catalogue.profile(selection.profile or DEFAULT_PROFILE)
     )
     environments = selection.environments or DEFAULT_ENVIRONMENTS
     subjects = selection.subjects or DEFAULT_SUBJECTS

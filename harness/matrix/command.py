@@ -9,8 +9,10 @@ from typing import Final
 
 from harness.builds import Catalogue, Store, load_catalogue
 from harness.cells import cell_id
+from harness.config import load_configuration
 from harness.errors import EXIT_OK, EXIT_USAGE, HarnessError
 from harness.matrix.axes import select_cells
+from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
 from harness.model import Cell
 
@@ -67,8 +69,13 @@ def run_matrix(options: argparse.Namespace) -> int:
     Raises:
         HarnessError: The selection is wrong.
     """
-    selection = selection_from(vars(options))
+    configuration = load_configuration()
+    settings = configuration.settings
     catalogue = load_catalogue()
+    selection = completed(selection_from(vars(options)), configuration, catalogue)
+    workers = settings.workers if options.workers is None else options.workers
+    ledger = options.ledger or settings.ledger
+    retries = settings.retries if options.retries is None else options.retries
     cells = select_cells(selection, catalogue)
     if options.list:
         for cell in cells:
@@ -87,11 +94,11 @@ def run_matrix(options: argparse.Namespace) -> int:
         f"cache_dir={store.root / 'pytest'}",
         *as_pytest_arguments(selection),
         *_verbosity(options),
-        *_workers(options.workers, len(cells)),
+        *_workers(workers, len(cells)),
         *([f"--matrix-jsonl={Path(options.jsonl).absolute()}"] if options.jsonl else []),
         *([f"--junit-xml={Path(options.junit).absolute()}"] if options.junit else []),
-        *([f"--matrix-retries={options.retries}"] if options.retries is not None else []),
-        *([f"--matrix-ledger={Path(options.ledger).absolute()}"] if options.ledger else []),
+        f"--matrix-retries={retries}",
+        *([f"--matrix-ledger={Path(ledger).absolute()}"] if ledger else []),
         *(["--matrix-ledger-update"] if options.ledger_update else []),
         *options.unknown,
     ]
@@ -133,8 +140,8 @@ def _verbosity(options: argparse.Namespace) -> list[str]:
     return ["-" + "v" * options.verbose] if options.verbose else []
 
 
-def _workers(asked: str | None, cells: int) -> list[str]:
+def _workers(asked: str | int | None, cells: int) -> list[str]:
     if asked is not None:
-        return ["-n", asked, "--dist=worksteal"]
+        return ["-n", str(asked), "--dist=worksteal"]
     workers = min(os.cpu_count() or 1, cells // CELLS_WORTH_A_WORKER)
     return ["-n", str(workers), "--dist=worksteal"] if workers > 1 else ["-n", "0"]

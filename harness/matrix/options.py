@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.matrix.axes import DEFAULT_PROFILE, Selection
+from harness.matrix.axes import Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,6 @@ SELECTION_OPTIONS: Final = (
         metavar="NAME",
         help="builds of a profile: smoke (default), full or all",
         many=False,
-        default=DEFAULT_PROFILE,
     ),
     SelectionOption(
         name="build",

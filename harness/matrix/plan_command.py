@@ -5,8 +5,10 @@ import json
 from collections.abc import Sequence
 
 from harness.builds import load_catalogue
+from harness.config import load_configuration
 from harness.errors import EXIT_OK, UsageError
 from harness.matrix.axes import measured_results, select_cells
+from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.matrix.shards import Shard, deal
 
@@ -40,8 +42,9 @@ def run_plan(options: argparse.Namespace) -> int:
     """
     if options.shards < 1:
         raise UsageError(f"--shards {options.shards}: give 1 or more")
-    selection = selection_from(vars(options))
-    cells = select_cells(selection, load_catalogue())
+    catalogue = load_catalogue()
+    selection = completed(selection_from(vars(options)), load_configuration(), catalogue)
+    cells = select_cells(selection, catalogue)
     shards = [
         shard for shard in deal(cells, options.shards, measured_results(selection)) if shard.cells
     ]

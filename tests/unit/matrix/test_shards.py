@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.builds import load_catalogue
@@ -74,6 +74,7 @@ def test_shards_of_the_real_selection_run_every_cell_once(tmp_path: Path) -> Non
     assert set(cells) == set(select_cells(whole, catalogue))
 
 
+PATIENT = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CELLS = st.lists(
     st.builds(
         Cell,
@@ -88,10 +89,11 @@ CELLS = st.lists(
         ),
     ),
     unique=True,
-    max_size=60,
+    max_size=25,
 )
 
 
+@PATIENT
 @given(cells=CELLS, count=st.integers(1, 9), data=st.data())
 def test_dealing_loses_and_doubles_nothing(
     cells: list[Cell], count: int, data: st.DataObject
@@ -114,6 +116,7 @@ def test_dealing_loses_and_doubles_nothing(
     assert max(costs) <= sum(costs) / count * 1.05 + largest
 
 
+@PATIENT
 @given(cells=CELLS, count=st.integers(1, 9))
 def test_cells_that_may_share_launches_stay_together(cells: list[Cell], count: int) -> None:
     where: dict[tuple[object, ...], set[int]] = {}
@@ -124,7 +127,7 @@ def test_cells_that_may_share_launches_stay_together(cells: list[Cell], count: i
     assert all(len(shards) == 1 for shards in where.values())
 
 
-@settings(max_examples=25, deadline=None)
+@PATIENT
 @given(cells=CELLS, count=st.integers(1, 5))
 def test_merged_shards_equal_the_whole_run(
     tmp_path_factory: pytest.TempPathFactory, cells: list[Cell], count: int

@@ -1,0 +1,57 @@
+"""``llama-harness config``: what is set, and where each value came from."""
+
+import argparse
+import json
+
+from harness.config import (
+    FILE,
+    FILE_VARIABLE,
+    KEYS,
+    PROJECT_FILE,
+    load_configuration,
+    show,
+    variable_of,
+)
+from harness.errors import EXIT_OK
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "config",
+        help="show the settings and where each came from",
+        description=f"Settings come from {FILE} or [tool.llama-harness] in {PROJECT_FILE}, in this "
+        f"directory or above (or from the file that {FILE_VARIABLE} names), then from variables "
+        f"such as {variable_of('environments')} (lists with commas), then from the command line.",
+    )
+    parser.add_argument("--show", action="store_true", help="print every setting (the default)")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(func=run_config)
+
+
+def run_config(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    import msgspec
+
+    configuration = load_configuration()
+    if options.json:
+        settings = {
+            key: {
+                "value": msgspec.to_builtins(configuration.value(key)),
+                "origin": configuration.origin(key),
+            }
+            for key in KEYS
+        }
+        print(json.dumps(settings, indent=2))
+        return EXIT_OK
+    print(f"file: {configuration.file or 'none'}")
+    rows = [("KEY", "VALUE", "FROM"), *show(configuration)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        line = "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True))
+        print(line.rstrip())
+    return EXIT_OK
