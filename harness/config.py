@@ -183,11 +183,11 @@ def _from_file(file: Path) -> _Layer:
     for name, axes in profiles.items() if isinstance(profiles, dict) else ():
         _validate(source, f"profiles.{name}", axes, Axes)
     _validate(source, "", table or {}, Settings)
-    values = dict(table or {})
+    values: dict[str, Any] = dict(table or {})
     for key in _PATHS:
         if values.get(key):
             values[key] = str(file.parent / Path(values[key]).expanduser())
-    firsts = {"profiles": f"profiles.{next(iter(profiles))}"} if profiles else {}
+    firsts: dict[str, str] = {"profiles": f"profiles.{next(iter(profiles))}"} if profiles else {}
     origins = {key: source.line(firsts.get(key, key)) for key in values}
     return _Layer(values=values, origins=origins)
 
