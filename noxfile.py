@@ -25,6 +25,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """Run the tests that take too long for every change: conformance over thousands of launches."""
+    session.install("-e", ".[image]", *GROUPS["test"])
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Plant mistakes and see which check finds each; prints the rate and every survivor."""
     session.install("-e", ".", *GROUPS["test"])
