@@ -190,7 +190,9 @@ def import_builds(store: Store, archive: Path, known: Iterable[Build]) -> list[s
         for build_id in bundle.builds:
             store.put(build_id, work / "builds" / build_id)
             if build_id not in pinned:
-                store.add_to_catalogue(build_id, (work / f"catalogue/{build_id}.toml").read_text())
+                store.add_to_catalogue(
+                    build_id, (work / f"catalogue/{build_id}.toml").read_text(encoding="utf-8")
+                )
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return sorted(bundle.builds)
