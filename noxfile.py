@@ -21,7 +21,7 @@ def matrix(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests, the live ones on real builds included; arguments go to pytest."""
     session.install("-e", ".[image]", *GROUPS["test"])
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session

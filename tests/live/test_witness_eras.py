@@ -11,7 +11,14 @@ pytestmark = pytest.mark.live
 
 BUILDS = load_catalogue().profile("all")
 
-each_build = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.id)
+each_build = pytest.mark.parametrize(
+    "build",
+    [
+        # A fork costs every test run one more compile.
+        pytest.param(build, id=build.id, marks=[pytest.mark.slow] if build.fork else [])
+        for build in BUILDS
+    ],
+)
 
 
 def drafting_requests(workbench: Workbench, build: Build) -> dict[str, LoadRequest]:
