@@ -1,5 +1,7 @@
 """Everything one does with this repository: ``nox -l`` lists it."""
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.10"
@@ -42,9 +44,8 @@ def mutants(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
     session.install(*GROUPS["lint"])
-    paths = [path for path in PYTHON_PATHS if (session.invoked_from_path / path).exists()]
-    session.run("ruff", "check", *paths)
-    session.run("ruff", "format", "--check", *paths)
+    session.run("ruff", "check", *PYTHON_PATHS)
+    session.run("ruff", "format", "--check", *PYTHON_PATHS)
 
 
 @nox.session
@@ -65,9 +66,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""
     session.install("-e", ".[image]")
-    names = session.posargs or sorted(
-        path.stem for path in (session.invoked_from_path / "benchmarks").glob("*.py")
-    )
+    names = session.posargs or sorted(path.stem for path in Path("benchmarks").glob("*.py"))
     for name in names:
         # -P: the benchmarks' own names must not stand in for the standard library's.
         session.run("python", "-P", f"benchmarks/{name}.py")

@@ -99,14 +99,13 @@ def _measure(
     harness: list[float] = []
     for number in range(rounds):
         for cell, result in cells:
-            steps = [
-                (raw, lambda cell=cell, result=result: _raw(cell, result, workbench)),
-                (harness, lambda cell=cell: run_cell(cell, workbench)),
-            ]
-            for times, step in steps if number % 2 == 0 else reversed(steps):
+            for raw_now in (True, False) if number % 2 == 0 else (False, True):
                 start = time.perf_counter()
-                step()
-                times.append((time.perf_counter() - start) * 1000)
+                if raw_now:
+                    _raw(cell, result, workbench)
+                else:
+                    run_cell(cell, workbench)
+                (raw if raw_now else harness).append((time.perf_counter() - start) * 1000)
     return raw, harness
 
 

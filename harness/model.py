@@ -98,7 +98,8 @@ class LaunchTarget:
     """What a subject may look at while it plans: the files, the port and the host's variables.
 
     Attributes:
-        binary: The ``llama-server`` program; a subject probes its ``--help`` as an application does.
+        binary: The ``llama-server`` program; a subject probes its ``--help`` as an application
+            does.
         model: The model to load.
         port: A free TCP port on 127.0.0.1.
         env: The cell's whole environment; a subject runs its own probes (``--help``,
