@@ -23,6 +23,7 @@ from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import Cell, CellResult, Verdict
 from harness.relations import judge_relations
 from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
+from harness.report.outline import verdict_status
 from harness.workbench import Workbench, open_workbench
 
 NODE: Final = Path(__file__).with_name("matrix")
@@ -288,9 +289,7 @@ def _exit_code(results: list[CellResult], exitstatus: int) -> int:
         return EXIT_INTERRUPTED
     if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         return exitstatus
-    statuses = {result.status for result in results}
-    if Verdict.FAIL in statuses:
-        return EXIT_FAIL
-    if statuses & {Verdict.ERROR, Verdict.FLAKY} or exitstatus == pytest.ExitCode.TESTS_FAILED:
+    status = verdict_status(results)
+    if status == EXIT_OK and exitstatus == pytest.ExitCode.TESTS_FAILED:
         return EXIT_CANNOT_TELL
-    return EXIT_OK
+    return status

@@ -10,17 +10,17 @@ from typing import IO
 from harness.capabilities import Capabilities, parse_help
 from harness.errors import (
     EXIT_CANNOT_TELL,
-    EXIT_FAIL,
     EXIT_OK,
     HarnessError,
     UsageError,
 )
-from harness.model import CellResult, Verdict
+from harness.model import CellResult
 from harness.report.annotations import annotations
 from harness.report.jsonl import encode_result
 from harness.report.markdown import STEP_SUMMARY_BYTES, render_markdown
 from harness.report.merge import merge_results
 from harness.report.order import in_reading_order
+from harness.report.outline import verdict_status
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -123,11 +123,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 def exit_status(results: Sequence[CellResult]) -> int:
     """The exit status that a run with these results ends with."""
-    statuses = {result.status for result in results}
-    if Verdict.FAIL in statuses:
-        return EXIT_FAIL
-    cannot_tell = statuses & {Verdict.ERROR, Verdict.FLAKY} or not results
-    return EXIT_CANNOT_TELL if cannot_tell else EXIT_OK
+    return verdict_status(results) if results else EXIT_CANNOT_TELL
 
 
 def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK
 from harness.model import CellResult, DraftRange, LoadRequest, Verdict
 
 BAD: Final = frozenset(Verdict) - {Verdict.PASS, Verdict.DEGRADED, Verdict.KNOWN}
@@ -133,3 +134,11 @@ def counts(results: Sequence[CellResult]) -> str:
         if (number := sum(result.status is verdict for result in results))
     )
     return f"{len(results)} cells: {of_each}" if results else "no cells"
+
+
+def verdict_status(results: Iterable[CellResult]) -> int:
+    """The exit status that the verdicts alone call for; a failure goes before what is unknown."""
+    statuses = {result.status for result in results}
+    if Verdict.FAIL in statuses:
+        return EXIT_FAIL
+    return EXIT_CANNOT_TELL if statuses & {Verdict.ERROR, Verdict.FLAKY} else EXIT_OK
