@@ -1,6 +1,5 @@
 """``run_cell``: the one place where builds, subjects, environments and witnesses meet."""
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Final
 from harness.arguments import Argument, read_arguments
 from harness.builds import AcquiredBuild
 from harness.capabilities import Capabilities
+from harness.cell_names import cell_id, repro_command
 from harness.checks import (
     TWO_WITNESSES,
     check_log,
@@ -55,7 +55,6 @@ from harness.witnesses import (
 from harness.workbench import Launched, Workbench
 
 ATTEMPTS: Final = 3
-DEFAULT_MODEL: Final = "tiny-mtp"
 PORT_PLACEHOLDER: Final = "{port}"
 PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
 """Sets the port of a server whose argv does not; every build has it."""
@@ -319,48 +318,3 @@ def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
 def _launch_key(cell: Cell, plan: LaunchPlan, port: int) -> object:
     argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
     return (cell.build, cell.environment, argv, tuple(sorted(plan.env.items())))
-
-
-def cell_id(cell: Cell) -> str:
-    """A readable id, e.g. ``b9246-cuda_spoof-reference-mtp-n5``.
-
-    The model is left out where it is the default one.
-    """
-    request = cell.request
-    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
-    parts = [
-        cell.build,
-        cell.environment,
-        cell.subject,
-        "unset" if request.mode is None else request.mode,
-        f"n{length}",
-    ]
-    if request.model != DEFAULT_MODEL:
-        parts.append(request.model)
-    parts += [word.removeprefix("--") for word in request.extra_args]
-    if request.context_length != LoadRequest(model="", mode=None).context_length:
-        parts.append(f"c{request.context_length}")
-    return "-".join(part.strip().replace("-", "_").replace(" ", "_") for part in parts)
-
-
-def repro_command(cell: Cell) -> str:
-    """A command that runs this cell alone."""
-    request = cell.request
-    words = [
-        "llama-harness",
-        "matrix",
-        "--build",
-        cell.build,
-        "--env",
-        cell.environment,
-        "--subject",
-        cell.subject,
-        "--mode",
-        "unset" if request.mode is None else request.mode,
-        "--draft-max",
-        "default" if request.draft_n_max is None else str(request.draft_n_max),
-        "--model",
-        request.model,
-        *(f"--extra-arg={word}" for word in request.extra_args),
-    ]
-    return shlex.join(words)

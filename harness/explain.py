@@ -10,7 +10,8 @@ from typing import Final
 from harness.arguments import Argument, read_arguments
 from harness.asked import asked_for, missing
 from harness.builds import load_catalogue
-from harness.cells import cell_id, run_cell
+from harness.cell_names import cell_id
+from harness.cells import run_cell
 from harness.check import SUBJECT, fitting_model
 from harness.checks import STARTS
 from harness.ddmin import minimise

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.builds import Catalogue, Store, load_catalogue
-from harness.cells import cell_id
+from harness.cell_names import cell_id
 from harness.config import load_configuration
 from harness.errors import EXIT_OK, EXIT_USAGE, HarnessError
 from harness.matrix.axes import select_cells

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from harness.builds import load_catalogue
-from harness.cells import cell_id
+from harness.cell_names import cell_id
 from harness.errors import (
     EXIT_CANNOT_TELL,
     EXIT_FAIL,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
 from harness.errors import UsageError
@@ -49,6 +48,8 @@ def deal(cells: Sequence[Cell], count: int, measured: Iterable[CellResult] = ())
     groups: dict[Group, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_group(cell, cell.request), []).append(cell)
+    from statistics import median  # brings fractions and decimals along
+
     seconds = _seconds(measured)
     usual = median(seconds.values()) if seconds else 1.0
     costs = {key: seconds.get(key, usual) for key in groups}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from harness.capabilities import Capabilities
-from harness.cells import DEFAULT_MODEL
+from harness.cell_names import DEFAULT_MODEL
 from harness.model import LoadRequest
 
 MODES: Final = (

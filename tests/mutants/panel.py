@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from harness.cells import cell_id, run_cell
+from harness.cell_names import cell_id
+from harness.cells import run_cell
 from harness.environments import detect_host
 from harness.model import Cell, CellResult, HostProfile, LoadRequest, Verdict
 from harness.subjects import Subject

@@ -9,7 +9,8 @@ import pytest
 
 from harness import cli
 from harness.arguments import read_arguments
-from harness.cells import cell_id, listening_port, repro_command, run_cell, switches
+from harness.cell_names import cell_id, repro_command
+from harness.cells import listening_port, run_cell, switches
 from harness.errors import SubjectError
 from harness.model import Cell, FailureKind, LaunchPlan, LaunchTarget, LoadRequest, Verdict
 from harness.workbench import Workbench, open_workbench
