@@ -13,8 +13,8 @@ from harness.config import load_configuration
 from harness.environments import detect_host, open_environment
 from harness.gguf_models import ensure_models
 from harness.model import HostProfile, TinyModel
+from harness.reaper import OWNER_VARIABLE, Reaper
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
-from harness.server.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import Subject, open_subject
 from harness.variables import joined
 from harness.witnesses import Observation

@@ -18,7 +18,7 @@ from harness.builds.progress import Progress
 from harness.capabilities import CapabilitiesDiff, diff, probe
 from harness.cells import run_cell
 from harness.errors import HarnessError, SubjectError
-from harness.server.reaper import OWNER_VARIABLE, Reaper
+from harness.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
 from harness.workbench import open_workbench
 

@@ -17,6 +17,7 @@ from harness.builds.running import Finished, run_program, usable_cores
 from harness.builds.toolchain import Toolchain
 from harness.builds.unity_build import UnityBuild, first_error
 from harness.errors import CompileError
+from harness.reaper import OWNER_VARIABLE, Reaper
 
 OPTIONS: Mapping[str, str] = {
     "BUILD_SHARED_LIBS": "OFF",
@@ -127,11 +128,11 @@ def compile_server(
     if not (tree / "CMakeLists.txt").is_file():
         raise CompileError(f"{label}: no CMakeLists.txt where its sources should be")
     add_missing_script(tree, commit)
-    with progress.task(f"compile {label}", "steps") as task:
+    with Reaper() as reaper, progress.task(f"compile {label}", "steps") as task:
         work = _Compile(
             scratch=scratch,
             toolchain=toolchain,
-            env=_compiler_env(scratch),
+            env={**_compiler_env(scratch), OWNER_VARIABLE: reaper.token},
             task=task,
             cancelled=cancelled,
         )

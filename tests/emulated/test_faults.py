@@ -12,8 +12,8 @@ from harness.builds import Store
 from harness.cells import run_cell
 from harness.emulation.faults import FAULTS
 from harness.model import Cell, CellResult, FailureKind, LoadRequest, Verdict
+from harness.reaper import OWNER_VARIABLE
 from harness.server.ports import LOOPBACK
-from harness.server.reaper import OWNER_VARIABLE
 from harness.workbench import Workbench, open_workbench
 
 IMPATIENT_S = 4.0

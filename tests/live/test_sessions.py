@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from harness.model import FailureKind, LoadRequest, Verdict
+from harness.reaper import OWNER_VARIABLE
 from harness.server.ports import reserved_port
-from harness.server.reaper import OWNER_VARIABLE
 from harness.sessions.guarded import GuardedSession
 from harness.sessions.runner import Runner, StepReport
 from harness.sessions.script import Load, read_script

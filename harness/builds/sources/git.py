@@ -10,6 +10,7 @@ from harness.builds.running import run_program
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.toolchain import find_toolchain
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.reaper import OWNER_VARIABLE, Reaper
 
 
 class GitSource:
@@ -73,7 +74,8 @@ def _fetch(origin: GitReference, workspace: Workspace) -> str:
             raise SourceUnavailableError(f"git cannot fetch {origin.ref} of {where}: {reason}")
         return outcome.output.strip()
 
-    with workspace.progress.task(f"fetch {origin.ref}", "steps"):
+    with Reaper() as reaper, workspace.progress.task(f"fetch {origin.ref}", "steps"):
+        env[OWNER_VARIABLE] = reaper.token
         git("init", "--quiet")
         git("fetch", "--quiet", "--depth", "1", "--", origin.url, origin.ref)
         git("checkout", "--quiet", "--detach", "FETCH_HEAD")

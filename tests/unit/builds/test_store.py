@@ -178,7 +178,10 @@ def test_eight_processes_compile_once(bench: Workbench, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
-def test_what_a_killed_process_left_is_repaired(bench: Workbench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_process_left_is_ended_and_repaired(
+    bench: Workbench, tmp_path: Path, number: signal.Signals
+) -> None:
     log, directory = compiler_log(tmp_path, seconds=30)
     bench.add()
     process = bench.start("path", "t1", PATH=f"{directory}{os.pathsep}{os.environ['PATH']}")
@@ -187,8 +190,12 @@ def test_what_a_killed_process_left_is_repaired(bench: Workbench, tmp_path: Path
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert "sleep" in {child.name() for child in children}
+    process.send_signal(number)
     process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive, "no compiler works on for nobody"
     assert list((bench.cache / "tmp").iterdir()), "it was killed in the middle"
     assert not (bench.cache / "builds" / "t1").exists(), "no half build is visible"
     repaired = bench.run("path", "t1")

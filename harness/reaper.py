@@ -1,14 +1,15 @@
-"""Ends the servers of a runner that was killed before it could.
+"""Ends what a runner started, servers or compilers, when it was killed before it could.
 
 A runner that dies by SIGKILL cannot clean up. Each runner therefore has one companion process
 that waits for the runner's end on a pipe and then kills every process whose environment carries
-the runner's token. Servers need no registration, so there is no moment at which one can be missed.
+the runner's token. Nothing needs registration, so there is no moment at which one can be missed.
 """
 
 import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,7 +21,7 @@ _SWEEP_S: Final = 30.0
 
 
 class Reaper:
-    """The companion process, as a context manager; ``token`` goes into each server's variables."""
+    """The companion process, as a context manager; ``token`` goes into each child's variables."""
 
     def __init__(self) -> None:
         self.token = f"{os.getpid()}-{uuid.uuid4().hex}"
@@ -33,6 +34,8 @@ class Reaper:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A reaper around this one must not take the companion for something to end.
+            env=unowned(os.environ),
             start_new_session=os.name == "posix",
             creationflags=_new_group_flag(),
         )
@@ -52,6 +55,11 @@ class Reaper:
             except (subprocess.TimeoutExpired, OSError):
                 companion.kill()
                 companion.wait()
+
+
+def unowned(env: Mapping[str, str]) -> dict[str, str]:
+    """Return variables under which a process outlives its runner."""
+    return {name: value for name, value in env.items() if name != OWNER_VARIABLE}
 
 
 def _new_group_flag() -> int:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from harness.server.reaper import OWNER_VARIABLE, Reaper
+from harness.reaper import OWNER_VARIABLE, Reaper
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(120)"]
 RUNNER = f"""
 import os, subprocess, sys, time
-from harness.server.reaper import OWNER_VARIABLE, Reaper
+from harness.reaper import OWNER_VARIABLE, Reaper
 reaper = Reaper()
 reaper.__enter__()
 child = subprocess.Popen({SLEEP!r}, env={{**os.environ, OWNER_VARIABLE: reaper.token}})
