@@ -2,12 +2,13 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from harness.builds import load_catalogue
+from harness.builds import Catalogue, load_catalogue
 from harness.cell_names import cell_id
 from harness.errors import (
     EXIT_CANNOT_TELL,
@@ -19,9 +20,9 @@ from harness.errors import (
 from harness.flakes import RETRIES, run_settled
 from harness.ledger import Ledger, load_ledger, proposed_entries
 from harness.matrix.axes import select_cells
+from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import Cell, CellResult, Verdict
-from harness.relations import judge_relations
 from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
 from harness.report.outline import verdict_status
 from harness.workbench import Workbench, open_workbench
@@ -30,6 +31,8 @@ NODE: Final = Path(__file__).with_name("matrix")
 """The file whose items the cells are; it only gives them a name."""
 
 _RESULT: Final = "llama_harness_result"
+_CATALOGUE: Final = pytest.StashKey[Catalogue]()
+_LEDGER: Final = pytest.StashKey[Ledger]()
 _BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.FLAKY})
 
 
@@ -70,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take up the plugin's two halves: running cells, and reporting them."""
+    file = config.getoption("matrix_ledger")
+    try:
+        catalogue = config.stash[_CATALOGUE] = load_catalogue()
+        config.stash[_LEDGER] = load_ledger(catalogue, Path(file) if file else None)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(CellRunner(config), "llama-harness-runner")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(CellReporter(config), "llama-harness-reporter")
@@ -97,7 +106,7 @@ class CellCollector(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """One item for each cell."""
         try:
-            cells = select_cells(selection_from(vars(self.config.option)), load_catalogue())
+            cells = _selected_cells(self.config)
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from error
         for cell in cells:
@@ -142,7 +151,8 @@ class CellRunner:
 
     def __init__(self, config: pytest.Config) -> None:
         self._retries: int = config.getoption("matrix_retries")
-        self._ledger = _ledger(config)
+        self._catalogue = config.stash[_CATALOGUE]
+        self._ledger = config.stash[_LEDGER]
         self._resources = ExitStack()
         self._workbench: Workbench | None = None
 
@@ -153,7 +163,8 @@ class CellRunner:
     def workbench(self) -> Workbench:
         """The workbench."""
         if self._workbench is None:
-            self._workbench = self._resources.enter_context(open_workbench())
+            bench = open_workbench(catalogue=self._catalogue)
+            self._workbench = self._resources.enter_context(bench)
         return self._workbench
 
     @pytest.hookimpl(wrapper=True)
@@ -182,7 +193,6 @@ class CellReporter:
     def __init__(self, config: pytest.Config) -> None:
         path = config.getoption("matrix_jsonl")
         self._config = config
-        self._ledger = _ledger(config)
         try:
             self._writer = JsonLinesWriter(Path(path)) if path else None
         except HarnessError as error:
@@ -228,33 +238,33 @@ class CellReporter:
         from harness.report.table import print_tables
 
         if self.results:
-            cells = select_cells(selection_from(vars(self._config.option)), load_catalogue())
+            cells = _selected_cells(self._config)
             place = {cell_id(cell): number for number, cell in enumerate(cells)}
             terminalreporter.section("llama-harness matrix")
             stream = terminalreporter._tw._file
             results = sorted(self.results, key=lambda result: place[result.id])
             print_tables(results, stream)
             print_differences(results, stream)
-            for line in self._afterwards():
+            for line in self._judgement.lines():
                 terminalreporter.write_line(line)
+            if self._config.getoption("matrix_ledger_update"):
+                for line in self._proposal():
+                    terminalreporter.write_line(line)
 
-    def _afterwards(self) -> Iterator[str]:
-        """What is to be said of all cells together."""
-        relations = judge_relations(self.results, load_catalogue())
-        broken = [relation for relation in relations if relation.difference is not None]
-        if relations:
-            yield f"{len(relations)} relations between cells: {len(broken)} do not hold"
-        for relation in broken:
-            yield f"  {relation.name}: {relation.one} and {relation.other}: {relation.difference}"
-        yield from self._ledger.stale(self.results)
-        if self._config.getoption("matrix_ledger_update"):
-            proposed = proposed_entries(self.results, load_catalogue())
-            yield (
-                "no cell fails: there is nothing to propose"
-                if not proposed
-                else ("proposed for the ledger; give each a reason and a link:")
-            )
-            yield from proposed.splitlines()
+    @cached_property
+    def _judgement(self) -> Judgement:
+        """Asked for when all cells have run."""
+        stash = self._config.stash
+        return judge_run(self.results, stash[_CATALOGUE], stash[_LEDGER])
+
+    def _proposal(self) -> Iterator[str]:
+        proposed = proposed_entries(self.results, self._config.stash[_CATALOGUE])
+        yield (
+            "no cell fails: there is nothing to propose"
+            if not proposed
+            else "proposed for the ledger; give each a reason and a link:"
+        )
+        yield from proposed.splitlines()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -265,23 +275,12 @@ class CellReporter:
         if self._writer is not None:
             self._writer.close()
         session.exitstatus = _exit_code(self.results, exitstatus)
-        if session.exitstatus == EXIT_OK and self._contradicted():
+        if session.exitstatus == EXIT_OK and not self._judgement.holds:
             session.exitstatus = EXIT_FAIL
 
-    def _contradicted(self) -> bool:
-        """Whether cells that are good on their own contradict each other, or the ledger."""
-        relations = judge_relations(self.results, load_catalogue())
-        return bool(self._ledger.stale(self.results)) or any(
-            relation.verdict is Verdict.FAIL for relation in relations
-        )
 
-
-def _ledger(config: pytest.Config) -> Ledger:
-    file = config.getoption("matrix_ledger")
-    try:
-        return load_ledger(load_catalogue(), Path(file) if file else None)
-    except HarnessError as error:
-        raise pytest.UsageError(str(error)) from error
+def _selected_cells(config: pytest.Config) -> tuple[Cell, ...]:
+    return select_cells(selection_from(vars(config.option)), config.stash[_CATALOGUE])
 
 
 def _exit_code(results: list[CellResult], exitstatus: int) -> int:

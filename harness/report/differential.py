@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import IO
 
 from harness.model import CellResult
+from harness.report.console import new_table, open_console
 from harness.report.outline import BAD, label, request_text, short_state
 
 
@@ -62,23 +63,9 @@ def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
     found = list(differences(results))
     if not found:
         return
-    from rich.box import ASCII2, SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    from harness.report.table import PLAIN_WIDTH
-
-    console = Console(file=stream, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=stream, highlight=False, markup=False, width=PLAIN_WIDTH)
-    table = Table(
-        title="Where subjects differ",
-        title_justify="left",
-        box=SIMPLE_HEAD if console.is_terminal else ASCII2,
-        pad_edge=False,
-    )
-    for heading in ("cell", "subject", "plan, where it differs", "effective", "meets the contract"):
-        table.add_column(heading, overflow="fold")
+    console = open_console(stream)
+    headings = ("cell", "subject", "plan, where it differs", "effective", "meets the contract")
+    table = new_table("Where subjects differ", headings, console)
     for difference in found:
         left = difference.left
         cell = f"{left.build} {left.environment} {request_text(left.request)}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final, TypeVar
 
 from harness.model import CellResult, DraftRange, Verdict
+from harness.report.console import new_table, open_console
 from harness.report.outline import BAD, SHORT_NAMES, host_text
 
 _T = TypeVar("_T")
@@ -24,8 +25,6 @@ _WORST_FIRST: Final = (
     Verdict.DEGRADED,
     Verdict.PASS,
 )
-PLAIN_WIDTH: Final = 160
-"""Columns where the output is no terminal and so has no width of its own."""
 
 
 class _Notes:
@@ -46,28 +45,16 @@ class _Notes:
 
 def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     """Print one table for each environment, in colour on a terminal and plain elsewhere."""
-    from rich.box import ASCII2, SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=stream, highlight=False, markup=False, width=PLAIN_WIDTH)
+    console = open_console(stream)
     modes = _in_order(_mode(result) for result in results)
     several_subjects = len({result.subject for result in results}) > 1
     notes = _Notes()
     for environment in _in_order(result.environment for result in results):
         block = [result for result in results if result.environment == environment]
-        table = Table(
-            title=f"{environment} ({host_text(block)})",
-            title_justify="left",
-            box=SIMPLE_HEAD if console.is_terminal else ASCII2,
-            pad_edge=False,
-        )
         headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
-        for heading in headings:
-            table.add_column(heading, overflow="fold")
+        table = new_table(f"{environment} ({host_text(block)})", headings, console)
         for (build, subject, model), of_row in _rows(block).items():
             emulated = " (emulated)" if of_row[0].emulated else ""
             fields = [

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from harness.model import CellResult, Check, Failure, FailureKind, Verdict
-from harness.report.table import PLAIN_WIDTH, print_tables
+from harness.report.console import PLAIN_WIDTH
+from harness.report.table import print_tables
 from tests.unit.results import lengths, result
 
 ON = {"draft-mtp": lengths(5)}

@@ -1,0 +1,45 @@
+"""What is to be said of all cells of a run together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.builds import Catalogue
+from harness.ledger import Ledger
+from harness.model import CellResult, Verdict
+from harness.relations import Relation, judge_relations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """How the cells of a run stand to each other, and to the ledger.
+
+    Attributes:
+        relations: Every relation over the pairs that the cells have.
+        stale: One line for each entry of the ledger that some cell contradicts.
+    """
+
+    relations: tuple[Relation, ...]
+    stale: tuple[str, ...]
+
+    @property
+    def broken(self) -> tuple[Relation, ...]:
+        """The relations that do not hold."""
+        return tuple(one for one in self.relations if one.verdict is Verdict.FAIL)
+
+    @property
+    def holds(self) -> bool:
+        """Whether cells that are good on their own agree with each other and with the ledger."""
+        return not self.broken and not self.stale
+
+    def lines(self) -> Iterator[str]:
+        """The same for people."""
+        if self.relations:
+            yield f"{len(self.relations)} relations between cells: {len(self.broken)} do not hold"
+        for relation in self.broken:
+            yield f"  {relation.name}: {relation.one} and {relation.other}: {relation.difference}"
+        yield from self.stale
+
+
+def judge_run(results: Sequence[CellResult], catalogue: Catalogue, ledger: Ledger) -> Judgement:
+    """Judge the relations and the ledger over all results of a run."""
+    return Judgement(relations=judge_relations(results, catalogue), stale=ledger.stale(results))
