@@ -9,6 +9,7 @@ from typing import IO
 import msgspec
 
 from harness.errors import UsageError
+from harness.json_schema import schema_of
 from harness.model import CellResult
 
 
@@ -27,6 +28,11 @@ def decode_result(line: bytes) -> CellResult:
         return msgspec.json.decode(line, type=CellResult)
     except UnicodeDecodeError as error:
         raise msgspec.ValidationError(f"not UTF-8: {error}") from error
+
+
+def result_schema() -> bytes:
+    """The JSON Schema of a line as it is written, as kept in ``docs``."""
+    return schema_of((CellResult,), title="llama-harness result", complete=True)
 
 
 def read_results(paths: Iterable[Path]) -> Iterator[CellResult]:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from harness.errors import SubjectError
+from harness.json_schema import schema_of
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
 from harness.subjects.child import OUTPUT_LIMIT, run_child
 from harness.subjects.plans import checked_plan
@@ -184,19 +185,7 @@ def question(request: LoadRequest, target: LaunchTarget) -> Question:
 
 def schema() -> bytes:
     """The JSON Schema of both sides of the protocol, as kept in ``docs``."""
-    sides, definitions = msgspec.json.schema_components(
-        (Question, Answer), ref_template="#/$defs/{name}"
-    )
-    for definition in definitions.values():
-        if "description" in definition:
-            definition["description"] = definition["description"].partition("\n")[0]
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"llama-harness subject protocol {PROTOCOL}",
-        "oneOf": list(sides),
-        "$defs": definitions,
-    }
-    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
+    return schema_of((Question, Answer), title=f"llama-harness subject protocol {PROTOCOL}")
 
 
 def _ending(status: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from harness import cli
 from harness.model import CellResult, DraftRange, Verdict
-from tests.live.matrix_runs import Run, run_matrix
+from tests.live.matrix_runs import ROOT, Run, run_matrix
 
 pytestmark = pytest.mark.live
 
@@ -136,7 +136,10 @@ def test_json_lines_have_the_documented_fields(mtp_run: Run, red_run: Run) -> No
         for line in run.jsonl.read_text(encoding="utf-8").splitlines()
     ]
     assert len(rows) == 14
+    jsonschema = pytest.importorskip("jsonschema", reason="comes with check-jsonschema")
+    schema = json.loads((ROOT / "docs" / "results.schema.json").read_text(encoding="utf-8"))
     for row in rows:
+        jsonschema.Draft202012Validator(schema).validate(row)
         assert set(row) >= FIELDS
         assert set(row["request"]) >= REQUEST_FIELDS
         assert all(set(check) >= CHECK_FIELDS for check in row["checks"])
