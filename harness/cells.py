@@ -257,6 +257,7 @@ def _launch_and_observe(
         variables = {
             **situation.variables,
             **home_variables(Path(directory)),
+            **workbench.one_core,
             **switches,
             **plan.env,
         }

@@ -11,6 +11,7 @@ from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.capabilities import Capabilities, probe
 from harness.config import load_configuration
 from harness.environments import detect_host, open_environment
+from harness.environments.one_core import one_core_variables
 from harness.gguf_models import ensure_models
 from harness.model import HostProfile, TinyModel
 from harness.reaper import OWNER_VARIABLE, Reaper
@@ -54,7 +55,7 @@ class Workbench:
     Whatever costs time is done once: a build is acquired and probed once, a subject started once,
     an environment made once. ``launches`` remembers what each launch showed, so that cells whose
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
-    is off.
+    is off. ``one_core`` holds the variables that make a server see one core.
     """
 
     catalogue: Catalogue
@@ -65,6 +66,7 @@ class Workbench:
     resources: ExitStack
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
     share_launches: bool = True
+    one_core: Mapping[str, str] = field(default_factory=dict)
     launches: dict[object, Launched] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
@@ -167,4 +169,5 @@ def open_workbench(
             resources=resources,
             health_timeout_s=health_timeout_s or load_configuration().settings.health_timeout,
             share_launches=share_launches,
+            one_core=one_core_variables(),
         )

@@ -107,6 +107,11 @@ def _cut_off(connected: socket.socket, timeout_s: float) -> Iterator[None]:
     timer.start()
     try:
         yield
+    except (OSError, http.client.HTTPException) as error:
+        # A conversation that was cut off looks as if the server had hung up.
+        if over.is_set() or isinstance(error, TimeoutError):
+            raise TimeoutError(f"no whole answer within {timeout_s:g} s") from error
+        raise
     finally:
         timer.cancel()
     if over.is_set():

@@ -130,3 +130,22 @@ def test_an_answer_that_drips_is_bounded_in_all() -> None:
         began = time.monotonic()
         assert client.status("/health", 0.3) is None
         assert time.monotonic() - began < 5
+
+
+def test_a_server_that_is_too_slow_is_not_said_to_have_hung_up() -> None:
+    over = threading.Event()
+
+    def silent(_: socket.socket) -> None:
+        over.wait(10)
+
+    too_slow = r"POST /completion: no whole answer within 0\.1 s"
+    with answering(silent) as client:
+        for _ in range(3):  # the cut and the socket's own time-out come at the same moment
+            with pytest.raises(ProtocolError, match=too_slow):
+                client.post("/completion", {}, 0.1)
+        over.set()
+
+
+def test_a_server_that_hangs_up_is_not_said_to_be_slow() -> None:
+    with answering(lambda _: None) as client, pytest.raises(ProtocolError, match="Remote end"):
+        client.post("/completion", {}, 5)

@@ -1,0 +1,39 @@
+"""A launch sees a host with one core, so that "as many threads as cores" means one thread.
+
+The threads of a llama-server wait for each other by spinning. Where anything else wants a core as
+well, each of their thousands of meetings lasts until the scheduler brings the missing one back: a
+tiny model that answers in a tenth of a second then takes minutes. ``LLAMA_ARG_THREADS`` says one
+thread where argv says nothing; an application's own ``--threads -1`` must stay in argv, and asks
+the C library for the number of cores.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from harness.builds.locations import cache_root
+from harness.environments.native_compiler import compile_libraries
+
+_LIBRARY: Final = "one-core.so"
+_SEPARATORS: Final = frozenset(" :")
+"""Of the names in LD_PRELOAD; there is no way to quote one."""
+
+_SOURCE: Final = """\
+__attribute__((visibility("default"))) int get_nprocs(void) { return 1; }
+"""
+
+
+def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
+    """Variables for a server process; none where the host cannot do it (no Linux, no compiler).
+
+    Args:
+        cache: Where the library is kept; the store's root if not given.
+    """
+    if not sys.platform.startswith("linux"):
+        return {}
+    kept = (cache or cache_root()) / "one-core"
+    compiled = compile_libraries({_LIBRARY: "one_core.c"}, {"one_core.c": _SOURCE}, kept)
+    if isinstance(compiled, str) or _SEPARATORS & set(str(kept)):
+        return {}
+    return {"LD_PRELOAD": str(compiled[_LIBRARY])}

@@ -1,0 +1,41 @@
+"""The library that makes a process see one core."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.environments.one_core import one_core_variables
+
+COMPILES = sys.platform.startswith("linux") and shutil.which("cc") is not None
+
+
+@pytest.mark.skipif(not COMPILES, reason="needs Linux and a C compiler")
+def test_a_process_with_these_variables_sees_one_core(tmp_path: Path) -> None:
+    variables = one_core_variables(tmp_path)
+    asked = "import ctypes; print(ctypes.CDLL(None).get_nprocs())"
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (told.stdout.strip(), told.stderr) == ("1", "")
+    assert one_core_variables(tmp_path) == variables
+
+
+@pytest.mark.skipif(not COMPILES, reason="needs Linux and a C compiler")
+@pytest.mark.parametrize("name", ["a space", "a:colon"])
+def test_a_path_that_cannot_be_written_in_the_variable(tmp_path: Path, name: str) -> None:
+    assert one_core_variables(tmp_path / name) == {}
+
+
+def test_without_a_compiler_nothing_is_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert one_core_variables(tmp_path) == {}
