@@ -43,7 +43,6 @@ from harness.server import LaunchFailedError, launch
 from harness.server.http import ProtocolError
 from harness.server.ports import LAST_PORT, reserved_port
 from harness.subjects import Subject
-from harness.variables import joined
 from harness.witnesses import (
     DisagreementError,
     Observation,
@@ -77,6 +76,7 @@ class _Progress:
     flavour: Flavour | None = None
     emulated: bool = False
     host: HostProfile | None = None
+    devices: tuple[str, ...] | None = None
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
     arguments: Sequence[Argument] = ()
     checks: list[Check] = field(default_factory=list)
@@ -104,6 +104,7 @@ class _Progress:
             witnessed_by=self.witnessed_by,
             witnesses=self.witnesses,
             host=self.host,
+            devices=self.devices,
             startup_ms=self.startup_ms,
             wall_ms=(time.perf_counter() - self.started) * 1000,
             failure=self.failure,
@@ -190,7 +191,8 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
     progress.host = environment.host
     try:
         build = workbench.build(cell.build)
-        capabilities = workbench.capabilities(cell.build)
+        capabilities = workbench.capabilities(cell.build, cell.environment)
+        progress.devices = workbench.devices(cell.build, cell.environment)
     except HarnessError as error:
         raise _CannotPrepareError(FailureKind.BUILD, str(error)) from error
     progress.flavour = capabilities.flavour
@@ -204,7 +206,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         subject=subject,
         capabilities=capabilities,
         host=environment.host,
-        variables=joined(environment.variables, build.env),
+        variables=workbench.variables(cell.build, cell.environment),
         model=file_for(model, mtp_token=capabilities.mtp_token),
         request=cell.request,
     )

@@ -297,6 +297,8 @@ class CellResult:
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
+        devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
+            None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.
     """
@@ -320,6 +322,7 @@ class CellResult:
     repro: str
     reason: str | None = None
     host: HostProfile | None = None
+    devices: tuple[str, ...] | None = None
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()

@@ -12,9 +12,11 @@ from harness.capabilities import Capabilities, probe
 from harness.config import load_configuration
 from harness.environments import detect_host, open_environment
 from harness.environments.one_core import one_core_variables
+from harness.errors import ProbeError
 from harness.gguf_models import ensure_models
 from harness.model import HostProfile, TinyModel
 from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
 from harness.subjects import Subject, open_subject
 from harness.variables import joined
@@ -70,6 +72,7 @@ class Workbench:
     launches: dict[object, Launched] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
+    _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
 
@@ -84,17 +87,45 @@ class Workbench:
             self._builds[build_id] = self.store.acquire(self.catalogue.get(build_id))
         return self._builds[build_id]
 
-    def capabilities(self, build_id: str) -> Capabilities:
-        """What the build accepts, probed once.
+    def capabilities(self, build_id: str, environment: str = "cpu") -> Capabilities:
+        """What the build accepts, probed once where it starts at all.
+
+        A server that is linked against a driver starts only where there is one: it is asked in the
+        environment given, any other in ``cpu``.
 
         Raises:
             ProbeError: It does not answer ``--help``.
         """
         if build_id not in self._capabilities:
             build = self.build(build_id)
-            variables = joined(self.environment("cpu").variables, build.env)
-            self._capabilities[build_id] = probe(build.binary, variables)
+            try:
+                found = probe(build.binary, self.variables(build_id, "cpu"))
+            except ProbeError:
+                if environment == "cpu":
+                    raise
+                found = probe(build.binary, self.variables(build_id, environment))
+            self._capabilities[build_id] = found
         return self._capabilities[build_id]
+
+    def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
+        """What the server lists to compute on in an environment, asked once; None if it is silent.
+
+        Raises:
+            ProbeError: It does not answer ``--help``.
+        """
+        key = (build_id, environment)
+        if key not in self._devices:
+            offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
+            self._devices[key] = (
+                list_devices(self.build(build_id).binary, self.variables(build_id, environment))
+                if offered
+                else None
+            )
+        return self._devices[key]
+
+    def variables(self, build_id: str, environment: str) -> Mapping[str, str]:
+        """The variables of a build's server in an environment."""
+        return joined(self.environment(environment).variables, self.build(build_id).env)
 
     def subject(self, spec: str) -> Subject:
         """The subject, opened once; ``spec`` is that of ``open_subject`` or an added one's name.

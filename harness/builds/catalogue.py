@@ -22,6 +22,7 @@ from harness.toml_lines import line_of_field
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 BuildId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+CmakeName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 RelativePath = Annotated[str, msgspec.Meta(pattern=r"^(?![/\\]|[A-Za-z]:)(?!.*\.\.)[^\\]*$")]
 
 
@@ -45,6 +46,7 @@ class PackageFile(
         file: The file's name; ``.whl`` is unpacked, anything else compiled.
         sha256: The digest that the file must have.
         tree: Where in an sdist the llama.cpp sources are, below its top folder.
+        options: cmake options over the recipe's own, for a variant such as a CUDA server.
     """
 
     project: NonEmpty
@@ -52,6 +54,7 @@ class PackageFile(
     file: NonEmpty
     sha256: Sha256
     tree: RelativePath = ""
+    options: dict[CmakeName, str] = msgspec.field(default_factory=dict)
 
     @property
     def kind(self) -> SourceKind:
@@ -107,11 +110,13 @@ class GitReference(
         url: Anything ``git fetch`` takes.
         ref: A tag, branch or full commit id.
         commit: The full commit id that the ref must lead to; not checked where empty.
+        options: cmake options over the recipe's own, for a variant such as a CUDA server.
     """
 
     url: NonEmpty
     ref: NonEmpty
     commit: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{40})?$")] = ""
+    options: dict[CmakeName, str] = msgspec.field(default_factory=dict)
 
     @property
     def kind(self) -> SourceKind:

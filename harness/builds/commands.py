@@ -7,7 +7,8 @@ stands on standard output.
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -21,7 +22,7 @@ from harness.builds.catalogue import (
     ReleaseAsset,
     load_catalogue,
 )
-from harness.builds.progress import open_progress
+from harness.builds.progress import Progress, open_progress
 from harness.builds.store import Store
 from harness.errors import (
     EXIT_FAIL,
@@ -106,6 +107,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--release", metavar="TAG", help="a GitHub release of this tag")
     command.add_argument("--repository", default=UPSTREAM, help="whose release it is")
     command.add_argument("--variant", default="cpu", help="cpu, vulkan, cuda-12.4, ...")
+    command.add_argument("--like", metavar="ID", help="a variant of this build, from its sources")
+    command.add_argument(
+        "--cmake-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="compile with it, for instance GGML_CUDA=ON; repeatable",
+    )
     command.add_argument("--number", type=int, help="its place in the order of builds")
     command.add_argument(
         "--into", type=Path, metavar="DIR", help="where to write it (default: beside the store)"
@@ -118,13 +127,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command.set_defaults(func=clear_store)
 
-    command = commands.add_parser("export", help="pack acquired builds into one archive")
-    command.add_argument("archive", type=Path)
-    command.add_argument("ids", nargs="+", metavar="ID")
+    command = commands.add_parser(
+        "export",
+        parents=[quiet],
+        help="pack builds into one archive, for a machine that can fetch nothing",
+    )
+    command.add_argument("archive", type=Path, help=".tar, .tar.gz or .tar.xz")
+    command.add_argument("ids", nargs="+", metavar="ID", help="a build's id, or a glob")
+    command.add_argument(
+        "--sources",
+        action="store_true",
+        help="pack what the builds are made from instead of their programs",
+    )
+    command.add_argument(
+        "--wheels",
+        action="store_true",
+        help="pack the harness with all it depends on, and an installer, install.py",
+    )
+    command.add_argument(
+        "--python", metavar="3.N", help="with --wheels: for this version, not the running one"
+    )
     command.set_defaults(func=export)
 
-    command = commands.add_parser("import", help="put the builds of an archive into the store")
-    command.add_argument("archive", type=Path)
+    command = commands.add_parser(
+        "import", help="put the builds and sources of an archive into the store"
+    )
+    command.add_argument("archive", type=Path, help="the archive, or the directory it is in")
     command.set_defaults(func=import_)
 
 
@@ -258,6 +286,9 @@ def add_build(arguments: argparse.Namespace) -> int:
 def _described(arguments: argparse.Namespace) -> Build:
     """Return the build that ``add`` was asked for, from the user's words or the sources' offers."""
     build_id = arguments.id
+    options = _cmake_options(arguments.cmake_option)
+    if arguments.like:
+        return _variant(arguments, options)
     told = re.fullmatch(r"b(\d+)", build_id)
     number = arguments.number if arguments.number is not None else int(told[1]) if told else None
     origins: list[Origin] = []
@@ -284,7 +315,54 @@ def _described(arguments: argparse.Namespace) -> Build:
     if number is None:
         # Without a number a build comes last: newest is the safest guess for one's own.
         number = max((build.number for build in load_catalogue().builds), default=0) + 1
-    return Build(id=build_id, number=number, numbered=told is not None, sources=tuple(origins))
+    sources = _with_options(build_id, origins, options)
+    return Build(id=build_id, number=number, numbered=told is not None, sources=sources)
+
+
+def _variant(arguments: argparse.Namespace, options: Mapping[str, str]) -> Build:
+    """Return a build that differs from another one by how it is compiled."""
+    if arguments.local or arguments.git or arguments.image or arguments.release:
+        raise UsageError("--like brings the sources of its build: name no other source")
+    if not options:
+        raise UsageError("--like needs a --cmake-option, or it would be the same build again")
+    import msgspec
+
+    like = load_catalogue().get(arguments.like)
+    number = like.number if arguments.number is None else arguments.number
+    return msgspec.structs.replace(
+        like,
+        id=arguments.id,
+        number=number,
+        profiles=(),
+        sources=_with_options(arguments.id, like.sources, options),
+    )
+
+
+def _with_options(
+    build_id: str, origins: Sequence[Origin], options: Mapping[str, str]
+) -> tuple[Origin, ...]:
+    """Return the origins that are compiled, with the options; all of them where there are none."""
+    import msgspec
+
+    if not options:
+        return tuple(origins)
+    compiled = [
+        msgspec.structs.replace(origin, options={**origin.options, **options})
+        for origin in origins
+        if isinstance(origin, GitReference)
+        or (isinstance(origin, PackageFile) and not origin.is_wheel)
+    ]
+    if not compiled:
+        raise UsageError(f"{build_id} has no source that is compiled, --cmake-option needs one")
+    return tuple(compiled)
+
+
+def _cmake_options(words: Sequence[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise UsageError(f"--cmake-option takes NAME=VALUE, not {name + equals!r}")
+    return {name: value for name, _, value in pairs}
 
 
 def _offered(number: int) -> list[Origin]:
@@ -330,20 +408,76 @@ def clear_store(arguments: argparse.Namespace) -> int:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Pack acquired builds."""
-    from harness.builds.upkeep import export_builds
+    """Pack builds, as programs or as sources, and the harness's own wheels."""
+    from harness.builds.bundle import Contents, export_bundle
+    from harness.builds.wheels import collect_wheels, parse_python
 
-    export_builds(Store(), load_catalogue().select(arguments.ids), arguments.archive)
+    if arguments.python and not arguments.wheels:
+        raise UsageError("--python says which wheels to pack: give --wheels as well")
+    python = parse_python(arguments.python) if arguments.python else None
+    chosen, store = load_catalogue().select(arguments.ids), Store()
+    with (
+        tempfile.TemporaryDirectory(prefix="export~", dir=store.scratch()) as scratch,
+        open_progress(quiet=arguments.quiet) as progress,
+    ):
+        wheels: Sequence[Path] = ()
+        if arguments.wheels:
+            with progress.task("collect wheels", "steps"):
+                folder = Path(scratch) / "wheels"
+                folder.mkdir()
+                wheels = collect_wheels(folder, python=python)
+        archives: Sequence[Path] = ()
+        if arguments.sources:
+            archives = _source_archives(chosen, store, Path(scratch), progress)
+        export_bundle(
+            store,
+            Contents(
+                builds=() if arguments.sources else chosen,
+                sources=chosen if arguments.sources else (),
+                archives=archives,
+                wheels=wheels,
+            ),
+            arguments.archive,
+        )
     sys.stdout.write(f"{arguments.archive}\n")
     return EXIT_OK
 
 
-def import_(arguments: argparse.Namespace) -> int:
-    """Unpack builds into the store."""
-    from harness.builds.upkeep import import_builds
+def _source_archives(
+    chosen: Sequence[Build], store: Store, scratch: Path, progress: Progress
+) -> list[Path]:
+    """Return the pinned package files of builds; they are fetched where no bundle brought them."""
+    from harness.builds.sources.package import packed_archive
 
-    for build_id in import_builds(Store(), arguments.archive, load_catalogue().builds):
-        sys.stdout.write(f"{build_id}\n")
+    indexes = _indexes()
+    archives: dict[str, Path] = {}
+    for build in chosen:
+        origin = next((each for each in build.sources if isinstance(each, PackageFile)), None)
+        if origin is None:
+            raise SourceUnavailableError(f"{build.id} has no package as its source to be packed")
+        if origin.file in archives:
+            continue
+        packed = packed_archive(store.packed, origin)
+        if packed is None:
+            fetched = indexes.fetch(
+                origin.project,
+                origin.file,
+                sha256=origin.sha256,
+                directory=scratch,
+                progress=progress,
+            )
+            packed = fetched.rename(scratch / origin.file)
+        archives[origin.file] = packed
+    return list(archives.values())
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """Unpack builds and sources into the store."""
+    from harness.builds.bundle import import_bundle
+
+    imported = import_bundle(Store(), arguments.archive, load_catalogue().builds)
+    for name in (*imported.builds, *imported.sources):
+        sys.stdout.write(f"{name}\n")
     return EXIT_OK
 
 

@@ -1,5 +1,6 @@
 """What the store knows of a build it holds: written once, beside the binary."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from harness.builds.digest import sha256_of
 from harness.model import SourceKind
 
 NAME = "manifest.json"
+
+OWN_OPTIONS = "own_options"
+"""The manifest's detail that names the options a source adds; absent where it adds none."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,3 +68,8 @@ def digests(directory: Path) -> dict[str, str]:
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path != directory / NAME
     }
+
+
+def options_text(options: Mapping[str, str]) -> str:
+    """Return cmake options as the manifest keeps them."""
+    return " ".join(f"{name}={value}" for name, value in sorted(options.items()))

@@ -6,11 +6,12 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.builds.cmake_model import ask_for_model, read_program
 from harness.builds.generated import GeneratedFiles
+from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
 from harness.builds.progress import Progress, Task
 from harness.builds.running import Finished, run_program, usable_cores
@@ -89,6 +90,12 @@ class Recipe:
 FAST = Recipe(unity=True, flags=FAST_FLAGS, options={**OPTIONS, **FAST_OPTIONS})
 """The harness's own recipe."""
 
+
+def recipe_with(options: Mapping[str, str]) -> Recipe:
+    """Return the harness's own recipe with a source's options over it."""
+    return replace(FAST, options={**FAST.options, **options})
+
+
 PLAIN = Recipe(unity=False, flags="", options=OPTIONS)
 """The plain Release build, headless: what the harness's own recipe is measured against."""
 
@@ -150,7 +157,7 @@ def compile_server(
             "compiler": toolchain.compiler_version,
             "cache": toolchain.cache.name if toolchain.cache else "",
             "flags": recipe.flags or "Release",
-            "options": " ".join(f"{key}={value}" for key, value in sorted(recipe.options.items())),
+            "options": options_text(recipe.options),
             **work.details,
         },
     )

@@ -23,9 +23,17 @@ from harness.builds.catalogue import (
     GitReference,
     LocalBinary,
     Origin,
+    PackageFile,
 )
 from harness.builds.locations import CACHE_VARIABLE, cache_root
-from harness.builds.manifest import Manifest, digests, read_manifest, write_manifest
+from harness.builds.manifest import (
+    OWN_OPTIONS,
+    Manifest,
+    digests,
+    options_text,
+    read_manifest,
+    write_manifest,
+)
 from harness.builds.platforms import Platform, this_platform
 from harness.builds.progress import Progress, SilentProgress
 from harness.builds.running import CancelledError
@@ -90,6 +98,11 @@ class Store:
     def directory(self, build_id: str) -> Path:
         """Return where a build lives, or would live."""
         return self.root / "builds" / build_id
+
+    @property
+    def packed(self) -> Path:
+        """Return where archives from bundles lie, for builds that are compiled from them."""
+        return self.root / "packed"
 
     def find(self, build: Build) -> AcquiredBuild | None:
         """Return a build if the store holds it as the catalogue describes it."""
@@ -248,6 +261,7 @@ class Store:
                     output=output,
                     scratch=work,
                     downloads=self._made("downloads"),
+                    packed=self.packed,
                     platform=self.platform,
                     progress=progress,
                     compile_slot=lambda: self._lock("@compile", progress, cancelled),
@@ -395,7 +409,7 @@ def _in_order(origins: Sequence[Origin], order: Sequence[SourceKind]) -> list[Or
 
 def matches(origin: Origin, manifest: Manifest) -> bool:
     """Whether a manifest's build is one that this origin would give."""
-    if origin.kind != manifest.source:
+    if origin.kind != manifest.source or not _has_options(origin, manifest):
         return False
     if isinstance(origin, EmulatedServer):
         from harness.builds.sources.emulated import fingerprint
@@ -415,6 +429,12 @@ def matches(origin: Origin, manifest: Manifest) -> bool:
     if isinstance(digest, dict):
         digest = digest.get(manifest.asset)
     return not digest or digest == manifest.sha256
+
+
+def _has_options(origin: Origin, manifest: Manifest) -> bool:
+    if not isinstance(origin, PackageFile | GitReference):
+        return True
+    return options_text(origin.options) == manifest.details.get(OWN_OPTIONS, "")
 
 
 def _is_unchanged(binary: Path, manifest: Manifest) -> bool:

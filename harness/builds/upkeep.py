@@ -1,24 +1,14 @@
-"""Keeping a store: verifying it, clearing it, and moving builds between machines."""
+"""Keeping a store: verifying and clearing it."""
 
 import shutil
-import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-import msgspec
-
-from harness.builds.archives import unpack
-from harness.builds.catalogue import Build, read_build
 from harness.builds.digest import sha256_of
-from harness.builds.manifest import Manifest, digests, read_manifest
-from harness.builds.offers import catalogue_text
+from harness.builds.manifest import digests, read_manifest
 from harness.builds.store import Store
-from harness.errors import DigestMismatchError, SourceUnavailableError, StoreError
-
-_INDEX = "llama-harness-builds.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +31,6 @@ class Cleared:
     removed: tuple[str, ...]
     freed: int
     kept: int
-
-
-class _Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """The first entry of an exported archive: what follows, and on what it runs."""
-
-    platform: str
-    builds: dict[str, Manifest]
 
 
 def verify(store: Store, build_id: str) -> Verified:
@@ -118,100 +101,6 @@ def _running_programs() -> Iterable[Path]:
     for process in psutil.process_iter(["exe"]):
         if process.info["exe"]:
             yield Path(process.info["exe"])
-
-
-def export_builds(store: Store, builds: Sequence[Build], target: Path) -> None:
-    """Pack acquired builds and their catalogue files into one archive.
-
-    Raises:
-        StoreError: One of them is not in the store, is a local program, or does not verify; or the
-            archive cannot be written.
-    """
-    manifests: dict[str, Manifest] = {}
-    for build in builds:
-        acquired = store.find(build)
-        if acquired is None:
-            raise StoreError(
-                f"{build.id} is not in the store: `llama-harness builds get {build.id}`"
-            )
-        if acquired.manifest.source == "local":
-            raise StoreError(f"{build.id} is a program of this machine and cannot be exported")
-        if problems := verify(store, build.id).problems:
-            raise StoreError(f"{build.id} is damaged, get it again: {problems[0]}")
-        manifests[build.id] = acquired.manifest
-    index = _Bundle(platform=str(store.platform), builds=manifests)
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with tarfile.open(part, "w:gz", compresslevel=6) as archive:
-            _add(archive, _INDEX, msgspec.json.encode(index))
-            for build in builds:
-                _add(archive, f"catalogue/{build.id}.toml", catalogue_text(build).encode())
-                archive.add(store.directory(build.id), f"builds/{build.id}")
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    archive.addfile(info, BytesIO(content))
-
-
-def import_builds(store: Store, archive: Path, known: Iterable[Build]) -> list[str]:
-    """Put the builds of an exported archive into the store; return their ids.
-
-    Builds that the catalogue does not know get a catalogue file in the store.
-
-    Raises:
-        SourceUnavailableError: It is no such archive, is damaged, or is for another platform.
-        DigestMismatchError: A file in it is not what its manifest says, or a build in it is not
-            the one that the catalogue pins.
-    """
-    pinned = {build.id: build for build in known}
-    if not archive.is_file():
-        raise SourceUnavailableError(f"{archive} is not a file")
-    work = Path(tempfile.mkdtemp(prefix="import~", dir=store.scratch()))
-    try:
-        unpack(archive, work)
-        try:
-            bundle = msgspec.json.decode((work / _INDEX).read_bytes(), type=_Bundle)
-        except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-            raise SourceUnavailableError(
-                f"{archive.name} was not made by `llama-harness builds export`"
-            ) from error
-        if bundle.platform != str(store.platform):
-            raise SourceUnavailableError(
-                f"{archive.name} holds builds for {bundle.platform}, this host is {store.platform}"
-            )
-        for build_id, manifest in bundle.builds.items():
-            _check(work, build_id, manifest, pinned.get(build_id))
-        for build_id in bundle.builds:
-            store.put(build_id, work / "builds" / build_id)
-            if build_id not in pinned:
-                store.add_to_catalogue(
-                    build_id, (work / f"catalogue/{build_id}.toml").read_text(encoding="utf-8")
-                )
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return sorted(bundle.builds)
-
-
-def _check(work: Path, build_id: str, manifest: Manifest, pinned: Build | None) -> None:
-    from harness.builds.store import matches
-
-    directory = work / "builds" / build_id
-    if not directory.is_dir() or digests(directory) != manifest.files:
-        raise DigestMismatchError(
-            f"{build_id}: its files are not those that its manifest lists; nothing was imported"
-        )
-    described = pinned or read_build(work / "catalogue" / f"{build_id}.toml")
-    if not any(matches(origin, manifest) for origin in described.sources):
-        raise DigestMismatchError(
-            f"{build_id}: the archive's was made from {manifest.asset}, which is not what the "
-            "catalogue pins; nothing was imported"
-        )
 
 
 def parse_size(text: str) -> int:

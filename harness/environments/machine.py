@@ -13,7 +13,7 @@ from harness.errors import UsageError
 
 DEFAULT_PROFILE = "rtx-4090"
 
-_SUFFIX = ".toml"
+PROFILE_SUFFIX = ".toml"
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,7 +103,9 @@ def shipped_profiles() -> tuple[str, ...]:
     """Names of the profiles that come with the harness."""
     folder = resources.files("harness.environments") / "profiles"
     names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+    return tuple(
+        sorted(name.removesuffix(PROFILE_SUFFIX) for name in names if name.endswith(PROFILE_SUFFIX))
+    )
 
 
 def load_profile(name_or_path: str = DEFAULT_PROFILE) -> SpoofedMachine:
@@ -112,14 +114,16 @@ def load_profile(name_or_path: str = DEFAULT_PROFILE) -> SpoofedMachine:
     Raises:
         UsageError: There is no such profile, or the file is wrong; the message names the field.
     """
-    is_path = name_or_path.endswith(_SUFFIX) or "/" in name_or_path or "\\" in name_or_path
+    is_path = name_or_path.endswith(PROFILE_SUFFIX) or "/" in name_or_path or "\\" in name_or_path
     if is_path:
         try:
             text = Path(name_or_path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"GPU profile {name_or_path} cannot be read: {error}") from error
     else:
-        shipped = resources.files("harness.environments") / "profiles" / (name_or_path + _SUFFIX)
+        shipped = (
+            resources.files("harness.environments") / "profiles" / (name_or_path + PROFILE_SUFFIX)
+        )
         if not shipped.is_file():
             known = ", ".join(shipped_profiles())
             raise UsageError(

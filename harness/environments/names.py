@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.environments.machine import DEFAULT_PROFILE, shipped_profiles
+from harness.environments.machine import DEFAULT_PROFILE, PROFILE_SUFFIX, shipped_profiles
 from harness.environments.variants import Variant
 from harness.errors import UsageError
 
@@ -19,7 +19,7 @@ class EnvironmentSpec:
 
     Attributes:
         kind: The environment without its variant.
-        profile: Name of the profile that a spoof is made from.
+        profile: Name or file of the profile that a spoof is made from.
         variants: How the spoofed machine differs from its profile.
     """
 
@@ -30,6 +30,8 @@ class EnvironmentSpec:
 
 def parse_environment(name: str) -> EnvironmentSpec:
     """Read an environment's name; what follows the colon are variants and profiles, in any order.
+
+    A profile is the name of a shipped one or a ``.toml`` file.
 
     Raises:
         UsageError: There is no such environment; the message lists those there are.
@@ -50,7 +52,7 @@ def _spoof(name: str, parts: list[str]) -> EnvironmentSpec:
     for part in parts:
         if part in set(Variant):
             variants.add(Variant(part))
-        elif part in shipped_profiles():
+        elif part in shipped_profiles() or part.endswith(PROFILE_SUFFIX):
             profile = part
         else:
             raise _unknown(name)
@@ -61,5 +63,5 @@ def _unknown(name: str) -> UsageError:
     parts = ", ".join([*Variant, *shipped_profiles()])
     return UsageError(
         f"no environment is named {name!r}; there are cpu, cuda, cuda-spoof and "
-        f"cuda-spoof:PART[+PART] with PART one of {parts}"
+        f"cuda-spoof:PART[+PART] with PART one of {parts}, or a profile's .toml file"
     )

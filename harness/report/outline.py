@@ -81,12 +81,20 @@ def request_text(request: LoadRequest) -> str:
     return " ".join(words)
 
 
-def host_text(results: Iterable[CellResult]) -> str:
-    """The GPUs that the cells saw."""
+def host_text(results: Sequence[CellResult]) -> str:
+    """The GPUs that applications saw in the cells, and where the servers really computed."""
     host = next((result.host for result in results if result.host is not None), None)
-    if host is None or not host.gpus:
+    gpus = ", ".join(gpu.name for gpu in host.gpus) if host else ""
+    listed = {result.devices for result in results if result.devices is not None}
+    if not gpus and listed <= {()}:
         return "no GPU"
-    return ", ".join(gpu.name for gpu in host.gpus)
+    return "; ".join([gpus or "no GPU", *([_devices_text(listed)] if listed else [])])
+
+
+def _devices_text(listed: Iterable[tuple[str, ...]]) -> str:
+    """The CPU of servers that list no device, and the devices of the others."""
+    names = sorted({", ".join(devices) or "the CPU" for devices in listed})
+    return f"servers on {' or on '.join(names)}"
 
 
 def label(result: CellResult) -> str:

@@ -145,7 +145,7 @@ def test_a_subject_that_does_not_plan(
         manifest=None,  # type: ignore[arg-type]
     )
     monkeypatch.setattr(workbench, "build", lambda _: acquired)
-    monkeypatch.setattr(workbench, "capabilities", lambda _: capabilities(MTP))
+    monkeypatch.setattr(workbench, "capabilities", lambda *_: capabilities(MTP))
     stubborn = Stubborn()
     workbench.add_subject(stubborn)
     result = run_cell(cell(subject="stubborn", environment="cpu"), workbench)

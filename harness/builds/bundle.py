@@ -1,0 +1,213 @@
+"""Bundles: archives that carry builds, their sources and the harness itself to another machine."""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+
+from harness.builds.archives import unpack
+from harness.builds.catalogue import Build, PackageFile, read_build
+from harness.builds.digest import sha256_of
+from harness.builds.manifest import Manifest, digests
+from harness.builds.offers import catalogue_text
+from harness.builds.store import Store, matches
+from harness.builds.upkeep import verify
+from harness.errors import DigestMismatchError, SourceUnavailableError, StoreError
+
+_INDEX = "llama-harness-builds.json"
+_INSTALLER = "install.py"
+_COMPRESSION: Mapping[str, str] = {".xz": "w:xz", ".txz": "w:xz", ".tar": "w"}
+
+
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    """The first entry of a bundle: what follows, and on what it runs."""
+
+    platform: str
+    builds: dict[str, Manifest]
+    sources: dict[str, str] = msgspec.field(default_factory=dict)
+    """Archives under ``sources/`` by name, each with its SHA-256."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What a bundle brought; build ids each.
+
+    Attributes:
+        builds: Put into the store, ready to run.
+        sources: Names of the archives from which builds can be acquired without a network.
+    """
+
+    builds: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What goes into a bundle.
+
+    Attributes:
+        builds: Builds that the store holds, as programs.
+        sources: Builds as the archives that they are made from.
+        archives: Those archives.
+        wheels: The harness and what it needs; with them the bundle gets an installer.
+    """
+
+    builds: Sequence[Build] = ()
+    sources: Sequence[Build] = ()
+    archives: Sequence[Path] = ()
+    wheels: Sequence[Path] = field(default_factory=tuple)
+
+
+def export_bundle(store: Store, contents: Contents, target: Path) -> None:
+    """Write a bundle: ``.tar`` as it is, ``.tar.xz`` small, anything else as gzip.
+
+    Raises:
+        StoreError: A build is not in the store, is a local program, or does not verify; or the
+            archive cannot be written.
+    """
+    manifests = {build.id: _exportable(store, build) for build in contents.builds}
+    index = _Index(
+        platform=str(store.platform),
+        builds=manifests,
+        sources={archive.name: sha256_of(archive) for archive in contents.archives},
+    )
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with tarfile.open(part, _COMPRESSION.get(target.suffix, "w:gz")) as archive:  # type: ignore[call-overload]
+            _add(archive, _INDEX, msgspec.json.encode(index))
+            for build in (*contents.builds, *contents.sources):
+                _add(archive, f"catalogue/{build.id}.toml", catalogue_text(build).encode())
+            for build in contents.builds:
+                archive.add(store.directory(build.id), f"builds/{build.id}")
+            for folder, files in (("sources", contents.archives), ("wheels", contents.wheels)):
+                for file in files:
+                    archive.add(file, f"{folder}/{file.name}")
+            if contents.wheels:
+                installer = resources.files("harness.builds") / "bundle_installer.py"
+                _add(archive, _INSTALLER, installer.read_bytes())
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def _exportable(store: Store, build: Build) -> Manifest:
+    acquired = store.find(build)
+    if acquired is None:
+        raise StoreError(f"{build.id} is not in the store: `llama-harness builds get {build.id}`")
+    if acquired.manifest.source == "local":
+        raise StoreError(f"{build.id} is a program of this machine and cannot be exported")
+    if problems := verify(store, build.id).problems:
+        raise StoreError(f"{build.id} is damaged, get it again: {problems[0]}")
+    return acquired.manifest
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    info.mode = 0o644
+    archive.addfile(info, BytesIO(content))
+
+
+def import_bundle(store: Store, bundle: Path, known: Iterable[Build]) -> Imported:
+    """Put what a bundle brings into the store.
+
+    Builds that the catalogue does not know get a catalogue file in the store.
+
+    Args:
+        store: Where to.
+        bundle: The archive, or the directory that it was unpacked into.
+        known: The catalogue's builds.
+
+    Raises:
+        SourceUnavailableError: It is no bundle, is damaged, or is for another platform.
+        DigestMismatchError: A file in it is not what its index says, or a build in it is not the
+            one that the catalogue pins.
+    """
+    if not bundle.exists():
+        raise SourceUnavailableError(f"{bundle} is not a file")
+    work = Path(tempfile.mkdtemp(prefix="import~", dir=store.scratch()))
+    try:
+        place = bundle
+        if not bundle.is_dir():
+            unpack(bundle, work)
+            place = work
+        return _import(store, place, bundle.name, {build.id: build for build in known})
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _import(store: Store, place: Path, name: str, pinned: Mapping[str, Build]) -> Imported:
+    try:
+        index = msgspec.json.decode((place / _INDEX).read_bytes(), type=_Index)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise SourceUnavailableError(
+            f"{name} was not made by `llama-harness builds export`"
+        ) from error
+    if index.builds and index.platform != str(store.platform):
+        raise SourceUnavailableError(
+            f"{name} holds builds for {index.platform}, this host is {store.platform}"
+        )
+    described = {file.stem: read_build(file) for file in (place / "catalogue").glob("*.toml")}
+    for build_id, manifest in index.builds.items():
+        _check_build(place, manifest, pinned.get(build_id) or described[build_id])
+    for file, digest in index.sources.items():
+        _check_source(place / "sources" / file, digest, [*pinned.values(), *described.values()])
+    for build_id in index.builds:
+        store.put(build_id, _copy(store, place / "builds" / build_id))
+    for file in index.sources:
+        _keep(place / "sources" / file, store.packed / file)
+    for build_id in described.keys() - pinned.keys():
+        text = (place / f"catalogue/{build_id}.toml").read_text(encoding="utf-8")
+        store.add_to_catalogue(build_id, text)
+    return Imported(builds=tuple(sorted(index.builds)), sources=tuple(sorted(index.sources)))
+
+
+def _copy(store: Store, directory: Path) -> Path:
+    copy = Path(tempfile.mkdtemp(prefix="import~", dir=store.scratch())) / "build"
+    shutil.copytree(directory, copy, symlinks=True)
+    return copy
+
+
+def _keep(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    shutil.copyfile(file, part)
+    part.replace(target)
+
+
+def _check_build(place: Path, manifest: Manifest, described: Build) -> None:
+    directory = place / "builds" / described.id
+    if not directory.is_dir() or digests(directory) != manifest.files:
+        raise DigestMismatchError(
+            f"{described.id}: its files are not those that its manifest lists; nothing was imported"
+        )
+    if not any(matches(origin, manifest) for origin in described.sources):
+        raise DigestMismatchError(
+            f"{described.id}: the archive's was made from {manifest.asset}, which is not what the "
+            "catalogue pins; nothing was imported"
+        )
+
+
+def _check_source(file: Path, digest: str, builds: Iterable[Build]) -> None:
+    if not file.is_file() or sha256_of(file) != digest:
+        raise DigestMismatchError(
+            f"{file.name}: it is not the file that the index lists; nothing was imported"
+        )
+    pins = {
+        origin.sha256
+        for build in builds
+        for origin in build.sources
+        if isinstance(origin, PackageFile) and origin.file == file.name
+    }
+    if digest not in pins:
+        raise DigestMismatchError(
+            f"{file.name}: its SHA-256 is {digest}, which no build is pinned to; nothing was "
+            "imported"
+        )

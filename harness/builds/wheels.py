@@ -1,0 +1,85 @@
+"""The harness and everything it depends on as wheels, for machines that reach no package index."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from harness.errors import SourceUnavailableError, UsageError
+
+_PROJECT = "llama-harness"
+_PIP_S = 900
+
+
+def collect_wheels(directory: Path, *, python: str | None = None) -> tuple[Path, ...]:
+    """Put the wheels into a directory and return them, pip's own among them.
+
+    Args:
+        directory: Exists and is empty.
+        python: The version to be run with, such as ``3.12``; this interpreter's if None. The
+            platform is this one.
+
+    Raises:
+        SourceUnavailableError: pip is missing, or cannot get or make one of them.
+    """
+    own = _own_requirement()
+    _pip("wheel", "--no-deps", "--wheel-dir", str(directory), own)
+    (wheel,) = directory.glob("llama_harness-*.whl")
+    wanted = ["--python-version", python] if python else []
+    _pip(
+        "download",
+        "--only-binary=:all:",
+        *wanted,
+        "--dest",
+        str(directory),
+        str(wheel),
+        "pip",
+    )
+    return tuple(sorted(directory.glob("*.whl")))
+
+
+def parse_python(text: str) -> str:
+    """Read a Python version of two numbers.
+
+    Raises:
+        UsageError: It is none, or one that the harness does not run on.
+    """
+    major, dot, minor = text.partition(".")
+    if not (dot and major == "3" and minor.isdecimal() and int(minor) >= 11):  # noqa: PLR2004
+        raise UsageError(f"--python takes a version such as 3.12, from 3.11 on, not {text!r}")
+    return text
+
+
+def _own_requirement() -> str:
+    """Return what pip makes the harness's own wheel from: its checkout, else the released one."""
+    distribution = metadata.distribution(_PROJECT)
+    told = distribution.read_text("direct_url.json")
+    url = json.loads(told)["url"] if told else ""
+    if url.startswith("file:"):
+        return url2pathname(urlsplit(url).path)
+    return f"{_PROJECT}=={distribution.version}"
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PIP_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SourceUnavailableError(f"pip {arguments[0]}: {error}") from error
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = (said or done.stderr.splitlines() or ["no message"])[-1]
+        raise SourceUnavailableError(
+            f"pip {arguments[0]} cannot get the harness's wheels: {reason.removeprefix('ERROR: ')}"
+        )
