@@ -20,7 +20,7 @@ def cell_id(cell: Cell) -> str:
         cell.build,
         cell.environment,
         cell.subject,
-        "unset" if request.mode is None else request.mode,
+        request.spelling,
         f"n{length}",
     ]
     if request.model != DEFAULT_MODEL:
@@ -44,7 +44,7 @@ def repro_command(cell: Cell) -> str:
         "--subject",
         cell.subject,
         "--mode",
-        "unset" if request.mode is None else request.mode,
+        request.spelling,
         "--draft-max",
         "default" if request.draft_n_max is None else str(request.draft_n_max),
         "--model",

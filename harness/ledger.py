@@ -5,8 +5,9 @@ entry stale, and so does an entry that covers no build, mode or check there is.
 """
 
 import fnmatch
+import glob
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,8 +17,11 @@ import msgspec
 from harness.builds import Catalogue
 from harness.checks import CHECK_NAMES
 from harness.contract import canonical_mode
-from harness.errors import LedgerError
-from harness.model import CellResult, Mode, Verdict
+from harness.environments import parse_environment
+from harness.errors import LedgerError, UsageError
+from harness.gguf_models.recipes import MODELS
+from harness.model import MODE_UNSET, CellResult, LoadRequest, Mode, Verdict
+from harness.subjects import check_subject
 from harness.toml_lines import line_of_field
 
 Glob = Annotated[str, msgspec.Meta(min_length=1)]
@@ -42,6 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         environment: Glob over the environment.
         model: Glob over the model.
         modes: Canonical modes; every mode if empty.
+        spellings: Modes as the user writes them, ``unset`` for none; every spelling if empty.
         draft_n_max: Draft lengths, -1 for "not given"; every length if empty.
         emulated: Whether it covers emulated builds too.
     """
@@ -56,13 +61,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     environment: Glob = "*"
     model: Glob = "*"
     modes: tuple[Mode, ...] = ()
+    spellings: tuple[str, ...] = ()
     draft_n_max: tuple[int, ...] = ()
     emulated: bool = False
 
     def covers(self, result: CellResult, number: int) -> bool:
         """Whether a cell on a build of that number is one that this entry speaks of."""
         request = result.request
-        length = -1 if request.draft_n_max is None else request.draft_n_max
         return (
             self.since <= number <= (number if self.until is None else self.until)
             and (self.emulated or not result.emulated)
@@ -70,7 +75,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             and fnmatch.fnmatchcase(result.environment, self.environment)
             and fnmatch.fnmatchcase(request.model, self.model)
             and (not self.modes or canonical_mode(request.mode) in self.modes)
-            and (not self.draft_n_max or length in self.draft_n_max)
+            and (not self.spellings or request.spelling in self.spellings)
+            and (not self.draft_n_max or length_of(request) in self.draft_n_max)
         )
 
 
@@ -83,9 +89,11 @@ class Ledger:
     """All entries of one file.
 
     Attributes:
+        file: Where they stand.
         numbers: Each build's number, by id.
     """
 
+    file: Path
     entries: tuple[Entry, ...]
     numbers: Mapping[str, int]
 
@@ -115,8 +123,8 @@ class Ledger:
             if passing:
                 more = f" and {len(passing) - _SHOWN} more" if len(passing) > _SHOWN else ""
                 lines.append(
-                    f"ledger entry {entry.name} is stale: {', '.join(passing[:_SHOWN])}{more} no "
-                    f"longer fails at {', '.join(entry.checks)}; narrow its bounds or remove it"
+                    f"{entry.name}: should fail at {', '.join(entry.checks)}, but is good: "
+                    f"{', '.join(passing[:_SHOWN])}{more}; narrow its bounds or remove it"
                 )
         return tuple(lines)
 
@@ -152,7 +160,11 @@ def load_ledger(catalogue: Catalogue, file: Path | None = None) -> Ledger:
         if wrong:
             line = line_of_field(text, f"divergence[{number}].name")
             raise LedgerError(f"{file}:{line}: entry {entry.name}: {wrong}")
-    return Ledger(entries=entries, numbers={build.id: build.number for build in catalogue.builds})
+    return Ledger(
+        file=file,
+        entries=entries,
+        numbers={build.id: build.number for build in catalogue.builds},
+    )
 
 
 def pinned_file() -> Path:
@@ -162,49 +174,9 @@ def pinned_file() -> Path:
     return installed if installed.is_file() else package.parent / "fixtures" / _FILE
 
 
-def proposed_entries(results: Iterable[CellResult], catalogue: Catalogue) -> str:
-    """TOML of entries that would cover the failing cells; for a human to judge and complete."""
-    numbers = {build.id: build.number for build in catalogue.builds}
-    groups: dict[tuple[str, tuple[str, ...], Mode], list[CellResult]] = {}
-    for result in results:
-        if result.status is Verdict.FAIL:
-            failed = tuple(sorted({check.name for check in result.checks if not check.ok}))
-            key = (result.subject, failed, canonical_mode(result.request.mode))
-            groups.setdefault(key, []).append(result)
-    return "\n".join(_proposed(*key, group, numbers) for key, group in groups.items())
-
-
-def _proposed(
-    subject: str,
-    checks: Sequence[str],
-    mode: Mode,
-    group: Sequence[CellResult],
-    numbers: Mapping[str, int],
-) -> str:
-    covered = sorted(numbers[result.build] for result in group)
-    models = {result.request.model for result in group}
-    environments = {result.environment for result in group}
-    lines = [
-        "[[divergence]]",
-        f"name = {_quoted('-'.join((subject, mode, *checks)))}",
-        f"subject = {_quoted(subject)}",
-        f"checks = [{', '.join(map(_quoted, checks))}]",
-        f"modes = [{_quoted(mode)}]",
-        f"since = {covered[0]}",
-        f"until = {covered[-1]}",
-    ]
-    if len(models) == 1:
-        lines.append(f"model = {_quoted(models.pop())}")
-    if len(environments) == 1:
-        lines.append(f"environment = {_quoted(environments.pop())}")
-    if all(result.emulated for result in group):
-        lines.append("emulated = true")
-    lines += ['reason = ""  # why it diverges, and who is right', 'link = ""', ""]
-    return "\n".join(lines)
-
-
-def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+def length_of(request: LoadRequest) -> int:
+    """The draft length as an entry names it."""
+    return -1 if request.draft_n_max is None else request.draft_n_max
 
 
 def _matches_nothing(entry: Entry, before: Sequence[Entry], catalogue: Catalogue) -> str | None:
@@ -222,4 +194,21 @@ def _matches_nothing(entry: Entry, before: Sequence[Entry], catalogue: Catalogue
     if not any(entry.emulated or not build.emulated for build in covered):
         bound = "on" if until is None else f"to {until}"
         return f"no build of the catalogue is from {entry.since} {bound}"
+    if not any(fnmatch.fnmatchcase(model, entry.model) for model in MODELS):
+        return f"no model is {entry.model}; there are {', '.join(MODELS)}"
+    meant = {canonical_mode(None if one == MODE_UNSET else one) for one in entry.spellings}
+    if entry.modes and not meant <= set(entry.modes):
+        return f"its spellings mean {', '.join(sorted(meant))}, its modes are others"
+    return _names_nothing(entry)
+
+
+def _names_nothing(entry: Entry) -> str | None:
+    """What is wrong with a subject or an environment that is written out; a glob may mean any."""
+    try:
+        if not glob.has_magic(entry.subject):
+            check_subject(entry.subject)
+        if not glob.has_magic(entry.environment):
+            parse_environment(entry.environment)
+    except UsageError as error:
+        return str(error)
     return None

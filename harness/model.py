@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+
+MODE_UNSET: Final = "unset"
+"""How a mode that the user did not give is written on a command line."""
 
 
 class Flavour(StrEnum):
@@ -91,6 +94,11 @@ class LoadRequest:
     context_length: int = 512
     cache_type: str | None = None
     chat_template: str | None = None
+
+    @property
+    def spelling(self) -> str:
+        """The mode as it is written on a command line; ``unset`` where the user gave none."""
+        return MODE_UNSET if self.mode is None else self.mode
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,13 @@ HOST_CHANGES_DEFAULTS_ONLY: Final = "host-changes-defaults-only"
 ALIAS: Final = "alias"
 TWO_RUNS: Final = "two-runs"
 
-RELATION_NAMES: Final = (EQUAL_CAPABILITIES, HOST_CHANGES_DEFAULTS_ONLY, ALIAS, TWO_RUNS)
+RELATIONS: Final[Mapping[str, str]] = {
+    EQUAL_CAPABILITIES: "builds of equal capabilities do the same",
+    HOST_CHANGES_DEFAULTS_ONLY: "a GPU changes only the default length, and the chain of auto",
+    ALIAS: "an alias does what its canonical mode does",
+    TWO_RUNS: "two runs of a cell are equal",
+}
+"""Each relation and what it says."""
 
 _Key = Callable[[CellResult], Hashable]
 """What two cells must share to be a pair."""

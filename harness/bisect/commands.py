@@ -291,7 +291,7 @@ def _index() -> "Index":
 def _predicate(options: argparse.Namespace) -> "CellQuestion | CommandQuestion":
     from harness.bisect.journal import CellQuestion, CommandQuestion
     from harness.checks import CHECK_NAMES
-    from harness.model import LoadRequest
+    from harness.model import MODE_UNSET, LoadRequest
 
     if options.command:
         return CommandQuestion(command=tuple(options.command), timeout_s=options.timeout)
@@ -304,7 +304,7 @@ def _predicate(options: argparse.Namespace) -> "CellQuestion | CommandQuestion":
         environment=options.env or "cpu",
         request=LoadRequest(
             model=options.model or "tiny-mtp",
-            mode=None if mode == "unset" else mode,
+            mode=None if mode == MODE_UNSET else mode,
             draft_n_max=_draft_length(options.draft_max),
             extra_args=tuple(options.extra_arg or ()),
         ),

@@ -11,7 +11,7 @@ from harness.environments import parse_environment
 from harness.errors import UsageError
 from harness.gguf_models.recipes import MODELS
 from harness.matrix.shards import deal, parse_shard
-from harness.model import Cell, CellResult, LoadRequest, Mode
+from harness.model import MODE_UNSET, Cell, CellResult, LoadRequest, Mode
 from harness.report.jsonl import read_results
 from harness.subjects import check_subject
 
@@ -25,7 +25,6 @@ SMALL_MODEL: Final = "tiny-mtp-1b"
 """Under 3B: only ``auto`` treats it otherwise than ``tiny-mtp``."""
 
 LENGTH_DEFAULT: Final = "default"
-MODE_UNSET: Final = "unset"
 
 
 @dataclass(frozen=True, kw_only=True)

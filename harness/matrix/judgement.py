@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.builds import Catalogue
 from harness.ledger import Ledger
 from harness.model import CellResult, Verdict
-from harness.relations import Relation, judge_relations
+from harness.relations import RELATIONS, Relation, judge_relations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,27 @@ class Judgement:
 
     def lines(self) -> Iterator[str]:
         """The same for people."""
-        if self.relations:
-            yield f"{len(self.relations)} relations between cells: {len(self.broken)} do not hold"
-        for relation in self.broken:
-            yield f"  {relation.name}: {relation.one} and {relation.other}: {relation.difference}"
-        yield from self.stale
+        if self.relations and not self.broken:
+            yield f"{_counted(len(self.relations), 'relation')} between cells: all hold"
+        elif self.relations:
+            yield (
+                f"{_counted(len(self.relations), 'relation')} between cells: {len(self.broken)} "
+                f"{'does' if len(self.broken) == 1 else 'do'} not hold"
+            )
+        for name, meaning in RELATIONS.items():
+            broken = [relation for relation in self.broken if relation.name == name]
+            if broken:
+                yield f"  {name}: {meaning}; but not"
+            for relation in broken:
+                yield f"    {relation.one} and {relation.other}: {relation.difference}"
+        if self.stale:
+            yield f"stale in the ledger: {_counted(len(self.stale), 'entry', 'entries')}"
+        for line in self.stale:
+            yield f"  {line}"
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def judge_run(results: Sequence[CellResult], catalogue: Catalogue, ledger: Ledger) -> Judgement:

@@ -18,11 +18,12 @@ from harness.errors import (
     HarnessError,
 )
 from harness.flakes import RETRIES, run_settled
-from harness.ledger import Ledger, load_ledger, proposed_entries
+from harness.ledger import Ledger, load_ledger
 from harness.matrix.axes import select_cells
 from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import Cell, CellResult, Verdict
+from harness.proposals import as_toml, propose_entries
 from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
 from harness.report.outline import verdict_status
 from harness.workbench import Workbench, open_workbench
@@ -258,13 +259,18 @@ class CellReporter:
         return judge_run(self.results, stash[_CATALOGUE], stash[_LEDGER])
 
     def _proposal(self) -> Iterator[str]:
-        proposed = proposed_entries(self.results, self._config.stash[_CATALOGUE])
+        ledger = self._config.stash[_LEDGER]
+        proposed = propose_entries(self.results, ledger)
+        if not proposed:
+            yield "no cell fails: there is nothing to propose for the ledger"
+            return
         yield (
-            "no cell fails: there is nothing to propose"
-            if not proposed
-            else "proposed for the ledger; give each a reason and a link:"
+            f"proposed for {ledger.file}, which is not changed; to accept an entry, copy it there "
+            "and give it a reason and a link:"
         )
-        yield from proposed.splitlines()
+        for entry in proposed:
+            yield ""
+            yield from as_toml(entry).splitlines()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(

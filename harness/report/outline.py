@@ -70,8 +70,7 @@ def blocks(results: Sequence[CellResult]) -> Iterator[Block]:
 def request_text(request: LoadRequest) -> str:
     """A load request in one line."""
     length = "default" if request.draft_n_max is None else str(request.draft_n_max)
-    mode = "unset" if request.mode is None else request.mode
-    words = [mode, f"n={length}", request.model, *request.extra_args]
+    words = [request.spelling, f"n={length}", request.model, *request.extra_args]
     if request.context_length != _USUAL.context_length:
         words.append(f"context={request.context_length}")
     if request.cache_type is not None:

@@ -48,7 +48,7 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     from rich.text import Text
 
     console = open_console(stream)
-    modes = _in_order(_mode(result) for result in results)
+    modes = _in_order(result.request.spelling for result in results)
     several_subjects = len({result.subject for result in results}) > 1
     notes = _Notes()
     for environment in _in_order(result.environment for result in results):
@@ -61,7 +61,7 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
                 Text("\n").join(
                     Text(_writable(line, console.encoding), style=_STYLES[verdict])
                     for line, verdict in _field(
-                        [one for one in of_row if _mode(one) == mode], notes
+                        [one for one in of_row if one.request.spelling == mode], notes
                     )
                 )
                 for mode in modes
@@ -148,10 +148,6 @@ def _reason(result: CellResult) -> str:
     if result.status is Verdict.KNOWN:
         return f"known: {result.ledger}"
     return (result.reason or "") if result.status is Verdict.DEGRADED else ""
-
-
-def _mode(result: CellResult) -> str:
-    return "unset" if result.request.mode is None else result.request.mode
 
 
 def _legend(results: Sequence[CellResult]) -> Iterator[str]:

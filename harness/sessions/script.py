@@ -18,11 +18,10 @@ from typing import Final, NoReturn
 
 from harness.cell_names import DEFAULT_MODEL
 from harness.errors import UsageError
-from harness.model import LoadRequest
+from harness.model import MODE_UNSET, LoadRequest
 
 SUFFIX: Final = ".session"
 LENGTH_DEFAULT: Final = "default"
-MODE_UNSET: Final = "unset"
 
 _DEFAULTS: Final = LoadRequest(model=DEFAULT_MODEL, mode=None)
 
@@ -90,7 +89,7 @@ def format_step(step: Step) -> str:
     if isinstance(step, Interruption):
         return step.value
     request = step.request
-    words = ["load", "--mode", MODE_UNSET if request.mode is None else request.mode]
+    words = ["load", "--mode", request.spelling]
     length = LENGTH_DEFAULT if request.draft_n_max is None else str(request.draft_n_max)
     words += ["--draft-max", length]
     if request.model != _DEFAULTS.model:

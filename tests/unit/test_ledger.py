@@ -6,7 +6,7 @@ import pytest
 
 from harness.builds import load_catalogue
 from harness.errors import EXIT_USAGE, LedgerError
-from harness.ledger import Ledger, load_ledger, pinned_file, proposed_entries
+from harness.ledger import Ledger, load_ledger, pinned_file
 from harness.model import CellResult, Verdict
 from tests.unit.results import result
 
@@ -83,7 +83,7 @@ def test_an_entry_that_no_longer_fails_is_stale(tmp_path: Path) -> None:
 
     assert book.stale([book.judge(studio())]) == ()
     (line,) = book.stale([book.judge(studio()), passing])
-    assert "aliases is stale" in line
+    assert line.startswith("aliases: should fail at implementations, but is good: ")
     assert passing.id in line
 
 
@@ -94,6 +94,21 @@ def test_cells_that_nobody_could_judge_make_nothing_stale(tmp_path: Path) -> Non
     ]
 
     assert ledger(tmp_path).stale(cells) == ()
+
+
+def test_an_entry_can_be_of_one_spelling_only(tmp_path: Path) -> None:
+    book = ledger(tmp_path, f'{ENTRY}spellings = ["none"]\n')
+
+    assert book.judge(studio(mode="none")).status is Verdict.KNOWN
+    assert book.judge(studio(mode="disable")).status is Verdict.FAIL
+    assert book.stale([result(subject="studio==2026.5", mode="off")]) == ()
+
+
+def test_unset_is_the_spelling_of_no_mode(tmp_path: Path) -> None:
+    entry = ENTRY.replace('["off"]', '["auto"]') + 'spellings = ["unset"]\n'
+    cell = result(subject="studio==2026.5", mode=None, failed=("implementations",))
+
+    assert ledger(tmp_path, entry).judge(cell).status is Verdict.KNOWN
 
 
 @pytest.mark.parametrize(
@@ -108,6 +123,10 @@ def test_cells_that_nobody_could_judge_make_nothing_stale(tmp_path: Path) -> Non
         (ENTRY + ENTRY, ":11: entry aliases: another entry has the same name"),
         (ENTRY.replace("none is unknown to it and falls through to auto", "so"), "length >= 10"),
         (ENTRY.replace("https://example.org/1", "somewhere"), "link"),
+        (f'{ENTRY}model = "tiny-*-7b"\n', "no model is tiny-*-7b; there are tiny-llama"),
+        (f'{ENTRY}environment = "gpu"\n', "no environment is named 'gpu'"),
+        (ENTRY.replace("studio==2026.*", "refrence"), "'refrence' is of no known kind"),
+        (f'{ENTRY}spellings = ["mtp"]\n', "its spellings mean mtp, its modes are others"),
     ],
 )
 def test_a_wrong_file_is_one_clear_line(text: str, says: str, tmp_path: Path) -> None:
@@ -128,25 +147,3 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_harnesses_own_ledger_is_sound() -> None:
     assert pinned_file().is_file()
     load_ledger(load_catalogue())
-
-
-def test_a_proposal_is_an_entry_once_it_has_a_reason_and_a_link(tmp_path: Path) -> None:
-    cells = [studio(), studio(build="b9464"), result(), result(status=Verdict.ERROR)]
-    proposed = proposed_entries(cells, load_catalogue())
-
-    with pytest.raises(LedgerError):
-        ledger(tmp_path, proposed)
-    complete = proposed.replace('reason = ""', 'reason = "because of that"').replace(
-        'link = ""', 'link = "https://example.org"'
-    )
-    book = ledger(tmp_path, complete)
-    assert [book.judge(cell).status for cell in cells] == [
-        Verdict.KNOWN,
-        Verdict.KNOWN,
-        Verdict.PASS,
-        Verdict.ERROR,
-    ]
-
-
-def test_where_nothing_fails_nothing_is_proposed() -> None:
-    assert proposed_entries([result()], load_catalogue()) == ""
