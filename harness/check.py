@@ -2,8 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from harness.arguments import read_arguments
@@ -22,6 +23,7 @@ SUBJECT: Final = "argv"
 """The name of a command line given by hand, as a subject."""
 
 _REMARKS: Final = (FLAGS_OFFERED, NO_FLAG_TWICE, MIN_NOT_ABOVE_MAX, NO_WARNING)
+_RUN: Final = 3
 _MTP_MODEL, _PLAIN_MODEL = "tiny-mtp", "tiny-llama"
 
 
@@ -172,12 +174,20 @@ def flag_ranges(
         if set(told.values()) == {"offered"}:
             continue
         parts = [
-            f"{standing} in {', '.join(build for build, it in told.items() if it == standing)}"
+            f"{standing} in {', '.join(_runs(told, standing))}"
             for standing in ("offered", "removed", "unknown")
             if standing in told.values()
         ]
         lines.append(f"{flag}: {'; '.join(parts)}")
     return lines
+
+
+def _runs(told: Mapping[str, str], standing: str) -> Iterator[str]:
+    """The builds of one standing; three or more that follow each other as their first and last."""
+    for here, group in groupby(told, key=lambda build: told[build]):
+        run = list(group)
+        if here == standing:
+            yield from run if len(run) < _RUN else [f"{run[0]} … {run[-1]}"]
 
 
 def _standing(flag: str, capabilities: Capabilities) -> str:

@@ -36,6 +36,8 @@ _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | {"--host"}
 """What every launch needs; never blamed, never left out."""
 
 _STATIC: Final = ("argv:", "recording:")
+_STATIC_PROFILE: Final = "full"
+"""The builds for one command line, as in ``check``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,15 @@ class Explanation:
     """A failure and the least that causes it.
 
     Attributes:
-        cell: The cell's id.
+        cell: The cell's id; the build's, where nothing else tells the cells apart.
+        build: The build's id.
         sentence: What is wrong, and the spelling that the build accepts where there is one.
         culprits: The arguments that are enough to fail in the same way.
         launches: How many command lines were tried.
     """
 
     cell: str
+    build: str
     sentence: str
     culprits: tuple[Argument, ...]
     launches: int
@@ -110,13 +114,14 @@ def explain(options: argparse.Namespace) -> int:
                 raise UsageError(
                     f"no cell {options.cell!r} in this selection; `matrix --list` prints the ids"
                 )
+        printer = _Printer()
         for cell in cells:
             explanation = explain_cell(cell, workbench)
             if isinstance(explanation, CellResult):
                 untold += explanation.status is Verdict.ERROR
                 continue
             failing += 1
-            _print(explanation)
+            printer.print(explanation)
     if failing:
         return EXIT_FAIL
     return EXIT_CANNOT_TELL if untold else EXIT_OK
@@ -128,7 +133,7 @@ def selection_builds(options: argparse.Namespace) -> tuple[str, ...]:
     builds = (
         catalogue.select(selection.builds)
         if selection.builds
-        else catalogue.profile(selection.profile)
+        else catalogue.profile(selection.profile or _STATIC_PROFILE)
     )
     return tuple(build.id for build in builds)
 
@@ -189,7 +194,17 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)
     else:
         sentence = _contract_sentence(complaint, result, cell)
-    return Explanation(cell=cell_id(cell), sentence=sentence, culprits=culprits, launches=launches)
+    return Explanation(
+        cell=cell.build if _is_static(cell) else cell_id(cell),
+        build=cell.build,
+        sentence=sentence,
+        culprits=culprits,
+        launches=launches,
+    )
+
+
+def _is_static(cell: Cell) -> bool:
+    return cell.subject == SUBJECT or cell.subject.startswith(_STATIC)
 
 
 def _groups(arguments: Sequence[Argument]) -> tuple[Argument, ...]:
@@ -227,8 +242,7 @@ class FixedSubject:
 def _complaints_of(
     cell: Cell,
 ) -> Callable[[CellResult, Workbench], tuple[Complaint, ...]]:
-    static = cell.subject == SUBJECT or cell.subject.startswith(_STATIC)
-    return command_line_complaints if static else contract_complaints
+    return command_line_complaints if _is_static(cell) else contract_complaints
 
 
 def contract_complaints(result: CellResult, _: Workbench) -> tuple[Complaint, ...]:
@@ -265,10 +279,26 @@ def _contract_sentence(complaint: Complaint, result: CellResult, cell: Cell) -> 
     )
 
 
-def _print(explanation: Explanation) -> None:
-    sys.stdout.write(
-        f"{explanation.cell}\n  {explanation.sentence}\n"
-        f"  enough to fail: {flags_of(explanation.culprits) or 'no flag at all'} "
-        f"({explanation.launches} command lines tried)\n"
-    )
-    sys.stdout.flush()
+class _Printer:
+    """Prints explanations as they come; one that only names another build takes one line."""
+
+    def __init__(self) -> None:
+        self._last: object = None
+
+    def print(self, explanation: Explanation) -> None:
+        """Print one."""
+        flags = flags_of(explanation.culprits) or "no flag at all"
+        same = (explanation.sentence.replace(explanation.build, "BUILD"), flags)
+        if same == self._last:
+            sys.stdout.write(f"{explanation.cell}: the same\n")
+        else:
+            sys.stdout.write(
+                f"{explanation.cell}\n  {explanation.sentence}\n"
+                f"  enough to fail: {flags} ({_count(explanation.launches)} tried)\n"
+            )
+        self._last = same
+        sys.stdout.flush()
+
+
+def _count(launches: int) -> str:
+    return f"{launches} command line{'' if launches == 1 else 's'}"

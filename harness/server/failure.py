@@ -82,19 +82,27 @@ def _from_lines(lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure | No
 
 def _argument(line: str) -> Failure | None:
     if found := _INVALID_ARGUMENT.search(line):
+        word = found["flag"]
         return Failure(
             kind=FailureKind.UNKNOWN_ARGUMENT,
-            argument=found["flag"],
-            message=f"the build does not know {found['flag']}",
+            argument=word,
+            message=f"the build does not know {word}"
+            if word.startswith("-")
+            else f"the build does not know what {word!r} is",
         )
     if found := _BAD_ARGUMENT.search(line):
         removed = _REMOVED in found["reason"]
         return Failure(
             kind=FailureKind.REMOVED_ARGUMENT if removed else FailureKind.BAD_VALUE,
             argument=found["flag"],
-            message=f"the build refuses {found['flag']}: {found['reason'].strip()}",
+            message=f"the build refuses {found['flag']}: {_reason(found['reason'])}",
         )
     return None
+
+
+def _reason(text: str) -> str:
+    """A build's reason without the word that some builds begin it with."""
+    return text.strip().removeprefix("error: ")
 
 
 def _variable(line: str) -> Failure | None:

@@ -44,3 +44,16 @@ def test_a_command_line_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert "starts, with draft-mtp up to 4" in capsys.readouterr().out
     assert main(["explain", "--build", "b9246", "--", *words]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_command_line_is_explained_on_the_builds_that_check_tries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["explain", "--", "--draft-max", "8"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[:3] == [
+        "b9093",
+        "  b9093 has removed --draft-max; write --spec-draft-n-max instead",
+        "  enough to fail: --draft-max 8 (1 command line tried)",
+    ]
+    assert told[3:] == [f"{build}: the same" for build in ("b9246", "b9464", "b10434", "b11434")]

@@ -178,3 +178,13 @@ def test_where_a_flag_lives() -> None:
         "--spec-draft-n-max: offered in b9246; unknown in b8929",
         "--nope: unknown in b8929, b9246",
     ]
+
+
+def test_builds_that_follow_each_other_are_told_as_a_range() -> None:
+    from harness.builds import load_catalogue
+
+    builds = load_catalogue().select(["b8929", "b9093", "b9246", "b11434"])
+    capabilities = {one.id: build(one.id) for one in builds}
+    assert flag_ranges(["--draft-max"], builds, capabilities) == [
+        "--draft-max: offered in b8929; removed in b9093 … b11434"
+    ]
