@@ -218,7 +218,7 @@ def get_builds(arguments: argparse.Namespace) -> int:
     chosen = load_catalogue().select(arguments.ids)
     code = EXIT_OK
     with open_progress(quiet=arguments.quiet) as progress:
-        store = _store(arguments)
+        store = Store(extract=arguments.extract)
         for build, outcome in store.acquire_all(chosen, progress=progress, order=arguments.order):
             if isinstance(outcome, HarnessError):
                 code = max(code, outcome.exit_code)
@@ -233,7 +233,8 @@ def print_path(arguments: argparse.Namespace) -> int:
     """Acquire one build and print exactly one path."""
     build = load_catalogue().get(arguments.id)
     with open_progress(quiet=arguments.quiet) as progress:
-        acquired = _store(arguments).acquire(build, progress=progress, order=arguments.order)
+        store = Store(extract=arguments.extract)
+        acquired = store.acquire(build, progress=progress, order=arguments.order)
     sys.stdout.write(f"{acquired.binary}\n")
     return EXIT_OK
 
@@ -478,12 +479,6 @@ def import_(arguments: argparse.Namespace) -> int:
     for name in (*imported.builds, *imported.sources):
         sys.stdout.write(f"{name}\n")
     return EXIT_OK
-
-
-def _store(arguments: argparse.Namespace) -> Store:
-    from harness.builds.store import default_sources
-
-    return Store(sources=default_sources(extract=arguments.extract))
 
 
 def _package_offers() -> "Offers":

@@ -83,6 +83,7 @@ class Store:
         *,
         platform: Platform | None = None,
         sources: SourceFactory | None = None,
+        extract: bool = False,
     ) -> None:
         """Name a store; nothing is touched yet.
 
@@ -90,10 +91,12 @@ class Store:
             root: Its directory; ``LLAMA_HARNESS_CACHE`` or the user's cache directory if None.
             platform: The machine that builds must run on; this one if None.
             sources: Gives the source of each kind; the real ones if None.
+            extract: Copy programs out of container images instead of running containers.
         """
         self.root = root or cache_root()
         self.platform = platform or this_platform()
-        self._sources = sources or default_sources()
+        self._extract = extract
+        self._sources = sources or default_sources(extract=extract)
 
     def directory(self, build_id: str) -> Path:
         """Return where a build lives, or would live."""
@@ -114,6 +117,8 @@ class Store:
         if not binary.is_file():
             return None
         if manifest.source == "local" and not _is_unchanged(binary, manifest):
+            return None
+        if manifest.source == "image" and not self._runs_as_wanted(manifest):
             return None
         return AcquiredBuild(
             build=build,
@@ -303,6 +308,12 @@ class Store:
         for path in (self.root / "tmp").glob(f"{build_id}~*"):
             shutil.rmtree(path, ignore_errors=True)
 
+    def _runs_as_wanted(self, manifest: Manifest) -> bool:
+        from harness.builds.sources.image import INTERPRETER
+
+        interpreter = manifest.details.get(INTERPRETER)
+        return interpreter is None or (not self._extract and Path(interpreter).is_file())
+
     def _mark_used(self, build_id: str) -> None:
         # Last use, for the one that clears the store; a read-only store is still of use.
         with suppress(OSError):
@@ -421,7 +432,10 @@ def matches(origin: Origin, manifest: Manifest) -> bool:
             manifest.details.get("commit"),
         )
     if isinstance(origin, ContainerImage):
-        return manifest.asset == origin.reference
+        from harness.builds.sources.image import DIGESTS
+
+        known = ("", *manifest.details.get(DIGESTS, "").split())
+        return manifest.asset == origin.reference and origin.digest in known
     if isinstance(origin, LocalBinary) and manifest.asset != origin.path:
         return False
     pinned = msgspec.structs.asdict(origin)

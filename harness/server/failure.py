@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from harness.builds.container import UNAVAILABLE
 from harness.model import Failure, FailureKind
 
 _INVALID_ARGUMENT: Final = re.compile(r"error: (?:invalid|unknown) argument: (?P<flag>\S+)")
@@ -67,7 +68,7 @@ def classify_death(exit_status: int, lines: Sequence[str], log_tail: tuple[str, 
 
 def _from_lines(lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure | None:
     for line in lines:
-        for read in (_argument, _variable, _library, _port):
+        for read in (_argument, _variable, _library, _port, _container):
             if failure := read(line):
                 return replace(failure, log_tail=log_tail)
     reason = _first(_MODEL_REASON, lines) or _first(_MODEL, lines)
@@ -134,6 +135,15 @@ def _port(line: str) -> Failure | None:
     return Failure(
         kind=FailureKind.PORT_IN_USE,
         message="the server could not bind its port: another process has it",
+    )
+
+
+def _container(line: str) -> Failure | None:
+    if not line.startswith(UNAVAILABLE):
+        return None
+    return Failure(
+        kind=FailureKind.NOT_EXECUTABLE,
+        message=f"the container could not be run{line.removeprefix(UNAVAILABLE)}",
     )
 
 

@@ -5,17 +5,17 @@ a container: so a build from an image is a path like any other, and every subjec
 uses it unchanged.
 """
 
-import io
 import json
 import os
+import shlex
 import sys
-import tarfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import harness
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, ContainerImage, Origin
+from harness.builds.container import Network, brief, disposable, server_variables
 from harness.builds.sources.base import Delivery, Workspace, library_variables
 from harness.errors import DigestMismatchError, SourceUnavailableError
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from docker.models.images import Image
 
 ENGINE_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+
+DIGESTS = "digests"
+"""Names, in a manifest's details, the image's id and the digests that registries know it by."""
+
+INTERPRETER = "interpreter"
+"""Names, in a manifest's details, the Python that runs containers; absent where none are run."""
 
 
 class ImageSource:
@@ -46,27 +52,30 @@ class ImageSource:
         try:
             image = _image(client, origin, workspace)
             digest = image.id or ""
-            known = {
+            known = [
                 digest,
                 *(each.rpartition("@")[2] for each in image.attrs["RepoDigests"] or ()),
-            }
+            ]
             if origin.digest and origin.digest not in known:
                 raise DigestMismatchError(
                     f"{build.id}: image {origin.reference} is {digest}, pinned is {origin.digest}"
                 )
+            details = {DIGESTS: " ".join(known)}
             if self._extract:
-                binary = _copy_out(client, origin, workspace)
+                binary = _copy_out(client, digest, origin, workspace)
                 env = library_variables(binary, workspace)
             else:
-                binary = _write_launcher(digest, origin.binary, workspace)
+                network = _network(client, workspace)
+                binary = _write_launcher(image, origin.binary, network, workspace)
                 env = {}
+                details |= {"network": network, INTERPRETER: sys.executable}
         finally:
             client.close()
         return Delivery(
             binary=binary,
             asset=origin.reference,
             sha256=digest.removeprefix("sha256:"),
-            details={"image": digest, "runs": "extracted" if self._extract else "in a container"},
+            details=details,
             env=env,
         )
 
@@ -88,7 +97,7 @@ def open_engine() -> "DockerClient":
         client.ping()
     except Exception as error:  # the SDK lets errors of four libraries through
         raise SourceUnavailableError(
-            f"no container engine answers ({_brief(error)}): start one, or set DOCKER_HOST"
+            f"no container engine answers ({brief(error)}): start one, or set DOCKER_HOST"
         ) from error
     return client
 
@@ -105,21 +114,40 @@ def _image(client: "DockerClient", origin: ContainerImage, workspace: Workspace)
             return client.images.pull(origin.reference)
     except DockerException as error:
         raise SourceUnavailableError(
-            f"image {origin.reference} cannot be pulled: {_brief(error)}"
+            f"image {origin.reference} cannot be pulled: {brief(error)}"
         ) from error
 
 
-def _write_launcher(image: str, binary: str, workspace: Workspace) -> Path:
+def _network(client: "DockerClient", workspace: Workspace) -> Network:
+    """Choose how the server's port comes to this host's loopback.
+
+    Raises:
+        SourceUnavailableError: The engine is on another machine, with neither files nor ports here.
+    """
+    if not client.api.base_url.startswith(("http+docker://", "http://localhost")):
+        raise SourceUnavailableError(
+            "the container engine that DOCKER_HOST names is on another machine: use a local one, "
+            "or --extract"
+        )
+    # Engines on macOS run in a virtual machine, rootless ones in a network of their own.
+    rootless = any("rootless" in each for each in client.info().get("SecurityOptions") or ())
+    return "host" if workspace.platform.system == "linux" and not rootless else "published"
+
+
+def _write_launcher(image: "Image", binary: str, network: Network, workspace: Workspace) -> Path:
+    own = [each.partition("=")[0] for each in image.attrs["Config"].get("Env") or ()]
     settings = {
-        "image": image,
+        "image": image.id,
         "binary": binary,
+        "unset": server_variables(own),
+        "network": network,
         "engine": {name: os.environ[name] for name in ENGINE_VARIABLES if name in os.environ},
     }
     place = Path(harness.__file__).parent.parent
     launcher = workspace.output / workspace.platform.server_name
     launcher.write_text(
         # Through sh, since a path to Python may be too long or hold a space.
-        f"#!/bin/sh\n'''exec' {_shell_quoted(sys.executable)} -P \"$0\" \"$@\"\n' '''\n"
+        f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} -P \"$0\" \"$@\"\n' '''\n"
         "import sys\n"
         f"sys.path[:0] = {json.dumps([str(place), *_site_directories()])}\n"
         "from harness.builds.container import main\n"
@@ -134,51 +162,27 @@ def _site_directories() -> list[str]:
     return [path for path in sys.path if path and Path(path).is_dir() and "site-packages" in path]
 
 
-def _copy_out(client: "DockerClient", origin: ContainerImage, workspace: Workspace) -> Path:
+def _copy_out(
+    client: "DockerClient", image: str, origin: ContainerImage, workspace: Workspace
+) -> Path:
+    """Copy the program out, with what lies beside it unless that is the whole image."""
     from docker.errors import DockerException
 
-    directory = PurePosixPath(origin.binary).parent
+    program = PurePosixPath(origin.binary)
+    wanted = program if program.parent == PurePosixPath("/") else program.parent
+    archive = workspace.scratch / "image.tar"
     try:
-        container = client.containers.create(origin.reference)
-        try:
-            chunks, _ = container.get_archive(str(directory))
-            archive = workspace.scratch / "image.tar"
-            archive.write_bytes(b"".join(chunks))
-        finally:
-            container.remove(force=True, v=True)
+        with disposable(client, image, entrypoint=[origin.binary]) as container:
+            chunks, _ = container.get_archive(str(wanted))
+            with archive.open("wb") as out:
+                out.writelines(chunks)
     except DockerException as error:
         raise SourceUnavailableError(
-            f"{origin.binary} cannot be copied out of {origin.reference}: {_brief(error)}"
+            f"{origin.binary} cannot be copied out of {origin.reference}: {brief(error)}"
         ) from error
     unpack(archive, workspace.output)
-    binary = find_program(workspace.output, PurePosixPath(origin.binary).name)
+    archive.unlink()
+    binary = find_program(workspace.output, program.name)
     if binary is None:
         raise SourceUnavailableError(f"image {origin.reference} has no {origin.binary}")
     return binary
-
-
-def make_image(client: "DockerClient", tag: str, files: dict[str, Path]) -> None:
-    """Make an image that holds nothing but some files; for engines that can pull nothing.
-
-    Args:
-        client: The engine.
-        tag: ``name:tag`` of the image.
-        files: Paths in the image and the files to put there.
-    """
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, path in files.items():
-            archive.add(path, name.lstrip("/"))
-    repository, _, version = tag.partition(":")
-    client.api.import_image_from_data(packed.getvalue(), repository=repository, tag=version)
-
-
-def _shell_quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
-
-
-def _brief(error: BaseException) -> str:
-    text = getattr(error, "explanation", None) or str(error)
-    return " ".join(str(text).split())[:300]

@@ -54,6 +54,11 @@ from harness.server.failure import classify_death, classify_exit
             "@rpath/libllama.dylib",
         ),
         (
+            "llama-harness: no container: No such image: sha256:90dd",
+            FailureKind.NOT_EXECUTABLE,
+            None,
+        ),
+        (
             "llama-server: /lib/libc.so.6: version `GLIBC_2.38' not found (required by x)",
             FailureKind.MISSING_LIBRARY,
             "GLIBC_2.38",
