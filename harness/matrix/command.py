@@ -92,6 +92,9 @@ def run_matrix(options: argparse.Namespace) -> int:
         str(_HERE / "pytest.ini"),
         "-o",
         f"cache_dir={store.root / 'pytest'}",
+        # The table says what pytest's header and its list of failures would.
+        "--no-header",
+        "-rN",
         *as_pytest_arguments(selection),
         *_verbosity(options),
         *_workers(workers, len(cells)),
@@ -104,7 +107,20 @@ def run_matrix(options: argparse.Namespace) -> int:
     ]
     import pytest
 
+    if not options.quiet:
+        print(_overview(cells))
+        sys.stdout.flush()
     return _exit_status(int(pytest.main(arguments)), cells)
+
+
+def _overview(cells: Sequence[Cell]) -> str:
+    """What is going to run, in one line."""
+    axes = (
+        dict.fromkeys(cell.build for cell in cells),
+        dict.fromkeys(cell.environment for cell in cells),
+        dict.fromkeys(cell.subject for cell in cells),
+    )
+    return f"{len(cells)} cells: {'; '.join(', '.join(axis) for axis in axes)}"
 
 
 def _exit_status(status: int, cells: Sequence[Cell]) -> int:

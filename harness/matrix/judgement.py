@@ -31,6 +31,16 @@ class Judgement:
         """Whether cells that are good on their own agree with each other and with the ledger."""
         return not self.broken and not self.stale
 
+    @property
+    def complaint(self) -> str:
+        """One line where it does not hold."""
+        parts = []
+        if self.broken:
+            parts.append(f"{_counted(len(self.broken), 'relation')} broken")
+        if self.stale:
+            parts.append(f"{_counted(len(self.stale), 'ledger entry', 'ledger entries')} stale")
+        return f"every cell is good on its own, but {' and '.join(parts)}"
+
     def lines(self) -> Iterator[str]:
         """The same for people."""
         if self.relations and not self.broken:

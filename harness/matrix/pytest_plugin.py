@@ -233,7 +233,7 @@ class CellReporter:
             case Verdict.PASS | Verdict.FAIL:
                 return None
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """Show the table, its rows in the order of the selection, however workers dealt."""
         from harness.report.differential import print_differences
         from harness.report.table import print_tables
@@ -251,6 +251,20 @@ class CellReporter:
             if self._config.getoption("matrix_ledger_update"):
                 for line in self._proposal():
                     terminalreporter.write_line(line)
+            status = self._status(exitstatus)
+            why = self._why(status)
+            if why:
+                terminalreporter.write_line(f"exit status {status}: {why}")
+
+    def _why(self, status: int) -> str:
+        """What an exit status is for, where pytest's last line would not say it."""
+        if status == EXIT_FAIL and verdict_status(self.results) != EXIT_FAIL:
+            return self._judgement.complaint
+        if status == EXIT_CANNOT_TELL:
+            return "no cell fails, but of some the harness could not tell (error or flaky)"
+        if status == EXIT_INTERRUPTED:
+            return "interrupted; only the cells that had run are shown"
+        return ""
 
     @cached_property
     def _judgement(self) -> Judgement:
@@ -269,8 +283,8 @@ class CellReporter:
             "and give it a reason and a link:"
         )
         for entry in proposed:
-            yield ""
-            yield from as_toml(entry).splitlines()
+            yield from ("", *as_toml(entry).splitlines())
+        yield ""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -280,9 +294,12 @@ class CellReporter:
         yield
         if self._writer is not None:
             self._writer.close()
-        session.exitstatus = _exit_code(self.results, exitstatus)
-        if session.exitstatus == EXIT_OK and not self._judgement.holds:
-            session.exitstatus = EXIT_FAIL
+        session.exitstatus = self._status(exitstatus)
+
+    def _status(self, exitstatus: int) -> int:
+        """The exit status that cells, relations and ledger call for, given pytest's."""
+        status = _exit_code(self.results, exitstatus)
+        return EXIT_FAIL if status == EXIT_OK and not self._judgement.holds else status
 
 
 def _selected_cells(config: pytest.Config) -> tuple[Cell, ...]:

@@ -2,10 +2,9 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 
 from harness.model import CellResult
-from harness.report.outline import BAD
+from harness.report.outline import BAD, short_state
 
 
 def describe(result: CellResult) -> str:
@@ -18,7 +17,13 @@ def _lines(result: CellResult) -> Iterator[str]:
     yield f"{result.status.value}: {result.id}{emulated}"
     if result.attempts:
         yield from _attempt_lines(result)
-        return
+    else:
+        yield from _evidence_lines(result)
+    yield f"  run it alone: {result.repro}"
+
+
+def _evidence_lines(result: CellResult) -> Iterator[str]:
+    """What one launch showed."""
     if result.failure is not None:
         yield f"  {result.failure.kind.value}: {result.failure.message}"
     yield from _argv_lines(result)
@@ -32,17 +37,19 @@ def _lines(result: CellResult) -> Iterator[str]:
         yield "  log:"
         for line in result.failure.log_tail:
             yield f"    {line}"
-    yield f"  run it alone: {result.repro}"
 
 
 def _attempt_lines(result: CellResult) -> Iterator[str]:
     """Every try with its own evidence: both outcomes are there to be explained."""
+    yield "  another launch of the same cell came out otherwise: neither verdict is to be relied on"
     for number, attempt in enumerate(result.attempts, start=1):
-        for line in _lines(replace(attempt, attempts=())):
-            yield f"  try {number}: {line}"
+        state = "" if attempt.effective is None else f", {short_state(attempt.effective)}"
+        yield f"  try {number}: {attempt.status.value}{state}"
+        for line in _evidence_lines(attempt):
+            yield f"  {line}"
         if attempt.status not in BAD:
             for line in _witness_lines(attempt):
-                yield f"  try {number}: {line}"
+                yield f"  {line}"
 
 
 def _argv_lines(result: CellResult) -> Iterator[str]:

@@ -138,6 +138,7 @@ def test_an_interrupt_keeps_what_was_found(
     assert run.ret == 130
     assert {one.request.mode for one in written(pytester)} == {"off"}
     assert "4 cells: 4 pass" in run.stdout.str()
+    assert "exit status 130: interrupted" in run.stdout.str()
 
 
 def test_a_results_file_that_cannot_be_written_is_wrong_use(
@@ -154,3 +155,25 @@ def test_lines_are_json_with_the_verdict(run_matrix: RunMatrix, pytester: pytest
     (line,) = (pytester.path / "results.jsonl").read_text(encoding="utf-8").splitlines()
     row = json.loads(line)
     assert (row["status"], row["request"]["draft_n_max"]) == ("pass", 5)
+
+
+def test_what_the_cells_alone_do_not_say_is_said(
+    run_matrix: RunMatrix, verdicts: dict[int | None, Verdict], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.toml"
+    ledger.write_text(
+        '[[divergence]]\nname = "gone"\nsubject = "reference"\nchecks = ["starts"]\nsince = 9246\n'
+        'reason = "once it did not start"\nlink = "https://example.org/1"\n',
+        encoding="utf-8",
+    )
+    run = run_matrix(MTP, "--matrix-ledger", str(ledger))
+    assert run.ret == 1
+    assert "exit status 1: every cell is good on its own, but 1 ledger entry stale" in str(
+        run.stdout
+    )
+    verdicts[5] = Verdict.FLAKY
+    run = run_matrix(MTP)
+    assert run.ret == 3
+    assert "exit status 3: no cell fails, but" in str(run.stdout)
+    verdicts[5] = Verdict.PASS
+    assert "exit status" not in str(run_matrix(MTP).stdout)
