@@ -1,55 +1,43 @@
 """The HTML report in a real browser, without a network, as a reader would use it."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("selenium", reason="selenium drives the browser")
 
 from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from harness.capabilities import parse_help
 from harness.model import CellResult, Verdict
 from harness.report.command import recorded_help_directory
 from harness.report.page import Run, render_page
+from tests.live.chromium import (
+    as_a_phone,
+    choose,
+    click,
+    copied,
+    focused,
+    ground,
+    open_chromium,
+    open_page,
+    prefer,
+    press,
+    shown,
+    text,
+)
 from tests.unit.report.bad_results import NASTY, flaky, refused, untold
 from tests.unit.results import lengths, result
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    driver = shutil.which("chromedriver")
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if driver is None or program is None:
-        pytest.skip("no chromium (or chrome) with its chromedriver on PATH")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1300,900",
-        "--force-prefers-color-scheme=light",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
+    with open_chromium() as opened:
         yield opened
-    finally:
-        opened.quit()
 
 
 @pytest.fixture(scope="module")
@@ -103,49 +91,16 @@ def tuesday() -> tuple[CellResult, ...]:
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, report: Path) -> Iterator[webdriver.Chrome]:
-    browser.get(report.as_uri())
-    browser.execute_script("localStorage.clear()")
-    browser.get("about:blank")
-    logged(browser, "performance")
-    logged(browser, "browser")
-    browser.get(report.as_uri())
-    yield browser
-    errors = [entry for entry in logged(browser, "browser") if entry["level"] != "DEBUG"]
-    assert errors == [], "the console stays empty"
-    requests = [
-        entry["message"]
-        for entry in logged(browser, "performance")
-        if '"Network.requestWillBeSent"' in entry["message"]
-    ]
-    assert all('"url":"file:///' in one for one in requests), "nothing is asked of a network"
-
-
-def logged(browser: webdriver.Chrome, kind: str) -> list[Any]:
-    return list(browser.get_log(kind))  # type: ignore[no-untyped-call]
-
-
-def shown(page: webdriver.Chrome) -> list[WebElement]:
-    return page.find_elements(By.CSS_SELECTOR, "#grids .cell:not(.dim)")
-
-
-def text(page: webdriver.Chrome, element: str) -> str:
-    return page.find_element(By.ID, element).text
-
-
-def press(page: webdriver.Chrome, *keys: str) -> None:
-    ActionChains(page).send_keys(*keys).perform()
-
-
-def focused(page: webdriver.Chrome) -> WebElement:
-    return page.switch_to.active_element
+    with open_page(browser, report) as opened:
+        yield opened
 
 
 def test_filter_to_failures_open_one_and_copy_its_command(page: webdriver.Chrome) -> None:
     assert text(page, "summary").startswith("29 of 29 cells: 2 fail, 1 error, 1 flaky")
     assert len(page.find_elements(By.CSS_SELECTOR, "#grids h2")) == 5
-    page.find_element(By.ID, "failures").click()
+    click(page, "failures")
     assert text(page, "summary") == "4 of 29 cells: 2 fail, 1 error, 1 flaky"
-    Select(page.find_element(By.ID, "subject")).select_by_visible_text("app")
+    choose(page, "subject", "app")
     assert [cell.text for cell in shown(page)] == ["✗ starts --draft-max"] * 2
     shown(page)[1].click()
     assert text(page, "detail-title") == "fail b9246-cpu-app-mtp-n5"
@@ -155,17 +110,9 @@ def test_filter_to_failures_open_one_and_copy_its_command(page: webdriver.Chrome
     assert "blames --draft-max" in body
     assert NASTY.partition("\x1b")[0] in body, "the log is shown as text"
     assert page.find_elements(By.CSS_SELECTOR, "#detail-body b") == []
-    page.execute_cdp_cmd(
-        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite"], "origin": "file://"}
-    )
-    page.find_element(By.ID, "copy").click()
-    WebDriverWait(page, 10).until(lambda _: text(page, "copy") == "Copied")
-    copied = page.execute_async_script(
-        "navigator.clipboard.readText().then(arguments[0], () => arguments[0](null))"
-    )
     expected = "llama-harness matrix --build b9246 --mode mtp"
     assert text(page, "repro") == expected
-    assert copied == expected
+    assert copied(page) == expected
     assert page.current_url.endswith("#b9246-cpu-app-mtp-n5")
 
 
@@ -181,7 +128,7 @@ def test_search_reaches_flags_logs_and_reasons(page: webdriver.Chrome) -> None:
     assert [cell.get_attribute("data-id") for cell in shown(page)] == ["b9093-cpu-app-mtp-n5"]
     search.send_keys(" no-such-word")
     assert text(page, "summary") == "0 of 29 cells"
-    page.find_element(By.ID, "reset").click()
+    click(page, "reset")
     assert text(page, "summary").startswith("29 of 29 cells")
 
 
@@ -195,26 +142,23 @@ def test_flaky_cells_show_each_try(page: webdriver.Chrome) -> None:
 
 
 def test_themes(page: webdriver.Chrome, report: Path) -> None:
-    def ground() -> str:
-        return page.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
-
     theme = page.find_element(By.ID, "theme")
     assert theme.text == "Theme: auto"
-    light = ground()
+    light = ground(page)
     theme.click()
-    assert (theme.text, ground()) == ("Theme: light", light)
+    assert (theme.text, ground(page)) == ("Theme: light", light)
     theme.click()
-    dark = ground()
+    dark = ground(page)
     assert theme.text == "Theme: dark"
     assert dark != light
     page.get(report.as_uri())
-    assert ground() == dark, "remembered"
+    assert ground(page) == dark, "remembered"
 
 
 def test_compare_two_runs(page: webdriver.Chrome) -> None:
-    page.find_element(By.ID, "tab-compare").click()
-    Select(page.find_element(By.ID, "left")).select_by_visible_text("monday: app")
-    Select(page.find_element(By.ID, "right")).select_by_visible_text("tuesday: app")
+    click(page, "tab-compare")
+    choose(page, "left", "monday: app")
+    choose(page, "right", "tuesday: app")
     assert text(page, "compare-summary") == "1 of 3 cells differ"
     (row,) = page.find_elements(By.CSS_SELECTOR, "#comparison tbody tr")
     assert row.text.startswith("b9246 · cpu · mtp n=5 tiny-mtp")
@@ -224,19 +168,19 @@ def test_compare_two_runs(page: webdriver.Chrome) -> None:
     press(page, "k")
     assert text(page, "detail-title").startswith("fail b9246")
     press(page, Keys.ESCAPE)
-    page.find_element(By.ID, "only-differences").click()
+    click(page, "only-differences")
     assert len(page.find_elements(By.CSS_SELECTOR, "#comparison tbody tr")) == 3
 
 
 def test_compare_two_subjects(page: webdriver.Chrome) -> None:
-    page.find_element(By.ID, "tab-compare").click()
-    Select(page.find_element(By.ID, "left")).select_by_visible_text("monday: reference")
-    Select(page.find_element(By.ID, "right")).select_by_visible_text("monday: app")
+    click(page, "tab-compare")
+    choose(page, "left", "monday: reference")
+    choose(page, "right", "monday: app")
     assert text(page, "compare-summary") == "3 of 3 cells differ; 11 are only on one side"
 
 
 def test_timeline_of_a_flags_life(page: webdriver.Chrome) -> None:
-    page.find_element(By.ID, "tab-timeline").click()
+    click(page, "tab-timeline")
     row = page.find_element(By.XPATH, "//*[@id='timeline']//tr[th/code[text()='--draft-max']]")
     states = [one.get_attribute("title") for one in row.find_elements(By.CSS_SELECTOR, ".life")]
     assert states == ["offered", "removed", "removed"]
@@ -274,16 +218,108 @@ def test_tabs_by_arrow_keys(page: webdriver.Chrome) -> None:
 
 
 def test_on_a_phone(page: webdriver.Chrome) -> None:
-    page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True},
-    )
-    try:
-        overflow = "return document.documentElement.scrollWidth - window.innerWidth"
+    overflow = "return document.documentElement.scrollWidth - window.innerWidth"
+    with as_a_phone(page):
+        page.refresh()
         assert page.execute_script(overflow) <= 0, "only grids scroll sideways"
+        assert not page.find_element(By.ID, "subject").is_displayed(), "filters are folded"
+        page.find_element(By.CSS_SELECTOR, "#more > summary").click()
+        assert page.find_element(By.ID, "subject").is_displayed()
+        click(page, "failures")
         shown(page)[0].click()
         width = "return document.getElementById('detail').getBoundingClientRect().width"
         assert page.execute_script(width) <= 390
-        assert page.find_element(By.ID, "close").is_displayed()
+        assert page.find_element(By.ID, "copy").is_displayed()
+        click(page, "close")
+        click(page, "tab-compare")
+        assert page.execute_script(overflow) <= 0
+    page.refresh()
+    assert page.find_element(By.ID, "subject").is_displayed(), "a wide screen shows them all"
+
+
+def test_the_overview_counts_bad_cells_and_leads_to_them(page: webdriver.Chrome) -> None:
+    fields = page.find_elements(By.CSS_SELECTOR, "#overview button")
+    (field,) = [
+        one
+        for one in fields
+        if (one.get_attribute("data-subject"), one.get_attribute("data-build")) == ("app", "b9093")
+    ]
+    assert field.text == "✗ 1 of 1"
+    field.click()
+    assert text(page, "summary") == "1 of 29 cells: 1 fail"
+    heads = page.find_elements(By.CSS_SELECTOR, "#grids section:not([hidden]) thead th")
+    assert [one.text for one in heads if one.is_displayed()] == ["request", "b9093"]
+    field.click()
+    assert text(page, "summary").startswith("29 of 29 cells")
+
+
+def test_failures_only_can_be_taken_back(page: webdriver.Chrome) -> None:
+    failures = page.find_element(By.ID, "failures")
+    assert failures.get_attribute("aria-pressed") == "false"
+    failures.click()
+    assert failures.get_attribute("aria-pressed") == "true"
+    failures.click()
+    assert text(page, "summary").startswith("29 of 29 cells")
+
+
+def test_verdicts_are_told_by_more_than_colour(page: webdriver.Chrome) -> None:
+    for status, mark in (("fail", "✗"), ("error", "!"), ("flaky", "±"), ("degraded", "↓")):
+        cell = page.find_element(By.CSS_SELECTOR, f"#grids .cell.{status}")
+        assert cell.text.startswith(mark)
+        assert status in (cell.get_attribute("aria-label") or "")
+
+
+def test_a_comparison_shows_the_words_that_differ(page: webdriver.Chrome) -> None:
+    click(page, "tab-compare")
+    choose(page, "left", "monday: reference")
+    choose(page, "right", "monday: app")
+    rows = page.find_elements(By.CSS_SELECTOR, "#comparison tbody tr")
+    (row,) = [one for one in rows if one.text.startswith("b9246 · cpu · mtp n=5")]
+    words = [one.text for one in row.find_elements(By.TAG_NAME, "code")]
+    assert words[0] == "- --port PORT"
+    assert words[1].startswith("+ --draft-max 5 </script>")
+
+
+def test_a_dark_system_gets_a_dark_page(page: webdriver.Chrome) -> None:
+    light = ground(page)
+    prefer(page, "dark")
+    try:
+        assert ground(page) != light
     finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        prefer(page, "light")
+
+
+MANY = 5040
+
+
+def test_five_thousand_cells_are_filtered_in_place(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    cells = tuple(
+        result(
+            build=f"b{build}",
+            subject=f"app {subject}",
+            mode="mtp",
+            draft_n_max=length,
+            effective={"draft-mtp": lengths(length)},
+            failed=("draft-n-max",) if (build, length) == (9007, 3) else (),
+        )
+        for subject in range(3)
+        for build in range(9000, 9012)
+        for length in range(140)
+    )
+    assert len(cells) == MANY
+    path = tmp_path / "large.html"
+    path.write_text(render_page([Run(name="large", results=cells)], {}, title="t"), "utf-8")
+    with open_page(browser, path) as page:
+        assert text(page, "summary") == f"{MANY} of {MANY} cells: 3 fail, {MANY - 3} pass"
+        first = shown(page)[0]
+        search = page.find_element(By.ID, "search")
+        search.send_keys("app 2-mtp-n13")
+        assert text(page, "summary") == "132 of 5040 cells: 132 pass"
+        click(page, "reset")
+        assert shown(page)[0] == first, "a filter makes no element anew"
+        press(page, "f")
+        assert text(page, "summary") == f"3 of {MANY} cells: 3 fail"
+        shown(page)[1].click()
+        assert text(page, "place") == "2 of 3"
