@@ -68,5 +68,5 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[image]")
     names = session.posargs or sorted(path.stem for path in Path("benchmarks").glob("*.py"))
     for name in names:
-        # -P: the benchmarks' own names must not stand in for the standard library's.
+        # -P: benchmarks/bisect.py must not stand in for the standard library's module.
         session.run("python", "-P", f"benchmarks/{name}.py")
