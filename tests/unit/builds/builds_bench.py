@@ -1,12 +1,16 @@
 """A local HTTP server that answers as scripted, and stand-ins for the network's bad days."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import harness
@@ -81,6 +85,38 @@ def handler(web: Web) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+@contextmanager
+def serving() -> Iterator[Web]:
+    """A server on loopback for as long as the context is open."""
+    served = Web()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(served))
+    server.daemon_threads = True
+    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+API = "/repos/ggml-org/llama.cpp/releases/tags/"
+
+
+def release(web: Web, tag: str, files: dict[str, bytes], *, digests: bool = True) -> None:
+    """Serve a release in the shape of the REST API."""
+    assets = []
+    for name, content in files.items():
+        url = web.serve(f"/download/{tag}/{name}", content)
+        asset = {"name": name, "browser_download_url": url, "size": len(content)}
+        if digests:
+            asset["digest"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assets.append(asset)
+    web.serve(f"{API}{tag}", json.dumps({"tag_name": tag, "assets": assets}).encode())
 
 
 SERVER = """\

@@ -1,28 +1,18 @@
 """Fixtures: a local web server, a store of its own, and no settings from outside."""
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from harness.builds.download import Patience
-from tests.unit.builds.builds_bench import Web, Workbench, handler
+from tests.unit.builds.builds_bench import Web, Workbench, serving
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    served = Web()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(served))
-    server.daemon_threads = True
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as served:
+        yield served
 
 
 @pytest.fixture

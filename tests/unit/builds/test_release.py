@@ -17,7 +17,7 @@ from harness.builds.progress import SilentProgress
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.sources.release import Asset, GitHub, ReleaseSource, choose_assets
 from harness.errors import DigestMismatchError, SourceUnavailableError
-from tests.unit.builds.builds_bench import Reply, Web
+from tests.unit.builds.builds_bench import Reply, Web, release
 
 LINUX = Platform(system="linux", machine="x64")
 SERVER = b"#!/bin/sh\necho 'version: 5 (release)' >&2\n"
@@ -43,19 +43,6 @@ def zipball(*members: tuple[str, bytes]) -> bytes:
         for name, content in members:
             archive.writestr(name, content)
     return packed.getvalue()
-
-
-def release(web: Web, tag: str, files: dict[str, bytes], *, digests: bool = True) -> None:
-    """Serve a release in the shape of the REST API."""
-    assets = []
-    for name, content in files.items():
-        url = web.serve(f"/download/{tag}/{name}", content)
-        asset = {"name": name, "browser_download_url": url, "size": len(content)}
-        if digests:
-            asset["digest"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        assets.append(asset)
-    body = json.dumps({"tag_name": tag, "assets": assets}).encode()
-    web.serve(f"/repos/ggml-org/llama.cpp/releases/tags/{tag}", body)
 
 
 @pytest.fixture
