@@ -1,12 +1,15 @@
 """A session for people to read: each step, what became of the server, and the verdict."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from harness.model import Verdict
 from harness.sessions.runner import StepReport
 from harness.sessions.script import format_step
 from harness.sessions.served import show_effective
 from harness.sessions.session import KeptBy, Phase
+
+_INDENT: Final = " " * 13
 
 
 def describe_step(report: StepReport) -> str:
@@ -15,24 +18,35 @@ def describe_step(report: StepReport) -> str:
 
 
 def _lines(report: StepReport) -> Iterator[str]:
-    yield f"{report.number:>4}  {format_step(report.step)}"
-    yield f"      {_what_happened(report)}"
+    verdict = report.verdict.value
+    verdict = verdict if report.verdict is Verdict.PASS else verdict.upper()
+    yield f"{report.number:>4}  {verdict:<5}  {format_step(report.step)}"
     before, after = show_effective(report.before.served), show_effective(report.after.served)
-    yield f"      {before} → {after}"
-    yield f"      {report.verdict.value}"
+    change = f"still {after}" if before == after else f"{before} → {after}"
+    yield f"{_INDENT}{_what_happened(report)}: {change}"
     for check in report.checks:
         if not check.ok:
-            yield f"        {check.name}: expected {check.expected}"
-            yield f"        {' ' * len(check.name)}  observed {check.observed}"
+            expected, observed = differing(check.expected, check.observed)
+            yield f"{_INDENT}{check.name}: expected {expected}"
+            yield f"{_INDENT}{' ' * len(check.name)}  observed {observed}"
     for remark in report.remarks:
-        yield f"        {remark}"
+        yield f"{_INDENT}{remark}"
+
+
+def differing(expected: str, observed: str) -> tuple[str, str]:
+    """Two lists of properties without those that are the same in both."""
+    pairs = list(zip(expected.split(", "), observed.split(", "), strict=False))
+    if len(pairs) != expected.count(", ") + 1 or len(pairs) != observed.count(", ") + 1:
+        return expected, observed
+    unlike = [(one, other) for one, other in pairs if one != other]
+    return ", ".join(one for one, _ in unlike), ", ".join(other for _, other in unlike)
 
 
 def _what_happened(report: StepReport) -> str:
     outcome = report.outcome
     again = "; observed again" if report.looked_again else ""
     if outcome is None:
-        return report.after.failure.message if report.after.failure else "nothing is loaded"
+        return report.after.failure.message if report.after.failure else "unloaded"
     if outcome.refusal is not None:
         return f"refused: {outcome.refusal}"
     if outcome.failure is not None:
@@ -68,7 +82,12 @@ def summary(reports: Iterable[StepReport]) -> str:
         for verdict in Verdict
         if (count := sum(1 for report in reports if report.verdict is verdict))
     )
-    return f"{len(reports)} steps, {loads} loads, {reloads} reloads: {counts}"
+    parts = (_count(len(reports), "step"), _count(loads, "load"), _count(reloads, "reload"))
+    return f"{', '.join(parts)}: {counts}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def worst(reports: Iterable[StepReport]) -> Verdict:
