@@ -90,9 +90,8 @@ def record(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"--output {arguments.output}: cannot be written: {error}") from error
     sys.stdout.write(f"{describe(launches)}\n")
-    sys.stderr.write(
-        f"{len(launches)} start(s) saved; test with --subject recording:{arguments.output}\n"
-    )
+    starts = "1 start" if len(launches) == 1 else f"{len(launches)} starts"
+    sys.stderr.write(f"{starts} saved; test with --subject recording:{arguments.output}\n")
     return EXIT_OK
 
 
