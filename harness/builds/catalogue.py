@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 
@@ -29,15 +29,13 @@ RelativePath = Annotated[str, msgspec.Meta(pattern=r"^(?![/\\]|[A-Za-z]:)(?!.*\.
 class _Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     """What all origins share: the field ``kind`` tells them apart."""
 
+    @property
+    def kind(self) -> SourceKind:
+        """Which kind of source this is."""
+        return cast("SourceKind", self.__struct_config__.tag)
 
-class PackageFile(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag="package",
-    tag_field="kind",
-):
+
+class PackageFile(_Origin, frozen=True, kw_only=True, tag="package"):
     """A file of a Python package index: an sdist to compile or a wheel to unpack.
 
     Attributes:
@@ -57,24 +55,12 @@ class PackageFile(
     options: dict[CmakeName, str] = msgspec.field(default_factory=dict)
 
     @property
-    def kind(self) -> SourceKind:
-        """Which kind of source this is."""
-        return "package"
-
-    @property
     def is_wheel(self) -> bool:
         """Whether the file is a wheel, with nothing to compile."""
         return self.file.endswith(".whl")
 
 
-class ReleaseAsset(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag="release",
-    tag_field="kind",
-):
+class ReleaseAsset(_Origin, frozen=True, kw_only=True, tag="release"):
     """A GitHub release; the asset is chosen by host and era.
 
     Attributes:
@@ -90,20 +76,8 @@ class ReleaseAsset(
     variant: NonEmpty = "cpu"
     sha256: dict[str, Sha256] = msgspec.field(default_factory=dict)
 
-    @property
-    def kind(self) -> SourceKind:
-        """Which kind of source this is."""
-        return "release"
 
-
-class GitReference(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag="git",
-    tag_field="kind",
-):
+class GitReference(_Origin, frozen=True, kw_only=True, tag="git"):
     """A commit of a git repository, compiled.
 
     Attributes:
@@ -118,20 +92,8 @@ class GitReference(
     commit: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{40})?$")] = ""
     options: dict[CmakeName, str] = msgspec.field(default_factory=dict)
 
-    @property
-    def kind(self) -> SourceKind:
-        """Which kind of source this is."""
-        return "git"
 
-
-class ContainerImage(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag="image",
-    tag_field="kind",
-):
+class ContainerImage(_Origin, frozen=True, kw_only=True, tag="image"):
     """A container image that holds a llama-server.
 
     Attributes:
@@ -144,20 +106,8 @@ class ContainerImage(
     digest: Annotated[str, msgspec.Meta(pattern="^(sha256:[0-9a-f]{64})?$")] = ""
     binary: NonEmpty = "/app/llama-server"
 
-    @property
-    def kind(self) -> SourceKind:
-        """Which kind of source this is."""
-        return "image"
 
-
-class LocalBinary(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag="local",
-    tag_field="kind",
-):
+class LocalBinary(_Origin, frozen=True, kw_only=True, tag="local"):
     """A program on this machine.
 
     Attributes:
@@ -168,20 +118,8 @@ class LocalBinary(
     path: NonEmpty
     sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
 
-    @property
-    def kind(self) -> SourceKind:
-        """Which kind of source this is."""
-        return "local"
 
-
-class EmulatedServer(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag="emulated",
-    tag_field="kind",
-):
+class EmulatedServer(_Origin, frozen=True, kw_only=True, tag="emulated"):
     """A small server of the harness's own, driven by a description.
 
     Attributes:
@@ -189,11 +127,6 @@ class EmulatedServer(
     """
 
     description: RelativePath
-
-    @property
-    def kind(self) -> SourceKind:
-        """Which kind of source this is."""
-        return "emulated"
 
 
 Origin = PackageFile | ReleaseAsset | GitReference | ContainerImage | LocalBinary | EmulatedServer
