@@ -1,8 +1,9 @@
 """What the cells of one run share: builds, models, capabilities, subjects, environments."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.capabilities import Capabilities, probe
 from harness.config import load_configuration
 from harness.environments import detect_host, open_environment
+from harness.environments.hermetic import is_untouched
 from harness.environments.one_core import one_core_variables
 from harness.errors import ProbeError
 from harness.gguf_models import ensure_models
@@ -75,6 +77,7 @@ class Workbench:
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
+    _spare_directories: list[str] = field(default_factory=list)
 
     def build(self, build_id: str) -> AcquiredBuild:
         """The runnable build.
@@ -155,11 +158,25 @@ class Workbench:
             self._environments[name] = OpenEnvironment(variables=owned, host=detect_host(owned))
         return self._environments[name]
 
-    def launch_directory(self) -> AbstractContextManager[str]:
-        """A home and working directory for one launch."""
-        return tempfile.TemporaryDirectory(
-            prefix="launch-", dir=self.scratch, ignore_cleanup_errors=True
+    @contextmanager
+    def launch_directory(self) -> Iterator[str]:
+        """A home and working directory for one launch.
+
+        One that a launch left as it found it is given to the next: making and removing a dozen
+        directories may cost as much as a server's start.
+        """
+        directory = (
+            self._spare_directories.pop()
+            if self._spare_directories
+            else tempfile.mkdtemp(prefix="launch-", dir=self.scratch)
         )
+        try:
+            yield directory
+        finally:
+            if is_untouched(Path(directory)):
+                self._spare_directories.append(directory)
+            else:
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

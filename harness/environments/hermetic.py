@@ -30,6 +30,19 @@ _PASSED = frozenset(
 )
 """Nothing else reaches a cell: no user configuration, proxy, ``LLAMA_ARG_*`` or GPU selection."""
 
+_DIRECTORIES = {
+    f"AppData{os.sep}Roaming": ("APPDATA",),
+    f"AppData{os.sep}Local": ("LOCALAPPDATA",),
+    ".cache": ("XDG_CACHE_HOME",),
+    ".config": ("XDG_CONFIG_HOME",),
+    f".local{os.sep}share": ("XDG_DATA_HOME",),
+    f".local{os.sep}state": ("XDG_STATE_HOME",),
+    "tmp": ("TMPDIR", "TMP", "TEMP"),
+}
+"""What a home holds, and the variables that name it."""
+
+_SKELETON = {*_DIRECTORIES, "AppData", ".local"}
+
 
 def hermetic_variables(home: Path, user: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the allowed variables of the user, with home, cache and scratch under ``home``.
@@ -52,19 +65,29 @@ def home_variables(home: Path) -> dict[str, str]:
     The directories are made.
     """
     home = home.absolute()
-    own = {
-        "HOME": home,
-        "USERPROFILE": home,
-        "APPDATA": home / "AppData" / "Roaming",
-        "LOCALAPPDATA": home / "AppData" / "Local",
-        "XDG_CACHE_HOME": home / ".cache",
-        "XDG_CONFIG_HOME": home / ".config",
-        "XDG_DATA_HOME": home / ".local" / "share",
-        "XDG_STATE_HOME": home / ".local" / "state",
-        "TMPDIR": home / "tmp",
-        "TMP": home / "tmp",
-        "TEMP": home / "tmp",
+    for name in _DIRECTORIES:
+        directory = f"{home}{os.sep}{name}"
+        if not os.path.isdir(directory):  # noqa: PTH112 - once per launch and directory
+            os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - as above
+    return {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        **{
+            variable: f"{home}{os.sep}{name}"
+            for name, variables in _DIRECTORIES.items()
+            for variable in variables
+        },
     }
-    for directory in own.values():
-        directory.mkdir(parents=True, exist_ok=True)
-    return {name: str(path) for name, path in own.items()}
+
+
+def is_untouched(home: Path) -> bool:
+    """Whether a home holds the directories that ``home_variables`` made, and nothing else."""
+    found: set[str] = set()
+    try:
+        for place, directories, files in os.walk(home):
+            if files:
+                return False
+            found.update(os.path.relpath(f"{place}{os.sep}{name}", home) for name in directories)
+    except OSError:
+        return False
+    return found == _SKELETON

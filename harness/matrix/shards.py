@@ -45,11 +45,11 @@ def deal(cells: Sequence[Cell], count: int, measured: Iterable[CellResult] = ())
         count: How many shards; some stay empty where there are fewer groups.
         measured: Earlier results; a group they do not know is taken to cost the median.
     """
+    from statistics import median  # brings fractions and decimals along
+
     groups: dict[Group, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(_group(cell, cell.request), []).append(cell)
-    from statistics import median  # brings fractions and decimals along
-
     seconds = _seconds(measured)
     usual = median(seconds.values()) if seconds else 1.0
     costs = {key: seconds.get(key, usual) for key in groups}

@@ -3,9 +3,8 @@
 import http.client
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+import time
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from harness.server.ports import LOOPBACK
@@ -72,14 +71,13 @@ class ServerClient:
     def _request(
         self, method: str, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(LOOPBACK, self._port)
         headers = {"Content-Type": "application/json"} if body is not None else {}
         with closing(connection):
-            connection.connect()
-            with _cut_off(connection.sock, timeout_s):
-                connection.request(method, path, body, headers)
-                response = connection.getresponse()
-                answer = response.read(MAX_ANSWER_BYTES + 1)
+            connection.sock = _BoundedSocket(self._port, timeout_s)
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = response.read(MAX_ANSWER_BYTES + 1)
         if len(answer) > MAX_ANSWER_BYTES:
             raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         if response.length:
@@ -87,35 +85,35 @@ class ServerClient:
         return response.status, answer
 
 
-@contextmanager
-def _cut_off(connected: socket.socket, timeout_s: float) -> Iterator[None]:
-    """End a conversation that takes longer; a socket's own timeout only bounds each silence.
+class _BoundedSocket(socket.socket):
+    """A connection that ends at a moment; a plain socket's time-out only bounds each silence."""
 
-    Raises:
-        TimeoutError: It was ended.
-    """
-    over = threading.Event()
+    def __init__(self, port: int, timeout_s: float) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM)
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        try:
+            self.settimeout(timeout_s)
+            self.connect((LOOPBACK, port))
+            # As http.client does: a request in two pieces must not wait for an acknowledgement.
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException:
+            self.close()
+            raise
 
-    def end() -> None:
-        over.set()
-        # It may have been closed in the meantime.
-        with suppress(OSError):
-            connected.shutdown(socket.SHUT_RDWR)
+    def recv_into(self, *arguments: Any) -> int:
+        """Receive, within what is left of the time.
 
-    timer = threading.Timer(timeout_s, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except (OSError, http.client.HTTPException) as error:
-        # A conversation that was cut off looks as if the server had hung up.
-        if over.is_set() or isinstance(error, TimeoutError):
-            raise TimeoutError(f"no whole answer within {timeout_s:g} s") from error
-        raise
-    finally:
-        timer.cancel()
-    if over.is_set():
-        raise TimeoutError(f"no whole answer within {timeout_s:g} s")
+        Raises:
+            TimeoutError: The time is over.
+        """
+        remaining = self._deadline - time.monotonic()
+        if remaining > 0:
+            self.settimeout(remaining)
+            with suppress(TimeoutError):
+                return super().recv_into(*arguments)
+        # Said in full, so that it does not look as if the server had hung up.
+        raise TimeoutError(f"no whole answer within {self._timeout_s:g} s")
 
 
 def _decode(what: str, body: bytes) -> Any:

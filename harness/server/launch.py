@@ -141,7 +141,9 @@ def _wait_until_healthy(
                     log_tail=log.tail(),
                 )
             )
-        looked = log.wait_for(_is_listening, after=looked, timeout_s=min(poll_s, remaining))
+        # A server that writes a log says there when to ask; one that is silent is asked often.
+        patience_s = _LONGEST_POLL_S if looked else poll_s
+        looked = log.wait_for(_is_listening, after=looked, timeout_s=min(patience_s, remaining))
         exit_status = process.poll()
         if exit_status is None and log.closed:
             # The output ends a moment before the process can be waited for.

@@ -31,6 +31,8 @@ class ServerLog:
         self._tail_size = 0
         self._total = 0
         self._closed = False
+        self._awaited: Callable[[str], bool] | None = None
+        self._found: int | None = None
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, name="server-log", daemon=True)
         self._reader.start()
@@ -60,13 +62,16 @@ class ServerLog:
                 self._keep(line)
             self._total += len(lines)
             self._closed = closed
-            self._changed.notify_all()
+            if closed or self._found is not None:
+                self._changed.notify_all()
 
     def _keep(self, line: str) -> None:
         fits = len(self._head) < HEAD_LINES and self._head_size + len(line) <= HEAD_CHARACTERS
         if fits and not self._tail:
             self._head.append(line)
             self._head_size += len(line)
+            if self._awaited is not None and self._found is None and self._awaited(line):
+                self._found = len(self._head)
             return
         self._tail.append(line)
         self._tail_size += len(line)
@@ -91,7 +96,7 @@ class ServerLog:
         return tuple([line for line in self.lines() if line.strip()][-count:])
 
     def wait_for(self, seen: Callable[[str], bool], *, after: int, timeout_s: float) -> int:
-        """Wait until a line is seen, the output ends, or the time is over.
+        """Wait until a line is seen, the output ends, or the time is over; one waiter at a time.
 
         Args:
             seen: Says whether a line is the one waited for.
@@ -103,15 +108,21 @@ class ServerLog:
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            while True:
-                for number in range(after, len(self._head)):
-                    if seen(self._head[number]):
-                        return number + 1
-                after = len(self._head)
+            for number in range(after, len(self._head)):
+                if seen(self._head[number]):
+                    return number + 1
+            after = len(self._head)
+            if self._closed:
+                return after
+            # The reader looks at what comes, so that this thread sleeps through other lines.
+            self._awaited, self._found = seen, None
+            while self._found is None and not self._closed:
                 remaining = deadline - time.monotonic()
-                if self._closed or remaining <= 0:
-                    return after
+                if remaining <= 0:
+                    break
                 self._changed.wait(remaining)
+            self._awaited = None
+            return len(self._head) if self._found is None else self._found
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Wait for the reader to drain what the ended process left, then close the pipe.

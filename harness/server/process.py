@@ -55,7 +55,9 @@ class HostRuntime:
                 stderr=subprocess.STDOUT,
                 env=dict(env),
                 cwd=cwd,
-                start_new_session=os.name == "posix",
+                # A group, not a session: Linux shares processor time out by session, and a busy
+                # host lets a new one wait.
+                process_group=0 if os.name == "posix" else None,
                 creationflags=_new_group_flag(),
             )
         )
