@@ -157,4 +157,3 @@ def test_it_fits_a_phone(page: webdriver.Chrome) -> None:
         overflow = "return document.documentElement.scrollWidth - window.innerWidth"
         assert page.execute_script(overflow) <= 0
     page.refresh()
-
