@@ -28,14 +28,18 @@ class DocumentedCommand:
 
 
 def documented_commands() -> Iterator[DocumentedCommand]:
-    """Every line ``$ llama-harness ...`` of a console block, and every matrix run by nox."""
+    """Every command ``$ llama-harness ...`` of a console block, and every matrix run by nox."""
     for page in PAGES:
         inside = False
-        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        lines = enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+        for number, line in lines:
             if line.startswith("```"):
                 inside = line.strip() == "```console"
             elif inside:
-                words = _words(line)
+                whole = line
+                while whole.endswith("\\"):
+                    whole = whole[:-1] + next(lines)[1]
+                words = _words(whole)
                 if words is not None:
                     yield DocumentedCommand(page=page.name, line=number, words=tuple(words))
 
