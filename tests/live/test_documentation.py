@@ -17,6 +17,7 @@ pytestmark = pytest.mark.live
 
 SOME_SECONDS = ("check", "record", "session", "env", "doctor", "probe", "matrix", "bisect")
 """Commands that launch something, or ask this host; the others are run by the unit tests."""
+ON_THE_STORE = (("builds", "get"), ("builds", "path"), ("builds", "verify"))
 
 ARGV = "argv:fixtures/argv/unsloth-5231.txt"
 STATUS = {
@@ -29,13 +30,14 @@ STATUS = {
     ARGV: {EXIT_FAIL},
 }
 NOT_RUN = {
-    "builds add b9700": "needs the network",
+    "b9700": "needs the network",
+    "mine": "a build of the reader's own",
+    "/path/to/llama-server": "needs a program of the reader's own",
     "--random": "tests/live/test_sessions.py walks",
     "found.session": "a session that a walk would have found",
     "./works.sh": "a program of the reader's own; tests/live/test_bisect.py has one",
     "--over-subject": "tests/live/test_bisect.py searches over subjects",
     "FILE": "a journal of the reader's own; tests/live/test_bisect.py has one",
-    "mine.toml": "needs a GPU to capture",
 }
 MINUTES = ("--profile full", "mtp and n5")
 """Runs of several builds whole."""
@@ -50,7 +52,7 @@ def marked(command: DocumentedCommand) -> Any:
 COMMANDS = [
     command
     for command in documented_commands()
-    if command.words[0] in SOME_SECONDS
+    if (command.words[0] in SOME_SECONDS or command.words[:2] in ON_THE_STORE)
     and "--list" not in command.words
     and not any(reason in " ".join(command.words) for reason in NOT_RUN)
 ]
