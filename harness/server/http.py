@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from harness.server.ports import LOOPBACK
 
+_JSON: Final = "application/json"
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -24,7 +25,7 @@ class ServerClient:
     """
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
 
     def status(self, path: str, timeout_s: float) -> int | None:
         """Status code of a GET; None where nobody answers."""
@@ -40,7 +41,7 @@ class ServerClient:
             ProtocolError: Nobody answers, or not in HTTP.
         """
         try:
-            status, body = self._request("GET", path, None, timeout_s)
+            status, body, _ = self._request("GET", path, None, timeout_s)
         except (OSError, http.client.HTTPException) as error:
             raise ProtocolError(f"GET {path}: {error}") from error
         return body.decode("utf-8", "replace") if status == http.HTTPStatus.OK else None
@@ -61,20 +62,20 @@ class ServerClient:
             ProtocolError: Nobody answers, the status is not 200, or the body is not JSON.
         """
         try:
-            status, answer = self._request("POST", path, json.dumps(body).encode(), timeout_s)
+            status, answer, kind = self._request("POST", path, json.dumps(body).encode(), timeout_s)
         except (OSError, http.client.HTTPException) as error:
             raise ProtocolError(f"POST {path}: {error or type(error).__name__}") from error
         if status != http.HTTPStatus.OK:
             raise ProtocolError(f"POST {path}: status {status}: {answer[:200]!r}")
-        return _decode(f"POST {path}", answer)
+        return _decode(f"POST {path}", answer, kind)
 
     def _request(
         self, method: str, path: str, body: bytes | None, timeout_s: float
-    ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(LOOPBACK, self._port)
+    ) -> tuple[int, bytes, str]:
+        connection = http.client.HTTPConnection(LOOPBACK, self.port)
         headers = {"Content-Type": "application/json"} if body is not None else {}
         with closing(connection):
-            connection.sock = _BoundedSocket(self._port, timeout_s)
+            connection.sock = _BoundedSocket(self.port, timeout_s)
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES + 1)
@@ -82,7 +83,8 @@ class ServerClient:
             raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         if response.length:
             raise http.client.IncompleteRead(answer, response.length)
-        return response.status, answer
+        kind = response.headers.get_content_type() if "Content-Type" in response.headers else _JSON
+        return response.status, answer, kind
 
 
 class _BoundedSocket(socket.socket):
@@ -116,8 +118,9 @@ class _BoundedSocket(socket.socket):
         raise TimeoutError(f"no whole answer within {self._timeout_s:g} s")
 
 
-def _decode(what: str, body: bytes) -> Any:
+def _decode(what: str, body: bytes, kind: str = _JSON) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{what}: the answer is not JSON: {body[:80]!r}") from error
+        instead = "no JSON" if kind == _JSON else f"{kind}, not JSON"
+        raise ProtocolError(f"{what}: the answer is {instead}: {body[:80]!r}") from error

@@ -12,7 +12,7 @@ from harness.model import Failure, FailureKind
 from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
 from harness.server.log import ServerLog
-from harness.server.process import HostRuntime, Runtime, ServerProcess
+from harness.server.process import HostRuntime, Runtime, ServerProcess, listening_ports
 
 DEFAULT_HEALTH_TIMEOUT_S: Final = 60.0
 _LISTENING: Final = ("is listening", "HTTP server listening", "all slots are idle")
@@ -109,7 +109,7 @@ def launch(
     log = ServerLog(process.output)
     client = ServerClient(port)
     try:
-        _wait_until_healthy(process, log, client, started + health_timeout_s, health_timeout_s)
+        _wait_until_healthy(process, log, client, started, health_timeout_s)
         yield RunningServer(
             pid=process.pid,
             port=port,
@@ -127,17 +127,20 @@ def _wait_until_healthy(
     process: ServerProcess,
     log: ServerLog,
     client: ServerClient,
-    deadline: float,
+    started: float,
     health_timeout_s: float,
 ) -> None:
+    deadline = started + health_timeout_s
     looked, poll_s, request_s = 0, _FIRST_POLL_S, _FIRST_REQUEST_S
+    status: int | None = None
     while True:
         remaining = deadline - time.perf_counter()
         if remaining <= 0:
             raise LaunchFailedError(
                 Failure(
                     kind=FailureKind.TIMEOUT,
-                    message=f"the server was not healthy within {health_timeout_s:g} s",
+                    message=f"the server was not healthy within {health_timeout_s:g} s: "
+                    + _why_not_healthy(process, client.port, status),
                     log_tail=log.tail(),
                 )
             )
@@ -152,12 +155,24 @@ def _wait_until_healthy(
             log.close(_DRAIN_S)
             raise LaunchFailedError(classify_exit(exit_status, log.lines(), log.tail()))
         asked = time.perf_counter()
-        if client.status("/health", min(request_s, remaining)) == HTTPStatus.OK:
+        status = client.status("/health", min(request_s, remaining))
+        if status == HTTPStatus.OK:
             return
         if time.perf_counter() - asked >= request_s:
             # A busy host, or a stranger on the port; patience grows, but an exit is not missed.
             request_s = min(request_s * 2, _LONGEST_REQUEST_S)
         poll_s = min(poll_s * 1.5, _LONGEST_POLL_S)
+
+
+def _why_not_healthy(process: ServerProcess, port: int, status: int | None) -> str:
+    """What there was instead of health, after the last try."""
+    if status is not None:
+        return f"/health answers {status}"
+    elsewhere = listening_ports(process.pid) - {port}
+    if elsewhere:
+        found = ", ".join(map(str, sorted(elsewhere)))
+        return f"it listens on port {found}, and was to listen on {port}"
+    return f"nobody answers on port {port}"
 
 
 def _is_listening(line: str) -> bool:

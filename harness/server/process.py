@@ -115,3 +115,21 @@ def _kill_tree(pid: int) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(family, timeout=5)
+
+
+def listening_ports(pid: int) -> set[int]:
+    """The TCP ports on which a process and its descendants listen, as far as this host tells."""
+    import psutil
+
+    ports: set[int] = set()
+    try:
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            ports |= {
+                connection.laddr.port
+                for connection in process.net_connections(kind="tcp")
+                if connection.status == psutil.CONN_LISTEN
+            }
+    except psutil.Error:
+        return ports
+    return ports

@@ -40,7 +40,7 @@ EXPECTED = {
     "never-healthy": Expected(
         verdict=Verdict.FAIL,
         failure=FailureKind.TIMEOUT,
-        says="not healthy within 4 s",
+        says="not healthy within 4 s: /health answers 503",
         health_timeout_s=IMPATIENT_S,
     ),
     "slow-health": Expected(verdict=Verdict.PASS, limit_s=35),
@@ -48,14 +48,19 @@ EXPECTED = {
         verdict=Verdict.FAIL, failure=FailureKind.DIED, says="then ended by exit status 3"
     ),
     "garbage-json": Expected(
-        verdict=Verdict.ERROR, failure=FailureKind.PROTOCOL, says="the answer is not JSON"
+        verdict=Verdict.ERROR, failure=FailureKind.PROTOCOL, says="the answer is no JSON: "
     ),
     "wrong-content-type": Expected(
-        verdict=Verdict.ERROR, failure=FailureKind.PROTOCOL, says="It works!"
+        verdict=Verdict.ERROR,
+        failure=FailureKind.PROTOCOL,
+        says="the answer is text/html, not JSON",
     ),
     "endless-log": Expected(verdict=Verdict.PASS),
     "ignores-port": Expected(
-        verdict=Verdict.FAIL, failure=FailureKind.TIMEOUT, health_timeout_s=IMPATIENT_S
+        verdict=Verdict.FAIL,
+        failure=FailureKind.TIMEOUT,
+        says=", and was to listen on ",
+        health_timeout_s=IMPATIENT_S,
     ),
     "survives-sigterm": Expected(verdict=Verdict.PASS),
     "exits-zero": Expected(
