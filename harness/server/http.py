@@ -122,5 +122,5 @@ def _decode(what: str, body: bytes, kind: str = _JSON) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        instead = "no JSON" if kind == _JSON else f"{kind}, not JSON"
-        raise ProtocolError(f"{what}: the answer is {instead}: {body[:80]!r}") from error
+        instead = "" if kind == _JSON else f"{kind}, "
+        raise ProtocolError(f"{what}: the answer is {instead}not JSON: {body[:80]!r}") from error

@@ -48,7 +48,7 @@ EXPECTED = {
         verdict=Verdict.FAIL, failure=FailureKind.DIED, says="then ended by exit status 3"
     ),
     "garbage-json": Expected(
-        verdict=Verdict.ERROR, failure=FailureKind.PROTOCOL, says="the answer is no JSON: "
+        verdict=Verdict.ERROR, failure=FailureKind.PROTOCOL, says="the answer is not JSON: "
     ),
     "wrong-content-type": Expected(
         verdict=Verdict.ERROR,
@@ -73,6 +73,12 @@ EXPECTED = {
 
 def test_every_fault_is_expected() -> None:
     assert set(EXPECTED) == set(FAULTS)
+
+
+def test_no_two_bad_faults_are_told_alike() -> None:
+    bad = [one for one in EXPECTED.values() if one.failure is not None]
+    assert all(one.says for one in bad)
+    assert len({(one.failure, one.says) for one in bad}) == len(bad) == 6
 
 
 @pytest.fixture(scope="module")
