@@ -144,6 +144,7 @@ def _run_script(
 
 
 def _run_random(options: argparse.Namespace, stage: "Stage", where: str) -> "Verdict":
+    from harness.builds.progress import open_progress
     from harness.model import Verdict
     from harness.sessions.script import format_script
     from harness.sessions.search import search
@@ -151,7 +152,16 @@ def _run_random(options: argparse.Namespace, stage: "Stage", where: str) -> "Ver
 
     seed = options.seed or 0
     print(f"random steps, seed {seed}: {where}", flush=True)
-    result = search(stage, steps=options.random, seed=seed)
+    with (
+        open_progress(quiet=options.quiet) as progress,
+        progress.task(where, "steps") as task,
+    ):
+        result = search(
+            stage,
+            steps=options.random,
+            seed=seed,
+            on_step=lambda done: task.reach(done, options.random),
+        )
     counts = f"{result.steps} random steps, {result.reloads} reloads"
     if result.unconfirmed is not None:
         print(f"{counts}: a failure that did not come again, in at most these steps:")

@@ -70,7 +70,14 @@ class SearchResult:
     unconfirmed: tuple[Step, ...] | None = None
 
 
-def search(stage: Stage, *, steps: int, seed: int, real_walk: bool = True) -> SearchResult:
+def search(
+    stage: Stage,
+    *,
+    steps: int,
+    seed: int,
+    real_walk: bool = True,
+    on_step: Callable[[int], None] | None = None,
+) -> SearchResult:
     """Take ``steps`` random steps, in walks that start with nothing loaded.
 
     The same seed takes the same steps, for the same version of Hypothesis.
@@ -80,12 +87,13 @@ def search(stage: Stage, *, steps: int, seed: int, real_walk: bool = True) -> Se
         steps: So many, unless one fails.
         seed: Of the random numbers.
         real_walk: Walk on real servers, too; else only the counterexample is run on them.
+        on_step: Told how many of the steps were taken.
     """
     from hypothesis import HealthCheck, Phase, Verbosity, settings
     from hypothesis import seed as with_seed
     from hypothesis.stateful import run_state_machine_as_test
 
-    walks = _Walks(stage, budget=steps, real_walk=real_walk)
+    walks = _Walks(stage, _Counts(budget=steps, on_step=on_step), real_walk=real_walk)
     of_a_walk = min(steps, STEPS_OF_A_WALK)
     machine = with_seed(seed)(session_machine(walks, stage.capabilities))
     try:
@@ -133,18 +141,25 @@ def _confirmed(stage: Stage, walks: "_Walks") -> SearchResult:
 @dataclass(kw_only=True)
 class _Counts:
     budget: int
+    on_step: Callable[[int], None] | None = None
     steps: int = 0
     reloads: int = 0
     last_failing: tuple[Step, ...] = ()
+
+    def count(self, report: StepReport) -> None:
+        self.steps += 1
+        self.reloads += bool(report.outcome and report.outcome.reloaded)
+        if self.on_step is not None:
+            self.on_step(self.steps)
 
 
 class _Walks:
     """Opens the walks; after the first failure, which ends the search, on remembered launches."""
 
-    def __init__(self, stage: Stage, *, budget: int, real_walk: bool) -> None:
+    def __init__(self, stage: Stage, counts: _Counts, *, real_walk: bool) -> None:
         self._stage = stage
         self._real_walk = real_walk
-        self._counts = _Counts(budget=budget)
+        self._counts = counts
 
     @property
     def steps(self) -> int:
@@ -195,8 +210,7 @@ class _Walk:
         self._taken.append(step)
         report = self._runner.take(step)
         if self._counting:
-            self._counts.steps += 1
-            self._counts.reloads += bool(report.outcome and report.outcome.reloaded)
+            self._counts.count(report)
         if report.verdict is not Verdict.PASS:
             self._counts.last_failing = tuple(self._taken)
         return report
