@@ -1,5 +1,6 @@
 """Everything one does with this repository: ``nox -l`` lists it."""
 
+import hashlib
 from pathlib import Path
 
 import nox
@@ -12,10 +13,26 @@ PYTHON_PATHS = ("harness", "tests", "benchmarks", "examples", "noxfile.py")
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
 
-@nox.session
+def install_once(session: nox.Session, *words: str) -> None:
+    """Install, unless this very environment has had the same installed before.
+
+    For sessions that reuse their environment: pip takes seconds to find that there is nothing to
+    do. ``--reuse-venv never`` makes a new environment, and so installs.
+    """
+    wanted = "\n".join([str(Path.cwd()), *words, Path("pyproject.toml").read_text("utf-8")])
+    digest = hashlib.sha256(wanted.encode()).hexdigest()
+    stamp = Path(session.virtualenv.location, "installed.sha256")
+    if stamp.is_file() and stamp.read_text("ascii") == digest:
+        return
+    stamp.unlink(missing_ok=True)
+    session.install(*words)
+    stamp.write_text(digest, "ascii")
+
+
+@nox.session(reuse_venv=True)
 def matrix(session: nox.Session) -> None:
     """Run the matrix on real builds; arguments after ``--`` go to ``llama-harness matrix``."""
-    session.install("-e", ".")
+    install_once(session, "-e", ".")
     session.run("llama-harness", "matrix", *session.posargs)
 
 
@@ -62,11 +79,12 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "-E", "-b", "html", "docs", "docs/_build")
 
 
-@nox.session
+@nox.session(reuse_venv=True)
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""
-    session.install("-e", ".[image]")
-    names = session.posargs or sorted(path.stem for path in Path("benchmarks").glob("*.py"))
+    install_once(session, "-e", ".[image]")
+    every = sorted(path.stem for path in Path("benchmarks").glob("[!_]*.py"))
+    names = session.posargs or every
     for name in names:
         # -P: benchmarks/bisect.py must not stand in for the standard library's module.
         session.run("python", "-P", f"benchmarks/{name}.py")

@@ -15,9 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from statistics import median
 
+from benchmarks._figures import add_json_option, keep
 from harness.cells import run_cell
 from harness.matrix.axes import Selection, select_cells
 from harness.model import Cell, CellResult
@@ -39,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", action="append", default=[], help="default: " + " ".join(BUILDS))
     parser.add_argument("--rounds", type=int, default=3, help="times each cell is run")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    add_json_option(parser, "cells")
     options = parser.parse_args()
     builds = tuple(options.build) or BUILDS
     figures: list[dict[str, object]] = []
@@ -64,9 +64,7 @@ def main() -> int:
                     }
                 )
                 print(json.dumps(figures[-1]), file=sys.stderr)
-    _print(figures)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    keep("harness over raw, per cell", figures, options.json)
     return 0
 
 
@@ -117,6 +115,7 @@ def _raw(cell: Cell, result: CellResult, workbench: Workbench) -> None:
         env = {
             **workbench.environment(cell.environment).variables,
             **build.env,
+            **workbench.one_core,
             **observing_environment(),
         }
         with subprocess.Popen(
@@ -152,18 +151,6 @@ def _get(port: int, method: str, path: str, body: object = None) -> int | None:
         return response.status
     finally:
         connection.close()
-
-
-def _print(figures: Sequence[Mapping[str, object]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="harness over raw, per cell", title_justify="left")
-    for heading in figures[0] if figures else ():
-        table.add_column(heading, justify="right")
-    for row in figures:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
 
 
 if __name__ == "__main__":
