@@ -78,7 +78,7 @@ def main(settings: Mapping[str, Any], arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{UNAVAILABLE}: {brief(error)}\n")
         return _UNAVAILABLE_STATUS
     if status > _SIGNAL_BASE:
-        _end_by(status - _SIGNAL_BASE)
+        _end_by_posix_signal(status - _SIGNAL_BASE)
     return status
 
 
@@ -253,7 +253,7 @@ def brief(error: BaseException) -> str:
     return " ".join(str(text).split())[:300]
 
 
-def _end_by(number: int) -> None:
+def _end_by_posix_signal(number: int) -> None:
     """End this process by a signal, without a core file; return where there is no such signal."""
     import resource
 

@@ -1,7 +1,6 @@
 """Running compilers and the like: output collected, and everything ended when the user gives up."""
 
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import SourceUnavailableError
+from harness.process_tree import group_options, kill_tree
 
 _POLL_S = 0.2
 
@@ -63,7 +63,7 @@ def run_program(
             text=True,
             encoding="utf-8",
             errors="replace",
-            start_new_session=os.name != "nt",
+            **group_options(),
         )
     except OSError as error:
         raise SourceUnavailableError(f"{command[0]}: cannot be started: {error}") from error
@@ -85,7 +85,7 @@ def run_program(
             _stop_if(cancelled)
         reader.join()
     except BaseException:
-        _end_tree(process)
+        kill_tree(process)
         raise
     finally:
         reader.join(5)
@@ -97,22 +97,6 @@ def run_program(
 def _stop_if(cancelled: threading.Event) -> None:
     if cancelled.is_set():
         raise CancelledError
-
-
-def _end_tree(process: "subprocess.Popen[str]") -> None:
-    if os.name == "nt":
-        import psutil
-
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(process.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
-        process.kill()
-    else:
-        # The program leads a process group of its own, which also holds its children.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def usable_cores() -> int:

@@ -1,12 +1,11 @@
 """One server process and its descendants, on every system."""
 
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
+
+from harness.process_tree import group_options, kill_tree
 
 
 class ServerProcess(Protocol):
@@ -55,18 +54,9 @@ class HostRuntime:
                 stderr=subprocess.STDOUT,
                 env=dict(env),
                 cwd=cwd,
-                # A group, not a session: Linux shares processor time out by session, and a busy
-                # host lets a new one wait.
-                process_group=0 if os.name == "posix" else None,
-                creationflags=_new_group_flag(),
+                **group_options(),
             )
         )
-
-
-def _new_group_flag() -> int:
-    if sys.platform == "win32":
-        return subprocess.CREATE_NEW_PROCESS_GROUP
-    return 0
 
 
 class HostProcess:
@@ -88,33 +78,7 @@ class HostProcess:
         Nothing is lost by killing: a llama-server keeps no state, and its orderly shutdown
         costs up to a second.
         """
-        if sys.platform == "win32":
-            _kill_tree(self.pid)
-        else:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            except PermissionError:
-                # macOS answers so for a group whose only members are zombies.
-                self._popen.kill()
-        return self._popen.wait()
-
-
-def _kill_tree(pid: int) -> None:
-    import psutil
-
-    try:
-        root = psutil.Process(pid)
-        family = [*root.children(recursive=True), root]
-    except psutil.NoSuchProcess:
-        return
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=5)
+        return kill_tree(self._popen)
 
 
 def listening_ports(pid: int) -> set[int]:
