@@ -21,7 +21,7 @@ from harness.checks import (
 )
 from harness.contract import Expectation, expect
 from harness.environments.hermetic import home_variables
-from harness.errors import HarnessError
+from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.gguf_models import file_for
 from harness.model import (
     Cell,
@@ -193,6 +193,8 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         build = workbench.build(cell.build)
         capabilities = workbench.capabilities(cell.build, cell.environment)
         progress.devices = workbench.devices(cell.build, cell.environment)
+    except EnvironmentUnavailableError as error:
+        raise _CannotPrepareError(FailureKind.MISSING_LIBRARY, str(error)) from error
     except HarnessError as error:
         raise _CannotPrepareError(FailureKind.BUILD, str(error)) from error
     progress.flavour = capabilities.flavour

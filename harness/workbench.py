@@ -13,8 +13,9 @@ from harness.capabilities import Capabilities, probe
 from harness.config import load_configuration
 from harness.environments import detect_host, open_environment
 from harness.environments.hermetic import is_untouched
+from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
-from harness.errors import ProbeError
+from harness.errors import EnvironmentUnavailableError, ProbeError
 from harness.gguf_models import ensure_models
 from harness.model import HostProfile, TinyModel
 from harness.reaper import OWNER_VARIABLE, Reaper
@@ -75,6 +76,7 @@ class Workbench:
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
+    _variables: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
     _spare_directories: list[str] = field(default_factory=list)
@@ -98,12 +100,13 @@ class Workbench:
 
         Raises:
             ProbeError: It does not answer ``--help``.
+            EnvironmentUnavailableError: It is linked against what is not there.
         """
         if build_id not in self._capabilities:
             build = self.build(build_id)
             try:
                 found = probe(build.binary, self.variables(build_id, "cpu"))
-            except ProbeError:
+            except (ProbeError, EnvironmentUnavailableError):
                 if environment == "cpu":
                     raise
                 found = probe(build.binary, self.variables(build_id, environment))
@@ -127,8 +130,18 @@ class Workbench:
         return self._devices[key]
 
     def variables(self, build_id: str, environment: str) -> Mapping[str, str]:
-        """The variables of a build's server in an environment."""
-        return joined(self.environment(environment).variables, self.build(build_id).env)
+        """The variables of a build's server in an environment, its libraries looked up once.
+
+        Raises:
+            EnvironmentUnavailableError: The environment lacks libraries that the program is linked
+                against; the message names them all.
+        """
+        key = (build_id, environment)
+        if key not in self._variables:
+            build = self.build(build_id)
+            wanted = joined(self.environment(environment).variables, build.env)
+            self._variables[key] = with_libraries(build_id, build.binary, environment, wanted)
+        return self._variables[key]
 
     def subject(self, spec: str) -> Subject:
         """The subject, opened once; ``spec`` is that of ``open_subject`` or an added one's name.

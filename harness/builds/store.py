@@ -51,6 +51,7 @@ from harness.model import SourceKind
 SourceFactory = Callable[[SourceKind], Source]
 
 _LOCK_POLL_S = 0.1
+_NOT_LOADED = re.compile(r"error while loading shared libraries: ([^:]+): cannot open shared")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -485,7 +486,10 @@ def _manifest(
 
 
 def reported_version(binary: Path, env: Mapping[str, str]) -> str:
-    """Return the first line of a server's ``--version``.
+    """Return the first line of a server's ``--version``, or which library kept it from telling.
+
+    A server that is linked against a GPU's driver may be kept on a host without one: whether it
+    starts is a matter of the environment.
 
     Raises:
         SourceUnavailableError: It is no program that runs here.
@@ -510,6 +514,8 @@ def reported_version(binary: Path, env: Mapping[str, str]) -> str:
         if line.startswith("version:"):
             return line
     said = next(filter(None, lines), "nothing")
+    if missing := _NOT_LOADED.search(said):
+        return f"not told: {missing[1]} is missing"
     raise SourceUnavailableError(
         f"{binary.name} does not answer --version like a llama-server: exit code "
         f"{answer.returncode}, it said {said!r}"

@@ -1,11 +1,16 @@
 """Names the shared libraries that a program needs and an environment does not have."""
 
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from harness.environments.cuda_packages import advice, directories_with
+from harness.errors import EnvironmentUnavailableError
+
+_PATH = "LD_LIBRARY_PATH"
 _TIMEOUT_S = 10
 _NOT_FOUND = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 _ELF = b"\x7fELF"
@@ -26,6 +31,39 @@ def missing_libraries(program: Path, env: Mapping[str, str]) -> Mapping[str, tup
         return {}
     missing = {file.name: _not_found(file, env) for file in _loaded_files(program)}
     return {name: libraries for name, libraries in missing.items() if libraries}
+
+
+def with_libraries(
+    name: str, program: Path, environment: str, variables: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the variables with CUDA's packages on the library path, if the program needs them.
+
+    Args:
+        name: What the user knows the program as.
+        program: The program.
+        environment: The name of the environment that the variables are of.
+        variables: All of them.
+
+    Raises:
+        EnvironmentUnavailableError: Libraries of the program itself remain missing. Those of a
+            backend beside it do not count: the server runs without that backend.
+    """
+    missing = missing_libraries(program, variables)
+    if not missing:
+        return variables
+    directories = directories_with({each for names in missing.values() for each in names})
+    found = dict(variables)
+    if directories:
+        before = filter(None, [variables.get(_PATH)])
+        found[_PATH] = os.pathsep.join([*before, *directories])
+        missing = missing_libraries(program, found)
+    if own := missing.get(program.name):
+        hint = advice(own)
+        raise EnvironmentUnavailableError(
+            f"{name} is linked against {', '.join(own)}, which environment {environment} does not "
+            f"have{f': {hint}' if hint else ''}"
+        )
+    return found
 
 
 def _loaded_files(program: Path) -> Iterator[Path]:
