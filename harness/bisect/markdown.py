@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from harness.bisect.journal import Point
 from harness.bisect.summary import End, Leg, Summary
 from harness.bisect.trial import AxisName
 from harness.capabilities import CapabilitiesDiff, OptionChange
@@ -16,11 +17,14 @@ def write_markdown(summary: Summary) -> str:
 def _document(summary: Summary) -> Iterator[str]:
     yield f"## Bisected: {_code(summary.signature)}"
     yield ""
+    for leg in summary.legs:
+        yield from _sentence(leg)
     yield _BLAME[summary.blame]
+    yield ""
+    yield f"Run on each: {summary.asked}."
     for leg in summary.legs:
         yield ""
         yield from _leg(leg)
-    yield ""
     yield (
         f"Tested {summary.tested} of {summary.points} points ({summary.untestable} without an "
         f"answer); {summary.acquire_s:.0f} s for acquiring, {summary.test_s:.1f} s for running."
@@ -34,6 +38,19 @@ _BLAME = {
     "both together": "The failure needs both: the bad build and the bad subject together.",
     "undecided": "The axis below is needed; whether it is enough alone could not be tested.",
 }
+
+
+def _sentence(leg: Leg) -> Iterator[str]:
+    good, bad = leg.last_good.point, leg.first_bad.point
+    near = "neighbouring" if leg.is_exact else "nearest tested"
+    if leg.is_mended:
+        yield f"Mended in {_dated(good)}; the {near} {leg.axis} {_dated(bad)} still fails."
+    else:
+        yield f"Fails since {_dated(bad)}; the {near} {leg.axis} {_dated(good)} is good."
+
+
+def _dated(point: Point) -> str:
+    return _code(point.id) + (f" ({point.date})" if point.date else "")
 
 
 def _leg(leg: Leg) -> Iterator[str]:
@@ -82,7 +99,7 @@ def _capabilities(diff: CapabilitiesDiff) -> Iterator[str]:
     for title, flags in (
         ("added", diff.added),
         ("gone", diff.vanished),
-        ("removed, named as such", diff.stubbed),
+        ("listed as removed", diff.stubbed),
     ):
         if flags:
             yield f"- {title}: {', '.join(map(_code, flags))}"
@@ -112,8 +129,11 @@ def _run(title: str, end: End, axis: AxisName) -> Iterator[str]:
         yield shlex.join(outcome.argv)
         yield "```"
         yield ""
+    if end.repro:
+        yield f"Again: {_code(end.repro)}"
+        yield ""
     if outcome.log:
-        yield f"<details><summary>Log of {end.point.id}</summary>"
+        yield f"<details><summary>What {end.point.id} told</summary>"
         yield ""
         yield "```"
         yield from (line.replace("```", "'''") for line in outcome.log)

@@ -1,11 +1,12 @@
 """A finding as a value that can be written as JSON: everything a reader of the answer needs."""
 
+import shlex
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from harness.bisect.bisector import Finding, LegResult
-from harness.bisect.journal import Notebook, Point, Question, Step
+from harness.bisect.journal import CellQuestion, Notebook, Point, Question, Step
 from harness.bisect.legs import Blame
 from harness.bisect.search import Answer
 from harness.bisect.trial import AxisName, Outcome, Trial
@@ -22,10 +23,12 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         point: Which.
         outcome: How it went; without the cell's whole result, which the journal has.
+        repro: The command that runs this cell alone; empty where no cell was run.
     """
 
     point: Point
     outcome: Outcome
+    repro: str = ""
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +88,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         signature: The failure that was bisected, as one phrase.
+        asked: What was run on each point, as one phrase.
         blame: Which axis the failure is due to.
         legs: One search, or two.
         points: Points in question, ends included.
@@ -95,6 +99,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     signature: str
+    asked: str
     blame: Blame
     legs: tuple[Leg, ...]
     points: int
@@ -116,6 +121,7 @@ def summarise(finding: Finding, notebook: Notebook, compare: Compare) -> Summary
     question = notebook.question
     return Summary(
         signature=str(finding.signature) if finding.signature else "the command says bad",
+        asked=asked(question),
         blame=finding.blame,
         legs=tuple(_leg(result, notebook.steps, compare) for result in finding.legs),
         points=sum(len(question.points(axis)) for axis in question.axes),
@@ -136,17 +142,40 @@ def compare_url(one: Point, other: Point) -> str | None:
 
 def describe(question: Question) -> str:
     """One line that says what is bisected."""
+    good, bad = question.good, question.bad
     if len(question.axes) == 1:
         axis = question.axes[0]
         points = question.points(axis)
-        fixed = question.good.subject if axis == "build" else question.good.build
         what = f"{len(points)} {axis}s from {points[0].id} (good) to {points[-1].id} (bad)"
-        return f"{what}, {'subject' if axis == 'build' else 'build'} {fixed}"
-    good, bad = question.good, question.bad
-    return (
-        f"{len(question.builds)} builds and {len(question.subjects)} subjects from {good.build} "
-        f"under {good.subject} (good) to {bad.build} under {bad.subject} (bad)"
-    )
+        if axis == "subject":
+            what += f" on build {good.build}"
+        elif isinstance(question.predicate, CellQuestion):
+            what += f" under subject {good.subject}"
+    else:
+        what = (
+            f"{len(question.builds)} builds and {len(question.subjects)} subjects from "
+            f"{good.build} under {good.subject} (good) to {bad.build} under {bad.subject} (bad)"
+        )
+    return f"{what}: {asked(question)}"
+
+
+def asked(question: Question) -> str:
+    """What is run on each point."""
+    predicate = question.predicate
+    if not isinstance(predicate, CellQuestion):
+        return f"command {shlex.join(predicate.command)}"
+    request = predicate.request
+    words = [
+        f"environment {predicate.environment}",
+        f"mode {request.mode if request.mode is not None else 'unset'}",
+        f"draft length {request.draft_n_max or 'default'}",
+        f"model {request.model}",
+    ]
+    if request.extra_args:
+        words.append(f"extra arguments {shlex.join(request.extra_args)}")
+    if predicate.check:
+        words.append(f"check {predicate.check}")
+    return ", ".join(words)
 
 
 def _leg(result: LegResult, steps: Mapping[Trial, Step], compare: Compare) -> Leg:
@@ -157,8 +186,8 @@ def _leg(result: LegResult, steps: Mapping[Trial, Step], compare: Compare) -> Le
     return Leg(
         axis=leg.axis,
         fixed=leg.fixed,
-        last_good=End(point=good, outcome=_brief(steps[leg.trial(boundary.before)])),
-        first_bad=End(point=bad, outcome=_brief(steps[leg.trial(boundary.after)])),
+        last_good=_end(good, steps[leg.trial(boundary.before)]),
+        first_bad=_end(bad, steps[leg.trial(boundary.after)]),
         skipped=tuple(
             Skipped(
                 id=leg.points[at].id,
@@ -181,8 +210,13 @@ def _leg(result: LegResult, steps: Mapping[Trial, Step], compare: Compare) -> Le
     )
 
 
-def _brief(step: Step) -> Outcome:
-    return msgspec.structs.replace(step.outcome, result=None)
+def _end(point: Point, step: Step) -> End:
+    result = step.outcome.result
+    return End(
+        point=point,
+        outcome=msgspec.structs.replace(step.outcome, result=None),
+        repro=result.repro if result else "",
+    )
 
 
 def _is_newer(one: Point, other: Point, axis: AxisName) -> bool:

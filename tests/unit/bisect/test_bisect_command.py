@@ -40,6 +40,8 @@ def test_finds_the_window_and_reports_it(shelf: Shelf, tmp_path: Path) -> None:
     assert answer["tested"] == len(shelf.tested()) == len(set(shelf.tested())) <= 8
     assert "window b20048 (good) … b20051 (bad) | 0 steps left" in err
     markdown = report.read_text()
+    assert "Fails since `b20051`; the neighbouring build `b20048` is good." in markdown
+    assert "Run on each: command" in markdown
     assert "| last good | `b20048` | unknown |" in markdown
     assert "https://github.com/ggml-org/llama.cpp/compare/b20048...b20051" in markdown
 
@@ -164,37 +166,49 @@ def test_interrupted_it_says_how_to_go_on(shelf: Shelf) -> None:
     assert "`b20048`" in out
 
 
-def test_killed_ten_times_it_resumes_to_the_same_answer(shelf: Shelf) -> None:
-    command = shelf.command("number > 20050", sleep_s=0.15)
+def test_killed_at_ten_random_moments_it_resumes_to_the_same_answer(
+    shelf: Shelf, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # Every build is tested, so that ten kills do not meet the end of the bisection.
+    stride = ("--all-boundaries", "1", "--json")
+    expression = "20020 < number < 20040 or number > 20080"
+    undisturbed = make_shelf(tmp_path_factory.mktemp("undisturbed"), NUMBERS)
+    _, whole, _ = undisturbed.bisect(*ends(shelf, *stride, "--"), *undisturbed.command(expression))
     journal = shelf.root / "journal.jsonl"
-    arguments = [*ends(shelf, "--journal", str(journal), "--"), *command]
+    arguments = ends(shelf, *stride, "--journal", str(journal), "--")
+    arguments += shelf.command(expression, sleep_s=0.1)
     dice = random.Random()
-    killed = 0
     for _ in range(10):
-        steps = _steps(journal)
+        answered, ran = _steps(journal), len(shelf.tested())
         with shelf.start(*arguments) as process:
-            # Up to two steps on, then at any moment of the next one; or not at all by chance.
-            further = dice.randrange(2)
-            while process.poll() is None and len(_steps(journal)) < len(steps) + further:
+            # Up to two steps on, then at any moment of the next one; or before any step at all.
+            further = dice.randrange(3)
+            while process.poll() is None and len(_steps(journal)) < len(answered) + further:
                 time.sleep(0.005)
-            time.sleep(dice.random() * 0.8)
-            ended = process.poll() is not None
+            time.sleep(dice.random() * 0.2)
+            assert process.poll() is None, "killed while it runs"
             process.kill()
-        killed += not ended
-        # What the journal has before a start is never run again after it.
-        assert _steps(journal)[: len(steps)] == steps
-        if journal.exists():
-            arguments = ["--resume", str(journal)]
-    before = _steps(journal)
-    ran = len(shelf.tested())
+        assert not set(shelf.tested()[ran:]) & set(answered)
+        assert _steps(journal)[: len(answered)] == answered
+        if journal.exists() and journal.read_bytes().endswith(b"\n"):
+            arguments = ["--resume", str(journal), "--json"]
+        else:
+            journal.unlink(missing_ok=True)
+    answered, ran = _steps(journal), len(shelf.tested())
     status, out, err = shelf.bisect(*arguments)
-    assert status == 0, err
-    assert "| last good | `b20048` |" in out
-    assert "| first bad | `b20051` |" in out
-    assert not set(shelf.tested()[ran:]) & set(before)
-    answered = _steps(journal)
-    assert len(answered) == len(set(answered))
-    assert killed >= 3
+    assert status == 1, err
+    assert not set(shelf.tested()[ran:]) & set(answered)
+    assert len(_steps(journal)) == len(set(_steps(journal))) == len(NUMBERS)
+    assert _answer(out) == _answer(whole)
+
+
+def _answer(output: str) -> object:
+    """Both answers are about stores of their own, which only the command names."""
+    document = json.loads(output)
+    (leg,) = document["legs"]
+    for end in ("last_good", "first_bad"):
+        del leg[end]["outcome"]["argv"]
+    return document["signature"], document["tested"], document["untestable"], leg
 
 
 def _steps(journal: Path) -> list[str]:

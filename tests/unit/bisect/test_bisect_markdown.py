@@ -36,6 +36,7 @@ def leg(**more: object) -> Leg:
         "last_good": End(
             point=Point(id="b9113", date="2026-05-12", number=9113),
             outcome=Outcome(answer=Answer.GOOD, reason="pass", argv=("llama-server", "-md", "a b")),
+            repro="llama-harness matrix --build b9113",
         ),
         "first_bad": End(
             point=Point(id="b9246", number=9246),
@@ -51,9 +52,15 @@ def leg(**more: object) -> Leg:
     return Leg(**fields)  # type: ignore[arg-type]
 
 
+def dated(build: str, number: int, date: str) -> End:
+    outcome = Outcome(answer=Answer.GOOD, reason="seen")
+    return End(point=Point(id=build, date=date, number=number), outcome=outcome)
+
+
 def summary(*legs: Leg) -> Summary:
     return Summary(
         signature="draft-n-max",
+        asked="environment cpu, mode draft",
         blame="build",
         legs=legs,
         points=9,
@@ -68,12 +75,15 @@ def test_the_report_has_ends_dates_link_difference_commands_and_logs() -> None:
     text = write_markdown(summary(leg()))
     lines = text.splitlines()
     assert lines[0] == "## Bisected: `draft-n-max`"
+    assert lines[2] == ("Fails since `b9246`; the neighbouring build `b9113` (2026-05-12) is good.")
+    assert "Run on each: environment cpu, mode draft." in lines
+    assert "Again: `llama-harness matrix --build b9113`" in lines
     assert "| last good | `b9113` | 2026-05-12 | pass |" in lines
     assert r"| first bad | `b9246` | unknown | a \| b c |" in lines
     assert "Commits between them: https://example.org/compare" in lines
     assert "- added: `--spec-draft-n-max`" in lines
     assert "- gone: `--spec-replace`" in lines
-    assert "- removed, named as such: `--draft-max`" in lines
+    assert "- listed as removed: `--draft-max`" in lines
     assert "- default of `--spec-draft-p-min`: `0.75` → `0.0`" in lines
     assert "- variable of `--spec-draft-p-min`: `none` → `LLAMA_ARG_P_MIN`" in lines
     assert "llama-server -md 'a b'" in lines
@@ -82,15 +92,17 @@ def test_the_report_has_ends_dates_link_difference_commands_and_logs() -> None:
 
 def test_a_log_cannot_end_its_own_code_block() -> None:
     lines = write_markdown(summary(leg())).splitlines()
-    start = lines.index("<details><summary>Log of b9246</summary>")
+    start = lines.index("<details><summary>What b9246 told</summary>")
     assert lines[start + 2 : start + 7] == ["```", "x", "'''", "y", "```"]
 
 
 def test_a_newer_good_side_is_a_mended_failure() -> None:
-    one = leg()
+    one = leg(last_good=dated("b9113", 9113, "2026-05-12"), first_bad=dated("b9246", 9246, ""))
     text = write_markdown(summary(leg(last_good=one.first_bad, first_bad=one.last_good)))
     assert "| last bad | `b9113` |" in text
     assert "| first good | `b9246` |" in text
+    mended = "Mended in `b9246`; the neighbouring build `b9113` (2026-05-12) still fails."
+    assert mended in text
 
 
 def test_what_gave_no_answer_and_every_change_are_listed_and_tell_in_the_status() -> None:
