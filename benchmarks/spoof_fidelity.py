@@ -79,7 +79,10 @@ def main() -> int:
     options = parser.parse_args()
     builds = tuple(options.build) or ("b8929", "b9246")
     try:
-        with tempfile.TemporaryDirectory() as scratch, open_workbench() as workbench:
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            open_workbench(remembered_launches=10_000) as workbench,
+        ):
             profile = options.profile or Path(scratch) / "captured.toml"
             write_profile(capture_profile(os.environ), profile)
             # Names of environments are split at "+", which a scratch directory may have.

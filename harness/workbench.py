@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from harness.variables import joined
 from harness.witnesses import Observation
 
 MODELS_DIRECTORY: Final = "models"
+REMEMBERED_LAUNCHES: Final = 64
+"""Cells that share a launch are near each other; a launch's log takes some 100 kB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,24 @@ class Launched:
     startup_ms: float
 
 
+class RecentLaunches(OrderedDict[object, Launched]):
+    """What recent launches showed; the one that was longest of no use makes room."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __getitem__(self, key: object) -> Launched:
+        self.move_to_end(key)
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: object, launched: Launched) -> None:
+        super().__setitem__(key, launched)
+        self.move_to_end(key)
+        if len(self) > self._limit:
+            del self[next(iter(self))]
+
+
 @dataclass(kw_only=True)
 class Workbench:
     """Everything a cell needs besides itself; made by ``open_workbench``.
@@ -72,7 +93,7 @@ class Workbench:
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
     share_launches: bool = True
     one_core: Mapping[str, str] = field(default_factory=dict)
-    launches: dict[object, Launched] = field(default_factory=dict)
+    launches: MutableMapping[object, Launched] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
@@ -199,6 +220,7 @@ def open_workbench(
     store: Store | None = None,
     health_timeout_s: float | None = None,
     share_launches: bool = True,
+    remembered_launches: int = REMEMBERED_LAUNCHES,
 ) -> Iterator[Workbench]:
     """Make a workbench, and give back all that its cells took.
 
@@ -207,6 +229,7 @@ def open_workbench(
         store: Where acquired builds are; the user's store if None.
         health_timeout_s: Longest wait for health, in seconds; the configured one if None.
         share_launches: Whether cells that ask for the same launch share it.
+        remembered_launches: How many launches are remembered for that.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -230,5 +253,6 @@ def open_workbench(
             resources=resources,
             health_timeout_s=health_timeout_s or load_configuration().settings.health_timeout,
             share_launches=share_launches,
+            launches=RecentLaunches(remembered_launches),
             one_core=one_core_variables(),
         )

@@ -21,6 +21,7 @@ from harness.flakes import RETRIES, run_settled
 from harness.ledger import Ledger, load_ledger
 from harness.matrix.axes import select_cells
 from harness.matrix.judgement import Judgement, judge_run
+from harness.matrix.kept import KeptResults
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import Cell, CellResult, Verdict
 from harness.proposals import as_toml, propose_entries
@@ -32,6 +33,8 @@ NODE: Final = Path(__file__).with_name("matrix")
 """The file whose items the cells are; it only gives them a name."""
 
 _RESULT: Final = "llama_harness_result"
+"""A report's attribute with the result, on its way from a worker to the reporter."""
+_STATUS: Final = "llama_harness_status"
 _CATALOGUE: Final = pytest.StashKey[Catalogue]()
 _LEDGER: Final = pytest.StashKey[Ledger]()
 _BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.FLAKY})
@@ -176,6 +179,8 @@ class CellRunner:
         report = yield
         if report.when == "call" and isinstance(item, CellItem) and item.result is not None:
             setattr(report, _RESULT, encode_result(item.result).decode())
+            setattr(report, _STATUS, item.result.status.value)
+            item.result = None
         return report
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -198,30 +203,39 @@ class CellReporter:
             self._writer = JsonLinesWriter(Path(path)) if path else None
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from error
-        self.results: list[CellResult] = []
+        self._kept = KeptResults()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @property
+    def results(self) -> list[CellResult]:
+        """What the cells came to, in the order they ended, without the witnesses' evidence."""
+        return self._kept.results
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         """Keep a result, and write it at once."""
-        encoded = getattr(report, _RESULT, None)
-        if encoded is None:
-            return
-        result = decode_result(encoded.encode())
-        self.results.append(result)
-        if self._writer is not None:
-            try:
-                self._writer.write(result)
-            except HarnessError as error:
-                pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
+        encoded = vars(report).pop(_RESULT, None)
+        if encoded is not None:
+            result = decode_result(encoded.encode())
+            self._kept.add(result)
+            if self._writer is not None:
+                try:
+                    self._writer.write(result)
+                except HarnessError as error:
+                    pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
+        yield
+        # pytest keeps every report to its end; nobody asks for those of set-up and tear-down.
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.stats.get("", []).clear()
 
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Tell degraded, known and error apart from passed and failed."""
-        encoded = getattr(report, _RESULT, None)
-        if encoded is None or report.when != "call":
+        status = getattr(report, _STATUS, None)
+        if status is None:
             return None
-        status = decode_result(encoded.encode()).status
-        match status:
+        match Verdict(status):
             case Verdict.DEGRADED:
                 return "degraded", "d", ("DEGRADED", {"yellow": True})
             case Verdict.KNOWN:

@@ -1,0 +1,42 @@
+"""The results of a run, held in little memory until its end."""
+
+import sys
+from dataclasses import replace
+from typing import TypeVar
+
+from harness.model import CellResult
+
+Value = TypeVar("Value")
+
+
+class KeptResults:
+    """Results, without what the end of a run has no use for; equal parts are held once.
+
+    The evidence of each witness is most of a result. It is written to the results file and shown
+    with each failure; tables, relations and the ledger do not ask for it.
+    """
+
+    def __init__(self) -> None:
+        self.results: list[CellResult] = []
+        self._shared: dict[object, object] = {}
+
+    def add(self, result: CellResult) -> None:
+        """Keep one more."""
+        self.results.append(self._slim(result))
+
+    def _slim(self, result: CellResult) -> CellResult:
+        return replace(
+            result,
+            build=sys.intern(result.build),
+            subject=sys.intern(result.subject),
+            environment=sys.intern(result.environment),
+            request=self._one(result.request),
+            argv=tuple(sys.intern(word) for word in result.argv),
+            checks=tuple(self._one(check) for check in result.checks),
+            host=self._one(result.host),
+            witnesses=(),
+            attempts=tuple(self._slim(attempt) for attempt in result.attempts),
+        )
+
+    def _one(self, value: Value) -> Value:
+        return self._shared.setdefault(value, value)  # type: ignore[return-value]
