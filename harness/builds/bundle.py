@@ -16,6 +16,7 @@ from harness.builds.catalogue import Build, PackageFile, read_build
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import Manifest, digests
 from harness.builds.offers import catalogue_text
+from harness.builds.sources.image import INTERPRETER
 from harness.builds.store import Store, matches
 from harness.builds.upkeep import verify
 from harness.errors import DigestMismatchError, SourceUnavailableError, StoreError
@@ -103,6 +104,11 @@ def _exportable(store: Store, build: Build) -> Manifest:
         raise StoreError(f"{build.id} is not in the store: `llama-harness builds get {build.id}`")
     if acquired.manifest.source == "local":
         raise StoreError(f"{build.id} is a program of this machine and cannot be exported")
+    if INTERPRETER in acquired.manifest.details:
+        raise StoreError(
+            f"{build.id} runs in containers of this machine's engine and cannot be exported: "
+            f"`llama-harness builds get {build.id} --extract` first"
+        )
     if problems := verify(store, build.id).problems:
         raise StoreError(f"{build.id} is damaged, get it again: {problems[0]}")
     return acquired.manifest

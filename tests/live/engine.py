@@ -1,6 +1,7 @@
 """A container engine of the tests' own, and images made of real builds."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from docker.models.containers import Container
 
 from harness.builds.container import LABEL
 from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.server.ports import LOOPBACK, reserved_port
 
 REPOSITORY = "ghcr.io/ggml-org/llama.cpp"
 START_S = 60.0
@@ -79,6 +81,50 @@ def libraries(program: Path) -> list[Path]:
     """The dynamic loader and the libraries that a program needs, where the program looks."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
     return [Path(name) for name in re.findall(r"(/\S+) \(0x", listed.stdout)]
+
+
+@contextmanager
+def private_registry() -> Iterator[str]:
+    """Start an empty registry on loopback; give its ``host:port``."""
+    program = shutil.which("docker-registry") or shutil.which("registry")
+    if program is None:
+        pytest.skip("needs docker-registry on PATH for a registry of its own")
+    with tempfile.TemporaryDirectory(prefix="registry-") as directory, reserved_port() as port:
+        settings = Path(directory) / "config.json"
+        # JSON is YAML, which it reads.
+        settings.write_text(
+            json.dumps(
+                {
+                    "version": 0.1,
+                    "storage": {"filesystem": {"rootdirectory": f"{directory}/data"}},
+                    "http": {"addr": f"{LOOPBACK}:{port}"},
+                }
+            ),
+            encoding="utf-8",
+        )
+        with Reaper() as reaper:
+            daemon = subprocess.Popen(
+                [program, "serve", str(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, OWNER_VARIABLE: reaper.token},
+            )
+            try:
+                deadline = time.monotonic() + START_S
+                while not _listens(port):
+                    assert daemon.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                yield f"{LOOPBACK}:{port}"
+            finally:
+                daemon.terminate()
+                daemon.wait(timeout=60)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex((LOOPBACK, port)) == 0
 
 
 @contextmanager

@@ -1,30 +1,34 @@
 """Builds from container images, in a real engine: cells, exit statuses, and nothing left behind."""
 
 import gc
+import io
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 from docker.errors import APIError
 
 from harness.builds import AcquiredBuild, Build, Catalogue, Store
+from harness.builds.bundle import Contents, export_bundle
 from harness.builds.catalogue import ContainerImage
 from harness.builds.offers import catalogue_text
+from harness.builds.progress import PlainProgress
 from harness.cells import run_cell
-from harness.errors import BuildUnavailableError, DigestMismatchError
+from harness.errors import BuildUnavailableError, DigestMismatchError, StoreError
 from harness.model import Cell, LoadRequest, Verdict
 from harness.server.http import ServerClient
 from harness.server.ports import reserved_port
 from harness.workbench import Workbench, open_workbench
-from tests.live.engine import REPOSITORY, Engine, private_engine
+from tests.live.engine import REPOSITORY, Engine, private_engine, private_registry
 from tests.live.matrix_runs import command, variables
 
 pytestmark = pytest.mark.live
@@ -108,14 +112,45 @@ def test_cells_mean_the_same_as_on_the_build_itself(
     assert imaged.engine.containers() == []
 
 
+def test_an_image_is_pulled_and_pinned_by_the_digest_of_its_registry(
+    imaged: Imaged, tmp_path: Path
+) -> None:
+    with private_registry() as registry:
+        images = imaged.engine.client.images
+        name, tag = f"{registry}/ggml-org/llama.cpp", f"server-{BUILD}"
+        image = images.get(f"{REPOSITORY}:server-{BUILD}")
+        assert image.tag(name, tag)
+        pushed = [
+            event["aux"]["Digest"]
+            for event in images.push(name, tag, stream=True, decode=True)
+            if "aux" in event
+        ]
+        images.remove(f"{name}:{tag}")
+        images.remove(str(image.id), force=True)
+        out = io.StringIO()
+        origin = ContainerImage(reference=f"{name}:{tag}", digest=pushed[0])
+        build = replace(imaged, build=msgspec.structs.replace(imaged.build, sources=(origin,)))
+        store = Store(tmp_path / "cache")
+        acquired = store.acquire(build.build, progress=PlainProgress(out))
+        assert acquired.manifest.asset == origin.reference
+        assert f"pull {origin.reference}: done" in out.getvalue()
+        with bench(build, tmp_path) as opened:
+            assert run_cell(build.cell(REQUESTS[0]), opened).status is Verdict.PASS
+        images.remove(f"{name}:{tag}", force=True)
+
+
 def test_an_extracted_build_replaces_one_that_runs_in_containers(
     imaged: Imaged, tmp_path: Path
 ) -> None:
     in_container = Store(tmp_path).acquire(imaged.build)
     assert Store(tmp_path).acquire(imaged.build).manifest == in_container.manifest
     assert in_container.binary.read_bytes().startswith(b"#!")
+    contents = Contents(builds=[imaged.build])
+    with pytest.raises(StoreError, match="runs in containers of this machine"):
+        export_bundle(Store(tmp_path), contents, tmp_path / "builds.tar.gz")
     extracted = Store(tmp_path, extract=True).acquire(imaged.build)
     assert extracted.binary.read_bytes() == imaged.direct.binary.read_bytes()
+    export_bundle(Store(tmp_path), contents, tmp_path / "builds.tar.gz")
 
 
 def test_output_and_exit_status_are_the_servers(imaged: Imaged, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import harness
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, ContainerImage, Origin
 from harness.builds.container import Network, brief, disposable, server_variables
+from harness.builds.running import CancelledError
 from harness.builds.sources.base import Delivery, Workspace, library_variables
 from harness.errors import DigestMismatchError, SourceUnavailableError
 
@@ -110,12 +111,32 @@ def _image(client: "DockerClient", origin: ContainerImage, workspace: Workspace)
     except ImageNotFound:
         pass
     try:
-        with workspace.progress.task(f"pull {origin.reference}", "steps"):
-            return client.images.pull(origin.reference)
+        _pull(client, origin.reference, workspace)
+        return client.images.get(origin.reference)
     except DockerException as error:
         raise SourceUnavailableError(
             f"image {origin.reference} cannot be pulled: {brief(error)}"
         ) from error
+
+
+def _pull(client: "DockerClient", reference: str, workspace: Workspace) -> None:
+    from docker.errors import APIError
+    from docker.utils import parse_repository_tag
+
+    repository, tag = parse_repository_tag(reference)
+    layers: dict[str, tuple[int, int]] = {}
+    with workspace.progress.task(f"pull {reference}", "bytes") as task:
+        events = client.api.pull(repository, tag=tag or "latest", stream=True, decode=True)
+        for event in events:
+            if workspace.cancelled.is_set():
+                raise CancelledError
+            if "error" in event:
+                raise APIError(event["error"])
+            amount = event.get("progressDetail") or {}
+            if event.get("status") == "Downloading" and amount.get("total"):
+                layers[event["id"]] = (amount["current"], amount["total"])
+                done, total = (sum(each) for each in zip(*layers.values(), strict=True))
+                task.reach(done, total)
 
 
 def _network(client: "DockerClient", workspace: Workspace) -> Network:
