@@ -7,6 +7,7 @@ from harness.model import Cell, CellResult, LaunchTarget, LoadRequest, Mode, Ver
 from harness.server.ports import reserved_port
 from harness.subjects.unsloth import UnslothSubject
 from harness.workbench import Workbench
+from tests.live.altered import bad_checks
 
 pytestmark = pytest.mark.live
 
@@ -90,6 +91,22 @@ def test_mtp_without_a_head_dies_before_the_fix_and_is_told_after(workbench: Wor
     assert after.resolved_mode is Mode.NGRAM
     assert after.reason is not None
     assert after.status is Verdict.DEGRADED
+
+
+@pytest.mark.parametrize(
+    ("build", "model"), [("b8929", "tiny-mtp"), ("b9246", "tiny-llama"), ("b11434", "tiny-llama")]
+)
+def test_forced_mtp_that_cannot_be_had_becomes_another_speculation(
+    workbench: Workbench, build: str, model: str
+) -> None:
+    result = judged(workbench, AFTER, "mtp", build=build, model=model)
+    assert result.status is Verdict.FAIL
+    assert result.reason is not None
+    assert "oading without speculative decoding" in result.reason
+    bad = bad_checks(result)
+    assert list(bad) == ["implementations"]
+    assert bad["implementations"].argument == "--spec-default"
+    assert set(result.effective or {}) == {"ngram-mod"}
 
 
 @pytest.mark.parametrize(("subject", "keeps_the_old_length"), [(BEFORE, True), (AFTER, False)])
