@@ -1,13 +1,20 @@
 """Several subjects on the same cells: two plans, two effective states, and what differs."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import IO
+from typing import IO, Final
 
 from harness.model import CellResult
 from harness.report.console import new_table, open_console
 from harness.report.outline import BAD, label, request_text, short_state
+
+_MANY: Final = 3
+"""From so many cells on, what differs in all of them is told once."""
+
+_HOME: Final = re.compile(r"^.*[/\\]llama-harness-[^/\\]+[/\\](environment|launch)-[^/\\]+")
+"""The home that a cell's environment has for the time of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,26 +73,63 @@ def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
     console = open_console(stream)
     headings = ("cell", "subject", "plan, where it differs", "effective", "meets the contract")
     table = new_table("Where subjects differ", headings, console)
+    usual = _usual(found)
     for difference in found:
-        left = difference.left
+        left, right = difference.left, difference.right
         cell = f"{left.build} {left.environment} {request_text(left.request)}"
         meets = difference.meets_contract
         for result, words, first in (
             (left, difference.only_left, True),
-            (difference.right, difference.only_right, False),
+            (right, difference.only_right, False),
         ):
+            known = usual.get((left.subject, right.subject, result.subject), frozenset())
+            told = [word for word in words if word not in known]
             table.add_row(
                 cell if first else "",
                 result.subject,
-                " ".join(words) or "(nothing more)",
+                " ".join(told) or "(nothing more)",
                 _state(result),
                 meets if first else "",
                 end_section=not first,
             )
     console.print(table)
+    for line in _everywhere(found, usual):
+        console.print(line)
+
+
+def _usual(found: Sequence[Difference]) -> Mapping[tuple[str, str, str], frozenset[str]]:
+    """What each subject of a pair says, and the other does not, in every cell of the pair."""
+    if len(found) < _MANY:
+        return {}
+    usual: dict[tuple[str, str, str], frozenset[str]] = {}
+    for one in found:
+        pair = (one.left.subject, one.right.subject)
+        for subject, words in zip(pair, (one.only_left, one.only_right), strict=True):
+            key = (*pair, subject)
+            usual[key] = usual.get(key, frozenset(words)) & frozenset(words)
+    return usual
+
+
+def _everywhere(
+    found: Sequence[Difference], usual: Mapping[tuple[str, str, str], frozenset[str]]
+) -> Iterator[str]:
+    for (left, right, subject), words in usual.items():
+        if not words:
+            continue
+        other = right if subject == left else left
+        one = next(
+            difference
+            for difference in found
+            if (difference.left.subject, difference.right.subject) == (left, right)
+        )
+        in_order = one.only_left if subject == left else one.only_right
+        said = " ".join(word for word in in_order if word in words)
+        yield f"in all of these cells {subject} says, and {other} does not: {said}"
 
 
 def _state(result: CellResult) -> str:
+    if result.effective is None and result.failure is not None:
+        return f"✗ {label(result)} ({result.failure.kind.value})"
     if result.status in BAD:
         return f"✗ {label(result)} ({short_state(result.effective)})"
     return short_state(result.effective)
@@ -94,7 +138,7 @@ def _state(result: CellResult) -> str:
 def _words(result: CellResult) -> tuple[str, ...]:
     """Each flag with its values as one word, without what differs between any two launches."""
     words: list[str] = []
-    for word in result.argv:
+    for word in (_HOME.sub("~", word) for word in result.argv):
         if word.startswith("-") and not word.lstrip("-").isdecimal():
             words.append(word)
         elif words:

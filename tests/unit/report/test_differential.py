@@ -3,7 +3,7 @@
 import io
 from dataclasses import replace
 
-from harness.model import CellResult, DraftRange, LoadRequest, Verdict
+from harness.model import CellResult, DraftRange, Failure, FailureKind, LoadRequest, Verdict
 from harness.report.differential import differences, print_differences
 
 
@@ -68,3 +68,31 @@ def test_nothing_is_printed_where_nothing_differs() -> None:
     stream = io.StringIO()
     print_differences([GOOD], stream)
     assert stream.getvalue() == ""
+
+
+def test_what_differs_in_every_cell_is_told_once() -> None:
+    home = "/tmp/llama-harness-{}/environment-{}/.app/slots"
+    results = []
+    for number, build in enumerate(("b8929", "b9246", "b9464")):
+        kept = ("--slot-save-path", home.format(number, number))
+        results += [
+            replace(GOOD, build=build),
+            replace(BAD, build=build, argv=(*BAD.argv[2:3], str(61 + number), *kept)),
+        ]
+    stream = io.StringIO()
+    print_differences(results, stream)
+    told = " ".join(stream.getvalue().split())
+    assert told.endswith(
+        "in all of these cells a says, and b does not: --spec-draft-n-max 5 "
+        "in all of these cells b says, and a does not: --slot-save-path ~/.app/slots"
+    )
+    assert told.count("--slot-save-path") == 1
+    for length in ("61", "62", "63"):
+        assert f"--spec-draft-n-max {length}" in told
+
+
+def test_a_server_that_did_not_start_is_told_by_its_failure() -> None:
+    failure = Failure(kind=FailureKind.MODEL_LOAD, message="the model does not load")
+    stream = io.StringIO()
+    print_differences([GOOD, replace(BAD, effective=None, failure=failure)], stream)
+    assert "(model-load)" in stream.getvalue()
