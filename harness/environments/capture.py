@@ -25,6 +25,7 @@ _FIELDS = (
     "memory.total",
     "memory.reserved",
     "memory.used",
+    "memory.free",
     "clocks.max.sm",
     "clocks.max.memory",
     "power.limit",
@@ -61,8 +62,9 @@ def capture_profile(env: Mapping[str, str]) -> SpoofedMachine:
     report = _run(env, "-q")
     sections = re.split(r"^GPU [0-9A-Fa-f]{8}:", report, flags=re.MULTILINE)[1:]
     attributes = _driver_attributes(env, len(rows))
+    free = _free_in_contexts(env)
     cards = tuple(
-        _card(row, section, driver)
+        _card(row, section, driver, free.get(row["uuid"]))
         for row, section, driver in zip(rows, sections, attributes, strict=True)
     )
     machine = SpoofedMachine(
@@ -145,8 +147,19 @@ def _driver_attributes(env: Mapping[str, str], count: int) -> list[Mapping[int, 
     return found
 
 
-def _card(row: Mapping[str, str], section: str, driver: Mapping[int, int]) -> Card:
+def _free_in_contexts(env: Mapping[str, str]) -> Mapping[str, int]:
+    """Return by uuid the MiB that CUDA reports as free inside a context."""
+    from harness.environments.consistency import ask_layers
+
+    (answer,) = (each for each in ask_layers(env) if each.layer == "cuda-driver")
+    return {str(card["uuid"]): int(str(card["memory_free_mib"])) for card in answer.cards or ()}
+
+
+def _card(
+    row: Mapping[str, str], section: str, driver: Mapping[int, int], free_in_context: int | None
+) -> Card:
     capability = row["compute_cap"]
+    free = _number(row, "memory.free")
     return Card(
         name=row["name"],
         brand=_labelled(section, "Product Brand", "NVIDIA"),
@@ -161,6 +174,7 @@ def _card(row: Mapping[str, str], section: str, driver: Mapping[int, int]) -> Ca
         memory_total_mib=_number(row, "memory.total"),
         memory_reserved_mib=_number(row, "memory.reserved"),
         memory_used_mib=_number(row, "memory.used"),
+        context_mib=0 if free_in_context is None else max(0, free - free_in_context),
         multiprocessors=driver[_MULTIPROCESSORS],
         cores_per_multiprocessor=_CORES.get(int(capability.replace(".", "")), 128),
         max_sm_clock_mhz=_number(row, "clocks.max.sm"),

@@ -18,6 +18,9 @@ _COMPARED = ("uuid", "name", "memory_total_mib", "memory_free_mib", "compute_cap
 _BY_INDEX = ("nvidia-smi", "nvml", "nvidia-ml-py")
 """Layers that list cards by index; CUDA and torch list them in the order of the setting."""
 
+_AS_CUDA = ("cuda-driver", "torch")
+"""Layers that count memory as CUDA does: without the driver's share, and inside a context."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerAnswer:
@@ -158,16 +161,20 @@ def check_consistency(
                 env["CUDA_VISIBLE_DEVICES"] = setting
             uuids = [card.uuid for card in pretended.cards]
             order = visible_indices(setting, uuids)
-            expected = [_expected(pretended.cards[index]) for index in order]
+            cards = [pretended.cards[index] for index in order]
             for answer in ask_layers(env, python=python):
-                yield _judge(setting, answer, expected)
+                yield _judge(setting, answer, [_expected(card, answer.layer) for card in cards])
     with environment("cpu", home=home, cache=cache) as opened:
         for answer in ask_layers(opened.variables, python=python):
             yield _judge_off(answer)
 
 
-def _expected(card: Card) -> dict[str, object]:
-    return {name: getattr(card, name) for name in _COMPARED}
+def _expected(card: Card, layer: str) -> dict[str, object]:
+    facts = {name: getattr(card, name) for name in _COMPARED}
+    if layer in _AS_CUDA:
+        facts["memory_total_mib"] = card.cuda_total_mib
+        facts["memory_free_mib"] = card.cuda_free_mib
+    return facts
 
 
 def _judge(

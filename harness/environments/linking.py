@@ -74,9 +74,12 @@ def _loaded_files(program: Path) -> Iterator[Path]:
 
 
 def _not_found(file: Path, env: Mapping[str, str]) -> tuple[str, ...]:
-    with file.open("rb") as content:
-        if content.read(len(_ELF)) != _ELF:
-            return ()
+    try:
+        with file.open("rb") as content:
+            if content.read(len(_ELF)) != _ELF:
+                return ()
+    except OSError:
+        return ()
     loader = next((path for path in _loaders() if path.exists()), None)
     if loader is None:
         return ()

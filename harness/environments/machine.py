@@ -33,6 +33,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         memory_total_mib: What every layer reports as total.
         memory_reserved_mib: Held back by the driver; neither used nor free.
         memory_used_mib: In use by others.
+        context_mib: What a CUDA context takes of the free memory that CUDA then reports.
         multiprocessors: SM count.
         cores_per_multiprocessor: FP32 lanes of one SM.
         max_sm_clock_mhz: Highest SM clock.
@@ -73,6 +74,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pcie_width: int = 16
     temperature_c: int = 35
     serial: str | None = None
+    context_mib: int = 0
     ecc: bool = False
     mig: bool = False
     fan: bool = True
@@ -83,6 +85,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def memory_free_mib(self) -> int:
         """What is neither reserved nor used."""
         return self.memory_total_mib - self.memory_reserved_mib - self.memory_used_mib
+
+    @property
+    def cuda_total_mib(self) -> int:
+        """The total as CUDA tells it: without what the driver reserves."""
+        return self.memory_total_mib - self.memory_reserved_mib
+
+    @property
+    def cuda_free_mib(self) -> int:
+        """What is free as CUDA tells it, inside a context, which takes its share."""
+        return max(0, self.memory_free_mib - self.context_mib)
 
 
 class SpoofedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from harness.environments.machine import SpoofedMachine
 from harness.environments.smi_fields import card_answers
 from harness.environments.smi_texts import (
     XML_FOOT,
-    XML_HEAD,
+    label,
     list_line,
     query_card_text,
     query_card_xml,
@@ -20,6 +20,7 @@ from harness.environments.smi_texts import (
     table_foot,
     table_head,
     text_versions,
+    xml_head,
     xml_versions,
 )
 from harness.environments.visibility import visible_indices
@@ -30,7 +31,9 @@ NO_DRIVER = (
     "Make sure that the latest NVIDIA driver is installed and running.\n\n"
 )
 HELP_HINT = "Please run 'nvidia-smi -h' for help."
-FORMAT_MISSING = f'"--format=" switch is missing. {HELP_HINT}\n'
+USAGE_HINT = "Please run 'nvidia-smi -h'."
+FORMAT_UNKNOWN = "Format modifier is not recognized.\n"
+ID_WITH_LIST = f"ERROR: Option -i is not valid for this command. {HELP_HINT}\n\n"
 
 TOPOLOGY_HEAD = "\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID"
 TOPOLOGY_TAIL = "\t0\t0\t\tN/A"
@@ -42,6 +45,7 @@ TOPOLOGY_LEGEND = (
 EXIT_INVALID_ARGUMENT = 2
 EXIT_NO_DEVICES = 6
 EXIT_NO_DRIVER = 9
+EXIT_USAGE = 255
 
 SWITCHES: Mapping[str, str] = {
     "-h": "help",
@@ -146,8 +150,14 @@ def _parse(arguments: Sequence[str]) -> tuple[set[str], dict[str, str]]:
                 value = rest.pop(0)
             values[VALUED[option]] = value
         else:
-            raise _Refused(f"ERROR: Option {argument} is not recognized. {HELP_HINT}\n")
+            raise _unrecognized(argument)
+    if "format" in values and not {"gpu", "apps"} & values.keys():
+        raise _unrecognized(f"--format={values['format']}")
     return switches, values
+
+
+def _unrecognized(option: str) -> _Refused:
+    return _Refused(f"ERROR: Option {option} is not recognized. {USAGE_HINT}\n\n", EXIT_USAGE)
 
 
 def _print(
@@ -160,6 +170,8 @@ def _print(
     for switch, text in fixed_texts(machine).items():
         if switch in switches:
             return text
+    if "list" in switches and "id" in values:
+        raise _Refused(ID_WITH_LIST)
     chosen = _chosen(machine, values.get("id"), visible)
     if "gpu" in values:
         return _csv(machine, chosen, values, now)
@@ -178,7 +190,7 @@ def _report(
     if "query" in switches:
         return _query(machine, chosen, now, xml="xml" in switches)
     cards = (table_card(machine.cards[index], index) for index in chosen)
-    return f"{table_time(now)}{table_head(machine)}{''.join(cards)}{table_foot()}"
+    return f"{table_time(now)}{table_head(machine)}{''.join(cards)}{table_foot(machine)}"
 
 
 def fixed_texts(machine: SpoofedMachine) -> Mapping[str, str]:
@@ -207,7 +219,7 @@ def fixed_texts(machine: SpoofedMachine) -> Mapping[str, str]:
             f"CUDA Version        : {machine.cuda_version}\n"
         ),
         "help-query-gpu": (
-            f'List of valid properties to query for the switch "--query-gpu=":\n\n{listed}'
+            f'List of valid properties to query for the switch "--query-gpu":\n\n{listed}'
         ),
     }
 
@@ -240,7 +252,7 @@ def _csv(
 ) -> str:
     header, units = _format(values)
     rows: list[str] = []
-    names = [name.strip(" ") for name in values["gpu"].split(",")]
+    names = _names(values["gpu"])
     for index in chosen:
         answers = card_answers(machine, index)
         columns: list[str] = []
@@ -265,35 +277,35 @@ def _csv(
 
 def _csv_apps(values: Mapping[str, str]) -> str:
     header, _ = _format(values)
-    names = [name.strip(" ") for name in values["apps"].split(",")]
+    names = _names(values["apps"])
     for name in names:
         if name not in APP_FIELDS:
             raise _Refused(f'Field "{name}" is not a valid field to query.\n\n')
     return ", ".join(APP_FIELDS[name] for name in names) + "\n" if header else ""
 
 
+def _names(listed: str) -> list[str]:
+    """Return the entries of a list; empty ones are passed over, as after a trailing comma."""
+    return [name for each in listed.split(",") if (name := each.strip(" "))]
+
+
 def _format(values: Mapping[str, str]) -> tuple[bool, bool]:
-    if "format" not in values:
-        raise _Refused(FORMAT_MISSING)
-    parts = [part.strip(" ") for part in values["format"].split(",")]
-    for part in parts:
-        if part not in {"csv", "noheader", "nounits"}:
-            raise _Refused(f'ERROR: Format "{part}" is not recognized. {HELP_HINT}\n')
-    if "csv" not in parts:
-        raise _Refused(f'ERROR: Format "csv" is missing. {HELP_HINT}\n')
+    parts = _names(values.get("format", "csv"))
+    if not {*parts} <= {"csv", "noheader", "nounits"} or "csv" not in parts:
+        raise _Refused(FORMAT_UNKNOWN)
     return "noheader" not in parts, "nounits" not in parts
 
 
 def _query(machine: SpoofedMachine, chosen: Sequence[int], now: datetime, *, xml: bool) -> str:
     if xml:
         return (
-            f"{XML_HEAD}\t<timestamp>{log_time(now)}</timestamp>\n{xml_versions(machine)}"
+            f"{xml_head(machine)}\t<timestamp>{log_time(now)}</timestamp>\n{xml_versions(machine)}"
             f"\t<attached_gpus>{len(chosen)}</attached_gpus>\n"
             f"{''.join(query_card_xml(machine, index) for index in chosen)}{XML_FOOT}"
         )
     return (
-        f"\n==============NVSMI LOG==============\n\n{'Timestamp':<50}: {log_time(now)}\n"
-        f"{text_versions(machine)}\n{'Attached GPUs':<50}: {len(chosen)}\n"
+        f"\n==============NVSMI LOG==============\n\n{label(machine, 'Timestamp')}{log_time(now)}\n"
+        f"{text_versions(machine)}\n{label(machine, 'Attached GPUs')}{len(chosen)}\n"
         f"{''.join(query_card_text(machine, index) for index in chosen)}"
     )
 

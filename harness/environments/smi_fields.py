@@ -1,6 +1,7 @@
 """What ``nvidia-smi --query-gpu`` can be asked of a card, and its answers.
 
-Names, order of magnitude and units are those of driver 550 (``nvidia-smi --help-query-gpu``).
+Names, order of magnitude and units are those of driver 550 (``nvidia-smi --help-query-gpu``); what
+a card of a data centre answers was compared with an H100 under driver 580.
 """
 
 from dataclasses import dataclass
@@ -40,8 +41,49 @@ _REASONS = (
     "sync_boost",
 )
 
-IDLE_SM_CLOCK_MHZ = 210
-IDLE_MEMORY_CLOCK_MHZ = 405
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """Clocks in MHz."""
+
+    sm: int
+    memory: int
+    video: int
+
+
+def idle_clocks(card: Card) -> Clocks:
+    """What a card's clocks fall back to; those of a data centre keep their memory at full speed."""
+    if card.ecc:
+        return Clocks(sm=345, memory=card.max_memory_clock_mhz, video=765)
+    return Clocks(sm=210, memory=405, video=525)
+
+
+def current_link_generation(card: Card) -> int:
+    """An idle link falls back to the first generation, but for cards of a data centre."""
+    return card.pcie_generation if card.ecc else 1
+
+
+def bar1_mib(card: Card) -> int:
+    """The window onto the card's memory, all of it for cards of a data centre."""
+    if not card.ecc:
+        return 256
+    return 1 << (card.memory_total_mib - 1).bit_length()
+
+
+def is_recent(machine: SpoofedMachine) -> bool:
+    """Whether the driver answers and lays out its texts as 580 does (seen: 580.159; else 550)."""
+    major = machine.driver_version.partition(".")[0]
+    return major.isdecimal() and int(major) >= _SINCE_580
+
+
+_SINCE_580 = 580
+
+
+def display_mode(machine: SpoofedMachine, card: Card) -> str:
+    """Whether a display is attached, which recent drivers do not tell any more."""
+    if is_recent(machine):
+        return "Requested functionality has been deprecated"
+    return "Enabled" if card.display_active else "Disabled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +133,7 @@ def _answers(machine: SpoofedMachine, index: int) -> list[Answer]:
     return [
         *_identity(machine, card, index),
         *_link(card),
-        *_memory_and_state(card),
+        *_memory_and_state(machine, card),
         *_ecc(card),
         *_power_and_clocks(card),
     ]
@@ -131,8 +173,7 @@ def _identity(machine: SpoofedMachine, card: Card, index: int) -> list[Answer]:
 
 def _link(card: Card) -> list[Answer]:
     return [
-        # An idle link falls back to the first generation.
-        _text("pcie.link.gen.current", 1),
+        _text("pcie.link.gen.current", current_link_generation(card)),
         _text("pcie.link.gen.max", card.pcie_generation),
         _text("pcie.link.gen.hostmax", card.pcie_generation),
         _text("pcie.link.width.current", card.pcie_width),
@@ -140,7 +181,7 @@ def _link(card: Card) -> list[Answer]:
     ]
 
 
-def _memory_and_state(card: Card) -> list[Answer]:
+def _memory_and_state(machine: SpoofedMachine, card: Card) -> list[Answer]:
     fan = [Answer(header="fan.speed", value="0", unit="%")]
     idle = ["gpu_idle"]
     return [
@@ -148,7 +189,12 @@ def _memory_and_state(card: Card) -> list[Answer]:
         Answer(header="memory.reserved", value=str(card.memory_reserved_mib), unit="MiB"),
         Answer(header="memory.used", value=str(card.memory_used_mib), unit="MiB"),
         Answer(header="memory.free", value=str(card.memory_free_mib), unit="MiB"),
-        _switch("display_mode", card.display_active),
+        _text(
+            "display_mode",
+            f"[{display_mode(machine, card)}]"
+            if is_recent(machine)
+            else display_mode(machine, card),
+        ),
         _switch("display_active", card.display_active),
         _switch("persistence_mode", card.persistence_mode),
         _switch("accounting.mode", on=False),
@@ -174,7 +220,11 @@ def _memory_and_state(card: Card) -> list[Answer]:
             if card.mig
             else _absent("mig.mode.current", "mig.mode.pending")
         ),
-        *_absent("gsp.mode.current", "gsp.mode.default"),
+        *(
+            [_text("gsp.mode.current", "Enabled"), _text("gsp.mode.default", "Enabled")]
+            if card.ecc
+            else _absent("gsp.mode.current", "gsp.mode.default")
+        ),
         *(
             _text(f"{family}.{reason}", _reason(reason, active=reason in idle))
             for family in ("clocks_event_reasons", "clocks_throttle_reasons")
@@ -189,6 +239,10 @@ def _reason(reason: str, *, active: bool) -> str:
     if reason == "active":
         return "0x0000000000000001"
     return "Active" if active else "Not Active"
+
+
+_COUNTED = ("device_memory", "dram", "sram", "total")
+"""Places whose ECC errors are counted apart; the others are part of ``sram``."""
 
 
 def _ecc(card: Card) -> list[Answer]:
@@ -209,7 +263,10 @@ def _ecc(card: Card) -> list[Answer]:
     return [
         _switch("ecc.mode.current", on=True),
         _switch("ecc.mode.pending", on=True),
-        *(_text(counter, 0) for counter in counters),
+        *(
+            _text(counter, 0 if counter.endswith(_COUNTED) else NOT_AVAILABLE)
+            for counter in counters
+        ),
         *_absent(*retired),
     ]
 
@@ -221,7 +278,7 @@ def _power_and_clocks(card: Card) -> list[Answer]:
     def megahertz(header: str, value: int) -> Answer:
         return Answer(header=header, value=str(value), unit="MHz")
 
-    draw, limit = idle_power_w(card), card.power_limit_w
+    draw, limit, idle = idle_power_w(card), card.power_limit_w, idle_clocks(card)
     return [
         _switch("power.management", on=True),
         *(watts(f"power.draw{span}", draw) for span in ("", ".average", ".instant")),
@@ -235,16 +292,21 @@ def _power_and_clocks(card: Card) -> list[Answer]:
             )
         ),
         watts("power.min_limit", round(limit / 3, 2)),
-        megahertz("clocks.current.graphics", IDLE_SM_CLOCK_MHZ),
-        megahertz("clocks.current.sm", IDLE_SM_CLOCK_MHZ),
-        megahertz("clocks.current.memory", IDLE_MEMORY_CLOCK_MHZ),
-        megahertz("clocks.current.video", IDLE_SM_CLOCK_MHZ * 5 // 2),
-        *_absent(
-            "clocks.applications.graphics",
-            "clocks.applications.memory",
-            "clocks.default_applications.graphics",
-            "clocks.default_applications.memory",
-            unit="MHz",
+        megahertz("clocks.current.graphics", idle.sm),
+        megahertz("clocks.current.sm", idle.sm),
+        megahertz("clocks.current.memory", idle.memory),
+        megahertz("clocks.current.video", idle.video),
+        *(
+            Answer(
+                header=f"clocks.{kind}.{domain}",
+                value=str(clock) if card.ecc else NOT_AVAILABLE,
+                unit="MHz",
+            )
+            for kind in ("applications", "default_applications")
+            for domain, clock in (
+                ("graphics", card.max_sm_clock_mhz),
+                ("memory", card.max_memory_clock_mhz),
+            )
         ),
         megahertz("clocks.max.graphics", card.max_sm_clock_mhz),
         megahertz("clocks.max.sm", card.max_sm_clock_mhz),

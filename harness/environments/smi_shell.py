@@ -63,6 +63,11 @@ def _patterns(words: Iterable[str]) -> str:
 def _refusals() -> list[str]:
     return [
         "refuse() { printf '%s\\n' \"$1\"; exit " + f"{smi.EXIT_INVALID_ARGUMENT}; }}",
+        "unrecognized() {",
+        "  printf 'ERROR: Option %s is not recognized. %s\\n\\n' \"$1\" "
+        + shlex.quote(smi.USAGE_HINT),
+        f"  exit {smi.EXIT_USAGE}",
+        "}",
         f"nothing() {{ {_print(smi.NO_DEVICES)}; exit {smi.EXIT_NO_DEVICES}; }}",
         'unknown_field() { refuse "Field \\"$1\\" is not a valid field to query.',
         '"; }',
@@ -160,7 +165,7 @@ def _arguments() -> list[str]:
     lines += ["  esac", "  case $option in"]
     lines += [
         f"    {_patterns(smi.VALUED)}) ;;",
-        '    *) refuse "ERROR: Option $argument is not recognized. $hint";;',
+        '    *) unrecognized "$argument";;',
         "  esac",
         "  case $argument in",
         "    *=*) value=${argument#*=};;",
@@ -175,7 +180,15 @@ def _arguments() -> list[str]:
     variables = [_variable(name) for name in dict.fromkeys(smi.SWITCHES.values())]
     has = [f"has_{name}" for name in dict.fromkeys(smi.VALUED.values())]
     cleared = " ".join(f"{variable}=" for variable in (*variables, *has))
-    return [cleared, *lines, "  esac", "done"]
+    return [
+        cleared,
+        *lines,
+        "  esac",
+        "done",
+        'if [ -n "$has_format" ] && [ -z "$has_gpu$has_apps" ]; then',
+        '  unrecognized "--format=$value_format"',
+        "fi",
+    ]
 
 
 def _variable(switch: str) -> str:
@@ -202,6 +215,9 @@ def _selection(machine: SpoofedMachine) -> list[str]:
         "    *) return 1;;",
         "  esac",
         "}",
+        f'if [ -n "$want_list" ] && [ -n "$has_id" ]; then {_print(smi.ID_WITH_LIST)}',
+        f"  exit {smi.EXIT_INVALID_ARGUMENT}",
+        "fi",
         "named=",
         'if [ -n "$has_id" ]; then',
         "  rest=$value_id,",
@@ -223,17 +239,17 @@ def _selection(machine: SpoofedMachine) -> list[str]:
 
 def _csv() -> list[str]:
     return [
-        f"missing() {{ {_print(smi.FORMAT_MISSING)}; exit {smi.EXIT_INVALID_ARGUMENT}; }}",
+        f"no_format() {{ {_print(smi.FORMAT_UNKNOWN)}; exit {smi.EXIT_INVALID_ARGUMENT}; }}",
         "formats() {",
-        '  [ -n "$has_format" ] || missing',
+        '  [ -n "$has_format" ] || value_format=csv',
         "  rest=$value_format, csv= header=1 units=1",
         '  while [ -n "$rest" ]; do',
         "    trim \"${rest%%,*}\" ' '; rest=${rest#*,}",
-        "    case $trimmed in csv) csv=1;; noheader) header=;; nounits) units=;;",
-        '      *) refuse "ERROR: Format \\"$trimmed\\" is not recognized. $hint";;',
+        "    case $trimmed in csv) csv=1;; noheader) header=;; nounits) units=;; '') ;;",
+        "      *) no_format;;",
         "    esac",
         "  done",
-        '  [ -n "$csv" ] || refuse "ERROR: Format \\"csv\\" is missing. $hint"',
+        '  [ -n "$csv" ] || no_format',
         "}",
         'if [ -n "$has_gpu" ]; then',
         "  formats",
@@ -242,6 +258,7 @@ def _csv() -> list[str]:
         "    rest=$value_gpu, row= columns=",
         '    while [ -n "$rest" ]; do',
         "      trim \"${rest%%,*}\" ' '; rest=${rest#*,}",
+        '      [ -n "$trimmed" ] || continue',
         '      field "$index" "$trimmed" || unknown_field "$trimmed"',
         '      if [ -n "$units" ]; then plain=$full; fi',
         '      row="$row, $plain" columns="$columns, $column"',
@@ -258,6 +275,7 @@ def _csv() -> list[str]:
         "  rest=$value_apps, columns=",
         '  while [ -n "$rest" ]; do',
         "    trim \"${rest%%,*}\" ' '; rest=${rest#*,}",
+        '    [ -n "$trimmed" ] || continue',
         '    app_field "$trimmed" || unknown_field "$trimmed"',
         '    columns="$columns, $column"',
         "  done",
@@ -269,8 +287,8 @@ def _csv() -> list[str]:
 
 def _whole_machine(machine: SpoofedMachine) -> list[str]:
     cards = list(enumerate(machine.cards))
-    label = f"{'Timestamp':<50}: "
-    attached = f"{'Attached GPUs':<50}: "
+    label = smi_texts.label(machine, "Timestamp")
+    attached = smi_texts.label(machine, "Attached GPUs")
     return [
         'if [ -n "$want_topo" ]; then',
         "  for index in $chosen; do printf '\\tGPU%s' \"$index\"; done",
@@ -291,7 +309,7 @@ def _whole_machine(machine: SpoofedMachine) -> list[str]:
         "fi",
         "now=$(LC_ALL=C date '+%a %b %e %H:%M:%S %Y')",
         'if [ -n "$want_query" ] && [ -n "$want_xml" ]; then',
-        f"  {_print(smi_texts.XML_HEAD)}",
+        f"  {_print(smi_texts.xml_head(machine))}",
         "  printf '\\t<timestamp>%s</timestamp>\\n' \"$now\"",
         f"  {_print(smi_texts.xml_versions(machine))}",
         "  printf '\\t<attached_gpus>%s</attached_gpus>\\n' \"$count\"",
@@ -309,7 +327,7 @@ def _whole_machine(machine: SpoofedMachine) -> list[str]:
         "printf '%-31s\\n' \"$now\"",
         _print(smi_texts.table_head(machine)),
         *_each(smi_texts.table_card(card, index) for index, card in cards),
-        _print(smi_texts.table_foot()),
+        _print(smi_texts.table_foot(machine)),
     ]
 
 

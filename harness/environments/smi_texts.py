@@ -6,9 +6,12 @@ from typing import TypeAlias
 
 from harness.environments.machine import Card, SpoofedMachine
 from harness.environments.smi_fields import (
-    IDLE_MEMORY_CLOCK_MHZ,
-    IDLE_SM_CLOCK_MHZ,
+    bar1_mib,
+    current_link_generation,
+    display_mode,
+    idle_clocks,
     idle_power_w,
+    is_recent,
 )
 
 _TABLE_WIDTH = 89
@@ -35,7 +38,7 @@ def table_head(machine: SpoofedMachine) -> str:
         [
             _rule("-", "+"),
             _row(versions, width=_TABLE_WIDTH),
-            f"|{_columns('-', '+')}+\n",
+            f"{'+' if is_recent(machine) else '|'}{_columns('-', '+')}+\n",
             _cells(f"{'GPU  Name':<26}Persistence-M", "Bus-Id          Disp.A", _HEADINGS[0]),
             _cells(f"{'Fan  Temp   Perf':<26}Pwr:Usage/Cap", f"{'Memory-Usage':>22}", _HEADINGS[1]),
             _cells("", "", _HEADINGS[2]),
@@ -55,12 +58,12 @@ def table_card(card: Card, index: int) -> str:
     return "".join(
         [
             _cells(
-                f"{index:>3}  {card.name[:27]:<27} {persistence:>6}",
+                f"{index:>3}  {card.name[:27]:<27}    {persistence:<3}",
                 f"{card.pci_bus_id:>18} {display:>3}",
                 "0" if card.ecc else "Off",
             ),
             _cells(
-                f"{fan}  {card.temperature_c:>3}C    {perf:<3} {power:>21}",
+                f"{fan}  {card.temperature_c:>3}C    {perf:<3} {power:>22}",
                 f"{memory:>22}",
                 f"{'0%':>7} {'Default':>12}",
             ),
@@ -70,15 +73,17 @@ def table_card(card: Card, index: int) -> str:
     )
 
 
-def table_foot() -> str:
+def table_foot(machine: SpoofedMachine) -> str:
     """Return the table's list of processes, of which there are none."""
-    usage = "Process name                              GPU Memory"
+    recent = is_recent(machine)
+    names = f"{'PID':>17}" if recent else f"{'PID':>11}"
+    usage = f"Process name{'':{24 if recent else 30}}GPU Memory"
     return "".join(
         [
-            " " * (_TABLE_WIDTH + 2) + "\n",
+            "\n" if recent else " " * (_TABLE_WIDTH + 2) + "\n",
             _rule("-", "+"),
             _row("Processes:", width=_TABLE_WIDTH),
-            _row(f" GPU   GI   CI        PID   Type   {usage}", width=_TABLE_WIDTH),
+            _row(f" GPU   GI   CI{names}   Type   {usage}", width=_TABLE_WIDTH),
             _row(f"       ID   ID{'':47}{'':16}Usage", width=_TABLE_WIDTH),
             _rule("=", "|"),
             _row(" No running processes found", width=_TABLE_WIDTH),
@@ -108,7 +113,8 @@ def query_card_text(machine: SpoofedMachine, index: int) -> str:
     """Return the card's part of ``nvidia-smi -q``."""
     card = machine.cards[index]
     lines = [f"GPU {card.pci_bus_id}"]
-    _text_lines(_query_entries(machine, index), depth=1, lines=lines)
+    width = _label_width(machine)
+    _text_lines(_query_entries(machine, index), depth=1, lines=lines, width=width)
     return "\n".join(lines) + "\n\n"
 
 
@@ -121,11 +127,16 @@ def query_card_xml(machine: SpoofedMachine, index: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-XML_HEAD = (
-    '<?xml version="1.0" ?>\n'
-    '<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">\n'
-    "<nvidia_smi_log>\n"
-)
+def xml_head(machine: SpoofedMachine) -> str:
+    """Return what stands before the first element of ``nvidia-smi -q -x``."""
+    version = 13 if is_recent(machine) else 12
+    return (
+        '<?xml version="1.0" ?>\n'
+        f'<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v{version}.dtd">\n'
+        "<nvidia_smi_log>\n"
+    )
+
+
 XML_FOOT = "</nvidia_smi_log>\n"
 
 
@@ -140,38 +151,70 @@ def xml_versions(machine: SpoofedMachine) -> str:
 def text_versions(machine: SpoofedMachine) -> str:
     """Return the lines of ``nvidia-smi -q`` that name the driver."""
     return (
-        _pair("Driver Version", machine.driver_version, 0)
-        + "\n"
-        + _pair("CUDA Version", machine.cuda_version, 0)
-        + "\n"
+        f"{label(machine, 'Driver Version')}{machine.driver_version}\n"
+        f"{label(machine, 'CUDA Version')}{machine.cuda_version}\n"
     )
 
 
-def _pair(label: str, value: str, depth: int) -> str:
+def _label_width(machine: SpoofedMachine) -> int:
+    return 55 if is_recent(machine) else 50
+
+
+def label(machine: SpoofedMachine, name: str) -> str:
+    """Return a label of ``nvidia-smi -q`` at the margin, up to its value."""
+    return f"{name:<{_label_width(machine)}}: "
+
+
+def _text_lines(entries: Sequence[Entry], *, depth: int, lines: list[str], width: int) -> None:
     indent = "    " * depth
-    return f"{indent}{label:<{50 - len(indent)}}: {value}"
-
-
-def _text_lines(entries: Sequence[Entry], *, depth: int, lines: list[str]) -> None:
-    for label, value in entries:
+    for name, value in entries:
+        shown = indent + _LABELS.get(name, name)
         if isinstance(value, str):
-            lines.append(_pair(label, value, depth))
+            lines.append(f"{shown:<{width}}: {value}")
         else:
-            lines.append("    " * depth + label)
-            _text_lines(value, depth=depth + 1, lines=lines)
+            lines.append(shown)
+            _text_lines(value, depth=depth + 1, lines=lines, width=width)
 
 
 def _xml_lines(entries: Sequence[Entry], *, depth: int, lines: list[str]) -> None:
     indent = "\t" * depth
-    for label, value in entries:
-        tag = _tag(label)
+    for name, value in entries:
+        tag = _tag(name)
         if isinstance(value, str):
-            lines.append(f"{indent}<{tag}>{_escape(value)}</{tag}>")
+            bare = value.removeprefix("0x") if name in _BARE else _XML_TEXTS.get(name, value)
+            lines.append(f"{indent}<{tag}>{_escape(bare)}</{tag}>")
         else:
             lines.append(f"{indent}<{tag}>")
             _xml_lines(value, depth=depth + 1, lines=lines)
             lines.append(f"{indent}</{tag}>")
 
+
+_LABELS = {
+    "Current MIG": "Current",
+    "Pending MIG": "Pending",
+    "Current ECC": "Current",
+    "Pending ECC": "Pending",
+    "Max Link Gen": "Max",
+    "Current Link Gen": "Current",
+    "Max Link Width": "Max",
+    "Current Link Width": "Current",
+    "GPU Util": "GPU",
+    "Memory Util": "Memory",
+    "Encoder Util": "Encoder",
+    "Decoder Util": "Decoder",
+    "JPEG Util": "JPEG",
+    "OFA Util": "OFA",
+    "Graphics Clock": "Graphics",
+    "SM Clock": "SM",
+    "Mem Clock": "Memory",
+}
+"""What ``-q`` prints instead of the name from which the XML's tag is made."""
+
+_XML_TEXTS = {"Processes": ""}
+"""What the XML writes in the place of a text."""
+
+_BARE = frozenset({"Bus", "Device", "Domain", "Device Id", "Sub System Id"})
+"""Numbers of the PCI section, which the XML writes without ``0x``."""
 
 _TAGS = {
     "GPU UUID": "uuid",
@@ -193,8 +236,8 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _tag(label: str) -> str:
-    return _TAGS.get(label) or re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+def _tag(name: str) -> str:
+    return _TAGS.get(name) or re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
@@ -205,11 +248,12 @@ def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
     ecc = switch[True] if card.ecc else _NA
     mig = switch[False] if card.mig else _NA
     limit = f"{card.power_limit_w:.2f} W"
+    idle = idle_clocks(card)
     return (
         ("Product Name", card.name),
         ("Product Brand", card.brand),
         ("Product Architecture", card.architecture),
-        ("Display Mode", switch[card.display_active]),
+        ("Display Mode", display_mode(machine, card)),
         ("Display Active", switch[card.display_active]),
         ("Persistence Mode", switch[card.persistence_mode]),
         ("Addressing Mode", "None"),
@@ -237,7 +281,7 @@ def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
                             "PCIe Generation",
                             (
                                 ("Max Link Gen", str(card.pcie_generation)),
-                                ("Current Link Gen", "1"),
+                                ("Current Link Gen", str(current_link_generation(card))),
                             ),
                         ),
                         (
@@ -264,7 +308,11 @@ def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
         ),
         (
             "BAR1 Memory Usage",
-            (("Total", "256 MiB"), ("Used", "1 MiB"), ("Free", "255 MiB")),
+            (
+                ("Total", f"{bar1_mib(card)} MiB"),
+                ("Used", "1 MiB"),
+                ("Free", f"{bar1_mib(card) - 1} MiB"),
+            ),
         ),
         ("Compute Mode", "Default"),
         (
@@ -293,9 +341,9 @@ def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
         (
             "Clocks",
             (
-                ("Graphics Clock", f"{IDLE_SM_CLOCK_MHZ} MHz"),
-                ("SM Clock", f"{IDLE_SM_CLOCK_MHZ} MHz"),
-                ("Mem Clock", f"{IDLE_MEMORY_CLOCK_MHZ} MHz"),
+                ("Graphics Clock", f"{idle.sm} MHz"),
+                ("SM Clock", f"{idle.sm} MHz"),
+                ("Mem Clock", f"{idle.memory} MHz"),
             ),
         ),
         (

@@ -22,6 +22,8 @@ enum {
     NOT_SUPPORTED = 801,
 };
 
+enum { LAST_ATTRIBUTE = 147 }; /* of CUDA 13.0 */
+
 typedef int status;
 typedef int device;
 
@@ -35,6 +37,7 @@ struct context {
 static int initialised;
 static int order[MAX_CARDS];
 static int visible;
+static int named_twice;
 static struct context primary[MAX_CARDS];
 static unsigned long long last_id;
 
@@ -45,9 +48,12 @@ EXPORT status cuInit(unsigned flags) {
     if (flags) return INVALID_VALUE;
     if (!initialised) {
         visible = visible_cards(order);
+        named_twice = visible == NAMED_TWICE;
+        if (named_twice) visible = 0;
         for (int i = 0; i < visible; i++) primary[i].device = i;
         initialised = 1;
     }
+    if (named_twice) return INVALID_DEVICE;
     return visible ? SUCCESS : NO_DEVICE;
 }
 
@@ -107,15 +113,20 @@ EXPORT status cuDeviceGetUuid_v2(unsigned char *uuid, device device) {
     return cuDeviceGetUuid(uuid, device);
 }
 
+/* CUDA does not count what the driver reserves. */
+static size_t total_bytes(const struct card *card) {
+    return (card->total_mib - card->reserved_mib) * MIB;
+}
+
 EXPORT status cuDeviceTotalMem_v2(size_t *bytes, device device) {
     DEVICE(bytes, device);
-    *bytes = card_of(device)->total_mib * MIB;
+    *bytes = total_bytes(card_of(device));
     return SUCCESS;
 }
 
 EXPORT status cuDeviceTotalMem(unsigned *bytes, device device) {
     DEVICE(bytes, device);
-    unsigned long long total = card_of(device)->total_mib * MIB;
+    unsigned long long total = total_bytes(card_of(device));
     *bytes = total > UINT32_MAX ? UINT32_MAX : (unsigned)total;
     return SUCCESS;
 }
@@ -183,7 +194,7 @@ EXPORT status cuDeviceGetAttribute(int *value, int attribute, device device) {
         case 14: *value = 512; break;                   /* texture alignment */
         case 15: case 19: case 31: case 41: *value = 1; break;
         case 16: *value = card->multiprocessors; break;
-        case 21: case 22: case 27: case 28: *value = card->major >= 8 ? 131072 : 65536; break;
+        case 21: case 22: case 56: case 70: *value = card->major >= 8 ? 131072 : 65536; break;
         case 23: *value = 65536; break;
         case 24: case 25: case 26: *value = 16384; break;
         case 29: *value = 2048; break;
@@ -195,7 +206,19 @@ EXPORT status cuDeviceGetAttribute(int *value, int attribute, device device) {
         case 37: *value = card->bus_bits; break;
         case 38: *value = card->l2_kib * 1024; break;
         case 39: *value = limits->threads; break;
-        case 40: *value = 2; break; /* copy engines */
+        case 40: *value = card->major >= 9 ? 3 : 2; break; /* copy engines */
+        case 43: case 62: case 65: *value = 2048; break; /* layers */
+        case 54: case 68: *value = 2046; break;
+        case 47: case 48: *value = 8192; break;
+        case 57: *value = 65536; break;
+        case 58: case 59: case 60: *value = 16384; break;
+        case 69: *value = 268435456; break;
+        case 71: *value = 65000; break;
+        case 72: *value = 2097120; break;
+        case 27: case 28: case 42: case 45: case 46: case 49: case 52: case 53: case 55: case 61:
+        case 63: case 64: case 66: case 67: case 73: case 74: case 77:
+            *value = 32768; /* textures and surfaces, from 8.0 on */
+            break;
         case 44: *value = 1; break;
         case 50: *value = (int)card->domain; break;
         case 51: *value = 32; break;
@@ -204,18 +227,29 @@ EXPORT status cuDeviceGetAttribute(int *value, int attribute, device device) {
         case 78: case 79: case 80: *value = 1; break;
         case 81: *value = limits->shared_kib * 1024; break;
         case 83: case 89: case 90: case 91: *value = 1; break;
-        case 87: *value = card->major == 8 && card->minor == 0 ? 2 : 32; break;
-        case 92: case 93: case 94: case 95: case 96: *value = 1; break;
+        case 87: *value = card->minor == 0 && card->major < 12 ? 2 : 32; break;
+        case 95: case 96: *value = 1; break;
         case 97: *value = (limits->shared_kib - 1) * 1024; break;
         case 99: *value = 1; break;
         case 106: *value = limits->blocks; break;
         case 111: *value = 1024; break;
-        case 120: *value = card->major >= 9; break;
-        case 122: case 123: *value = 1; break;
+        case 102: case 103: case 107: case 110: case 112: case 113: case 114: case 115: case 116:
+        case 117: case 121: case 122: case 123: case 124: case 125:
+            *value = 1; /* virtual memory, memory pools, sparse arrays, RDMA */
+            break;
+        case 108: *value = card->l2_kib / 8 * 5 * 1024; break; /* persisting L2 */
+        case 109: *value = 134217728; break;                   /* access policy window */
+        case 118: *value = 100; break;
+        case 119: *value = 9; break;
+        case 126: *value = 4; break;
+        case 120: case 127: case 128: case 129: case 141: case 142: case 144: case 145:
+            *value = card->major >= 9; /* clusters, tensor maps, unified function pointers */
+            break;
+        case 131: *value = -1; break;
         case 139: *value = (int)card->device_id; break;
         case 140: *value = (int)card->subsystem_id; break;
         default:
-            if (attribute < 1 || attribute > 1000) return INVALID_VALUE;
+            if (attribute < 1 || attribute > LAST_ATTRIBUTE) return INVALID_VALUE;
             *value = 0; /* a feature that this card does not have */
     }
     return SUCCESS;
@@ -398,12 +432,14 @@ EXPORT status cuCtxSynchronize(void) {
     return current() ? SUCCESS : INVALID_CONTEXT;
 }
 
-EXPORT status cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes) {
-    READY(free_bytes && total_bytes);
+EXPORT status cuMemGetInfo_v2(size_t *free_bytes, size_t *all_bytes) {
+    READY(free_bytes && all_bytes);
     if (!current()) return INVALID_CONTEXT;
     const struct card *card = card_of(current()->device);
-    *total_bytes = card->total_mib * MIB;
-    *free_bytes = (card->total_mib - card->reserved_mib - card->used_mib) * MIB;
+    /* The context in which the question is asked takes its share. */
+    size_t held = (card->used_mib + card->context_mib) * MIB;
+    *all_bytes = total_bytes(card);
+    *free_bytes = held < *all_bytes ? *all_bytes - held : 0;
     return SUCCESS;
 }
 

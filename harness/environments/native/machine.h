@@ -24,7 +24,7 @@ struct card {
     unsigned domain, bus, slot;
     unsigned device_id, subsystem_id;
     int major, minor;
-    unsigned long long total_mib, reserved_mib, used_mib;
+    unsigned long long total_mib, reserved_mib, used_mib, context_mib;
     int multiprocessors, cores_per_multiprocessor;
     int sm_clock, memory_clock, bus_bits;
     int l2_kib;
@@ -96,6 +96,8 @@ static void read_card(struct card *card, const char *key, const char *value) {
         card->reserved_mib = strtoull(value, NULL, 10);
     else if (!strcmp(key, "memory_used_mib"))
         card->used_mib = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "context_mib"))
+        card->context_mib = strtoull(value, NULL, 10);
     else if (!strcmp(key, "power_limit_mw"))
         card->power_mw = (unsigned)strtoul(value, NULL, 10);
     else if (!strcmp(key, "idle_power_mw"))
@@ -177,6 +179,8 @@ static int card_by_uuid(const char *entry, size_t length) {
     return found;
 }
 
+enum { NAMED_TWICE = -1 };
+
 /* Fills `order` with the visible cards as CUDA_VISIBLE_DEVICES orders them; see visibility.py. */
 static int visible_cards(int order[MAX_CARDS]) {
     const char *variable = getenv("CUDA_VISIBLE_DEVICES");
@@ -197,7 +201,7 @@ static int visible_cards(int order[MAX_CARDS]) {
         int card = by_uuid ? card_by_uuid(from, length) : card_by_number(from, length);
         if (card < 0) break;
         for (int i = 0; i < count; i++)
-            if (order[i] == card) return 0;
+            if (order[i] == card) return NAMED_TWICE;
         order[count++] = card;
         entry = end;
         if (!*end) break;

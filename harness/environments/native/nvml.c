@@ -1,5 +1,5 @@
 /* libnvidia-ml.so.1 of a machine that is not there: the calls that applications make to find
-   GPUs and to read their state. A call it lacks is a missing symbol, as in an older driver. */
+   GPUs and to read their state. Of all others it says that they are not supported. */
 #include "machine.h"
 
 enum {
@@ -29,6 +29,7 @@ EXPORT status nvmlInit_v2(void) {
         for (visible = 0; visible < machine.count; visible++) order[visible] = visible;
     else
         visible = visible_cards(order);
+    if (visible < 0) visible = 0;
     qsort(order, (size_t)visible, sizeof *order, ascending);
     initialised++;
     return SUCCESS;
@@ -207,10 +208,10 @@ NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, card->power_mw)
 NUMBER(nvmlDeviceGetEnforcedPowerLimit, card->power_mw)
 NUMBER(nvmlDeviceGetMaxPcieLinkGeneration, card->pcie_generation)
 NUMBER(nvmlDeviceGetMaxPcieLinkWidth, card->pcie_width)
-NUMBER(nvmlDeviceGetCurrPcieLinkGeneration, 1)
+NUMBER(nvmlDeviceGetCurrPcieLinkGeneration, card->ecc ? card->pcie_generation : 1)
 NUMBER(nvmlDeviceGetCurrPcieLinkWidth, card->pcie_width)
 NUMBER(nvmlDeviceIsMigDeviceHandle, 0)
-NUMBER(nvmlDeviceGetMaxMigDeviceCount, card->mig ? 7 : 0)
+NUMBER(nvmlDeviceGetMaxMigDeviceCount, 0) /* while MIG is off */
 ABSENT(nvmlDeviceGetTotalEnergyConsumption)
 ABSENT(nvmlDeviceGetDriverModel_v2)
 
@@ -278,11 +279,14 @@ EXPORT status nvmlDeviceGetTemperatureV(device card, struct temperature *into) {
 }
 
 /* Clock domains are graphics, SM, memory, video. */
-static unsigned idle_clock(unsigned domain) { return domain == 2 ? 405 : domain == 3 ? 525 : 210; }
+static unsigned idle_clock(device card, unsigned domain) {
+    if (card->ecc) return domain == 2 ? (unsigned)card->memory_clock : domain == 3 ? 765 : 345;
+    return domain == 2 ? 405 : domain == 3 ? 525 : 210;
+}
 
 EXPORT status nvmlDeviceGetClockInfo(device card, unsigned domain, unsigned *into) {
     if (domain > 3) return INVALID_ARGUMENT;
-    GIVE(card, into, idle_clock(domain));
+    GIVE(card, into, idle_clock(card, domain));
 }
 
 EXPORT status nvmlDeviceGetClock(device card, unsigned domain, unsigned kind, unsigned *into) {
@@ -349,7 +353,9 @@ EXPORT status nvmlDeviceGetMemoryInfo_v2(device card, struct memory_v2 *into) {
 EXPORT status nvmlDeviceGetBAR1MemoryInfo(device card, struct memory *into) {
     status problem = checked(card, into);
     if (problem) return problem;
-    into->total = 256 * MIB;
+    unsigned long long window = 256;
+    while (card->ecc && window < card->total_mib) window *= 2;
+    into->total = window * MIB;
     into->used = MIB;
     into->free = into->total - into->used;
     return SUCCESS;
@@ -368,7 +374,7 @@ static status idle_engine(device card, unsigned *use, unsigned *period) {
     if (problem) return problem;
     if (!period) return INVALID_ARGUMENT;
     *use = 0;
-    *period = 167000;
+    *period = 100000;
     return SUCCESS;
 }
 
@@ -457,3 +463,9 @@ EXPORT status nvmlDeviceGetNvLinkState(device card, unsigned link, unsigned *int
     status problem = checked(card, into);
     return problem ? problem : NOT_SUPPORTED;
 }
+
+/* Arguments differ; none is looked at. */
+#define CALL(name) \
+    EXPORT status name(void) { return initialised ? NOT_SUPPORTED : UNINITIALIZED; }
+#include "nvml_unsupported.h"
+#undef CALL

@@ -90,24 +90,32 @@ class SpoofedCuda:
     def get_device_properties(self, device: Any = None) -> SimpleNamespace:
         card = self._card(device)
         major, minor = self.get_device_capability(device)
+        address = card["pci_bus_id"].partition(".")[0].split(":")
+        domain, bus, slot = (int(part, 16) for part in address)
         return SimpleNamespace(
             name=card["name"],
             major=major,
             minor=minor,
-            total_memory=card["memory_total_mib"] * _MIB,
+            total_memory=self._memory(card)[1],
             multi_processor_count=card["multiprocessors"],
             L2_cache_size=card["l2_cache_kib"] * 1024,
             warp_size=32,
             is_integrated=0,
             is_multi_gpu_board=0,
             uuid=uuids.UUID(card["uuid"].removeprefix("GPU-")),
+            pci_domain_id=domain,
+            pci_bus_id=bus,
+            pci_device_id=slot,
         )
 
     def mem_get_info(self, device: Any = None) -> tuple[int, int]:
-        card = self._card(device)
-        held = card["memory_reserved_mib"] + card["memory_used_mib"]
-        total = card["memory_total_mib"]
-        return (total - held) * _MIB, total * _MIB
+        return self._memory(self._card(device))
+
+    def _memory(self, card: dict[str, Any]) -> tuple[int, int]:
+        # As CUDA counts it: without the driver's share, and free inside a context.
+        total = card["memory_total_mib"] - card["memory_reserved_mib"]
+        free = total - card["memory_used_mib"] - card["context_mib"]
+        return max(0, free) * _MIB, total * _MIB
 
     def is_bf16_supported(self, including_emulation: bool = True) -> bool:
         return including_emulation or self.get_device_capability()[0] >= _BFLOAT16_SINCE

@@ -69,7 +69,8 @@ def test_lists_no_processes() -> None:
 @pytest.mark.parametrize("name", ["0", "00000000:07:00.0", "0000:07:00.0", "07:00.0",
                                   "GPU-c2d80b5e-3f16-4a7d-b0e9-15a6d47f8c03"])  # fmt: skip
 def test_selects_a_card_by_each_of_its_names(name: str) -> None:
-    assert ask("-L", f"--id={name}", machine=TWO).startswith("GPU 0: ")
+    query = ("--query-gpu=index", "--format=csv,noheader")
+    assert ask(*query, f"--id={name}", machine=TWO) == "0\n"
 
 
 def test_the_table_is_as_wide_as_the_real_one() -> None:
@@ -91,21 +92,29 @@ def test_the_xml_log_reads_as_xml() -> None:
 
 def test_the_text_log_names_the_driver() -> None:
     text = ask("-q")
-    assert "CUDA Version                                      : 13.0\n" in text
-    assert "        Free                                      : 24205 MiB\n" in text
+    assert "CUDA Version                                           : 13.0\n" in text
+    assert "        Free                                           : 24205 MiB\n" in text
 
 
 def test_refuses_in_the_words_of_the_real_one() -> None:
     assert refused("--query-gpu=name,nonsense", "--format=csv") == SmiAnswer(
         output='Field "nonsense" is not a valid field to query.\n\n', exit_code=2
     )
-    assert refused("--gpu-fan") == SmiAnswer(
-        output="ERROR: Option --gpu-fan is not recognized. Please run 'nvidia-smi -h' for help.\n",
+    for option in ("--gpu-fan", "--format=csv"):
+        assert refused(option) == SmiAnswer(
+            output=f"ERROR: Option {option} is not recognized. Please run 'nvidia-smi -h'.\n\n",
+            exit_code=255,
+        )
+    assert refused("-i").exit_code == 2
+    assert refused("--query-gpu=name", "--format=json") == SmiAnswer(
+        output="Format modifier is not recognized.\n", exit_code=2
+    )
+    assert refused("-i", "0", "-L") == SmiAnswer(
+        output="ERROR: Option -i is not valid for this command. "
+        "Please run 'nvidia-smi -h' for help.\n\n",
         exit_code=2,
     )
-    assert refused("-i").exit_code == 2
-    assert refused("--query-gpu=name").output.startswith('"--format=" switch is missing.')
-    assert refused("-i", "7", "-L") == SmiAnswer(output="No devices were found\n", exit_code=6)
+    assert refused("-i", "7") == SmiAnswer(output="No devices were found\n", exit_code=6)
     assert refused("-L", visible="") == SmiAnswer(output="No devices were found\n", exit_code=6)
 
 
