@@ -169,6 +169,11 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
     return _judge(launched.observation, expectation, cell.request, progress)
 
 
+def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
+    """The result of a cell that could not be run at all."""
+    return _Progress(cell=cell).error(kind, message)
+
+
 class _CannotPrepareError(Exception):
     """Build, environment or model cannot be had."""
 

@@ -89,6 +89,10 @@ class EnvironmentUnavailableError(HarnessError):
     """This host cannot provide the environment; the message says what is missing."""
 
 
+class ExecutorError(HarnessError):
+    """A cluster cannot run cells; the message says what it lacks."""
+
+
 class JournalError(HarnessError):
     """A bisection's journal cannot be read, written or gone on with; the message says which."""
 

@@ -10,9 +10,10 @@ from typing import Final
 from harness.builds import Catalogue, Store, load_catalogue
 from harness.cell_names import cell_id
 from harness.config import load_configuration
-from harness.errors import EXIT_OK, EXIT_USAGE, HarnessError
+from harness.errors import EXIT_OK, EXIT_USAGE, HarnessError, UsageError
 from harness.matrix.axes import select_cells
 from harness.matrix.configured import completed
+from harness.matrix.executor_names import LOCAL, dask_address
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
 from harness.model import Cell
 
@@ -42,6 +43,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="WORKERS",
         help="processes side by side; 0 for none beside this one (default: as cores and cells "
         "allow)",
+    )
+    parser.add_argument(
+        "--executor",
+        metavar="WHERE",
+        default=LOCAL,
+        help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
     )
     parser.add_argument("--jsonl", metavar="FILE", help="write one JSON line per cell")
     parser.add_argument("--junit", metavar="FILE", help="write a JUnit file")
@@ -81,8 +88,12 @@ def run_matrix(options: argparse.Namespace) -> int:
         for cell in cells:
             print(cell_id(cell))
         return EXIT_OK
+    remote = dask_address(options.executor) is not None
+    if remote and options.workers not in {None, "0"}:
+        raise UsageError("-n is for --executor local; a Dask cluster has the workers it has")
     store = Store()
-    _acquire(cells, catalogue, store, quiet=bool(options.quiet))
+    if not remote:
+        _acquire(cells, catalogue, store, quiet=bool(options.quiet))
     arguments = [
         str(_HERE / "matrix"),
         "-p",
@@ -97,7 +108,8 @@ def run_matrix(options: argparse.Namespace) -> int:
         "-rN",
         *as_pytest_arguments(selection),
         *_verbosity(options),
-        *_workers(workers, len(cells)),
+        *(["-n", "0"] if remote else _workers(workers, len(cells))),
+        f"--matrix-executor={options.executor}",
         *([f"--matrix-jsonl={Path(options.jsonl).absolute()}"] if options.jsonl else []),
         *([f"--junit-xml={Path(options.junit).absolute()}"] if options.junit else []),
         f"--matrix-retries={retries}",

@@ -10,6 +10,7 @@ import pytest
 
 from harness.builds import Catalogue, load_catalogue
 from harness.cell_names import cell_id
+from harness.config import load_configuration
 from harness.errors import (
     EXIT_CANNOT_TELL,
     EXIT_FAIL,
@@ -20,6 +21,7 @@ from harness.errors import (
 from harness.flakes import RETRIES, run_settled
 from harness.ledger import Ledger, load_ledger
 from harness.matrix.axes import select_cells
+from harness.matrix.executor_names import LOCAL, dask_address
 from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.kept import KeptResults
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
@@ -53,6 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write one JSON line per cell",
     )
     group.addoption(
+        "--matrix-executor",
+        dest="matrix_executor",
+        metavar="WHERE",
+        default=LOCAL,
+        help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
+    )
+    group.addoption(
         "--matrix-retries",
         dest="matrix_retries",
         metavar="N",
@@ -81,11 +90,14 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         catalogue = config.stash[_CATALOGUE] = load_catalogue()
         config.stash[_LEDGER] = load_ledger(catalogue, Path(file) if file else None)
+        address = dask_address(config.getoption("matrix_executor"))
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(CellRunner(config), "llama-harness-runner")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(CellReporter(config), "llama-harness-reporter")
+    if address is not None:
+        config.pluginmanager.register(ClusterLoop(address), "llama-harness-cluster")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -123,13 +135,16 @@ class CellItem(pytest.Item):
     def __init__(self, *, cell: Cell, **rest: Any) -> None:
         super().__init__(**rest)
         self.cell = cell
+        self.found: CellResult | None = None
+        """What the cell came to where it ran elsewhere."""
         self.result: CellResult | None = None
 
     def runtest(self) -> None:
         """Run the cell."""
         runner = self.config.pluginmanager.get_plugin("llama-harness-runner")
         assert isinstance(runner, CellRunner)
-        self.result = runner.run(self.cell)
+        self.result = runner.run(self.cell) if self.found is None else runner.judge(self.found)
+        self.found = None
         if self.result.status in _BAD:
             raise CellFailed(self.result)
 
@@ -162,7 +177,11 @@ class CellRunner:
 
     def run(self, cell: Cell) -> CellResult:
         """Run a cell until its verdict is settled, and look it up in the ledger."""
-        return self._ledger.judge(run_settled(cell, self.workbench(), retries=self._retries))
+        return self.judge(run_settled(cell, self.workbench(), retries=self._retries))
+
+    def judge(self, result: CellResult) -> CellResult:
+        """Look a settled cell up in the ledger."""
+        return self._ledger.judge(result)
 
     def workbench(self) -> Workbench:
         """The workbench."""
@@ -191,6 +210,41 @@ class CellRunner:
     def pytest_sessionfinish(self) -> None:
         """Give back everything."""
         self._resources.close()
+
+
+class ClusterLoop:
+    """Runs the cells on a Dask cluster, and reports each as it ends."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Take the place of pytest's own loop."""
+        if session.testsfailed or session.config.option.collectonly:
+            return None
+        from harness.matrix.dask_executor import dask_results
+
+        config = session.config
+        items = [item for item in session.items if isinstance(item, CellItem)]
+        try:
+            with dask_results(
+                self._address,
+                [item.cell for item in items],
+                catalogue=config.stash[_CATALOGUE],
+                retries=config.getoption("matrix_retries"),
+                health_timeout_s=load_configuration().settings.health_timeout,
+            ) as results:
+                for place, result in results:
+                    items[place].found = result
+                    config.hook.pytest_runtest_protocol(item=items[place], nextitem=None)
+                    if session.shouldfail:
+                        raise session.Failed(session.shouldfail)
+                    if session.shouldstop:
+                        raise session.Interrupted(session.shouldstop)
+        except HarnessError as error:
+            pytest.exit(str(error), returncode=error.exit_code)
+        return True
 
 
 class CellReporter:

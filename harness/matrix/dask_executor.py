@@ -1,0 +1,115 @@
+"""Runs cells on a Dask cluster.
+
+The cluster needs nothing of this host but its address: each worker has its own store, makes or
+fetches each build once, and ends its own servers. Results are fetched as they come, so that what a
+worker found outlives it; a cell whose worker died is run again by another one.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from harness.builds import Catalogue
+from harness.cells import error_result
+from harness.errors import ExecutorError, UsageError
+from harness.model import Cell, CellResult, FailureKind
+from harness.report.jsonl import decode_result
+
+_CONNECT_S: Final = 10.0
+_LOOK_S: Final = 5.0
+_WITHOUT_WORKERS_S: Final = 60.0
+
+
+@contextmanager
+def dask_results(
+    address: str,
+    cells: Sequence[Cell],
+    *,
+    catalogue: Catalogue,
+    retries: int,
+    health_timeout_s: float,
+) -> Iterator[Iterator[tuple[int, CellResult]]]:
+    """Run cells on a Dask cluster; gives the place of each cell with its result, as they end.
+
+    Leaving the context cancels what has not begun.
+
+    Raises:
+        UsageError: The ``distributed`` package is not installed.
+        ExecutorError: The cluster does not answer, has no worker, or cannot import the harness.
+    """
+    try:
+        import distributed
+
+        from harness.matrix.dask_worker import CellWorker, run_on_worker
+    except ImportError as error:
+        raise UsageError(
+            "--executor dask needs the package distributed: pip install 'llama-harness[dask]'"
+        ) from error
+    name = f"llama-harness-{uuid.uuid4().hex}"
+    with ExitStack() as stack:
+        try:
+            client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
+            stack.callback(client.close)
+            client.wait_for_workers(1, timeout=_CONNECT_S)
+            client.register_plugin(CellWorker(name, catalogue, health_timeout_s))
+        except (OSError, ValueError) as error:
+            raise ExecutorError(
+                f"the Dask cluster at {address} cannot be used: {error or type(error).__name__}"
+            ) from error
+        except ImportError as error:
+            raise ExecutorError(
+                f"a worker of the Dask cluster at {address} lacks a package: {error}; install the "
+                "same llama-harness on every worker"
+            ) from error
+        stack.callback(client.unregister_worker_plugin, name)
+        futures = client.map(
+            run_on_worker,
+            [name] * len(cells),
+            cells,
+            [retries] * len(cells),
+            key=[f"{name}-{place}" for place in range(len(cells))],
+            pure=False,
+        )
+        stack.callback(client.cancel, futures)
+        yield _collected(client, address, cells, futures)
+
+
+def _collected(
+    client: Any, address: str, cells: Sequence[Cell], futures: Sequence[Any]
+) -> Iterator[tuple[int, CellResult]]:
+    ended: SimpleQueue[Any] = SimpleQueue()
+    places: Mapping[str, int] = {future.key: place for place, future in enumerate(futures)}
+    for future in futures:
+        future.add_done_callback(ended.put)
+    waiting, alone_s = set(range(len(cells))), 0.0
+    while waiting:
+        try:
+            future = ended.get(timeout=_LOOK_S)
+        except Empty:
+            alone_s = 0.0 if client.scheduler_info()["workers"] else alone_s + _LOOK_S
+            if alone_s < _WITHOUT_WORKERS_S:
+                continue
+            for place in sorted(waiting):
+                yield place, _lost(cells[place], f"the Dask cluster at {address} has no worker")
+            return
+        place = places[future.key]
+        if place in waiting:
+            waiting.remove(place)
+            yield place, _result_of(future, cells[place], address)
+            future.release()
+
+
+def _result_of(future: Any, cell: Cell, address: str) -> CellResult:
+    if future.status == "finished":
+        return decode_result(future.result())
+    if future.status == "error":
+        error = future.exception()
+        why = str(error) or type(error).__name__
+        return _lost(cell, f"a worker of the Dask cluster at {address} could not run it: {why}")
+    return _lost(cell, f"the Dask cluster at {address} lost it ({future.status})")
+
+
+def _lost(cell: Cell, message: str) -> CellResult:
+    return error_result(cell, FailureKind.HARNESS, message)
