@@ -150,11 +150,14 @@ class Panel:
 
     def failing(self, subject: Subject, build: str) -> set[str]:
         """Every check that fails in the good cells of a build, without a GPU."""
+        return {check for one in self.shows(build, subject).values() for check in one.failed}
+
+    def shows(self, build: str, subject: Subject | None = None) -> dict[str, Shown]:
+        """What the good cells of a build show now, without a GPU."""
         return {
-            check
+            self._key(cell): shown(self.run(cell, subject or ReferenceSubject()))
             for cell in self.cells()
             if cell.build == build and cell.environment == "cpu"
-            for check in shown(self.run(cell, subject)).failed
         }
 
     def _ordered(self, first: Sequence[str]) -> list[Cell]:
