@@ -8,7 +8,8 @@ of its own, named with ``-cuda`` behind:
     llama-harness builds add b9246-cuda --like b9246 --cmake-option GGML_CUDA=ON
     python benchmarks/spoof_fidelity.py --build b9246
 
-With ``--linked`` each cell runs a third time: the CUDA server inside the spoof.
+With ``--linked`` each cell runs a third time: the CUDA server inside the spoof. The last row is a
+control: the card against plain ``cpu``, where plans must differ.
 """
 
 import argparse
@@ -90,13 +91,24 @@ def main() -> int:
             writer = JsonLinesWriter(options.jsonl) if options.jsonl else None
             figures, pairs = [], []
             for build in builds:
-                of_build = list(compared(build, spoof, workbench, linked=False, writer=writer))
-                figures.append(figures_of(f"{build}-cuda in cuda / {build} in the spoof", of_build))
-                pairs += of_build
+                others = [Other(name=f"{build} in the spoof", build=build, environment=spoof)]
                 if options.linked:
-                    of_build = list(compared(build, spoof, workbench, linked=True, writer=writer))
-                    figures.append(figures_of(f"{build}-cuda in cuda / in the spoof", of_build))
+                    linked = f"{build}-cuda"
+                    others.append(
+                        Other(name=f"{linked} in the spoof", build=linked, environment=spoof)
+                    )
+                for other in others:
+                    of_build = list(compared(build, other, workbench, writer=writer))
+                    figures.append(figures_of(f"{build}-cuda in cuda / {other.name}", of_build))
                     pairs += of_build
+                control = Other(name=f"{build} in cpu", build=build, environment="cpu")
+                of_build = list(compared(build, control, workbench))
+                figures.append(
+                    figures_of(f"control: {build}-cuda in cuda / {control.name}", of_build)
+                )
+                if not any(pair.differences for pair in of_build):
+                    print(f"{build}: nothing tells cuda from cpu", file=sys.stderr)
+                    return 1
             on_card = launches_on_a_card(workbench)
             if writer:
                 writer.close()
@@ -109,21 +121,28 @@ def main() -> int:
     return 1 if any(pair.differences for pair in pairs) else 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """What the card is compared with: a build in an environment."""
+
+    name: str
+    build: str
+    environment: str
+
+
 def compared(
-    build: str, spoof: str, workbench: Workbench, *, linked: bool, writer: JsonLinesWriter | None
+    build: str, other: Other, workbench: Workbench, *, writer: JsonLinesWriter | None = None
 ) -> Iterator[Pair]:
-    """Run every cell of a build on the card and in the spoof, by turns."""
+    """Run every cell of a build on the card and elsewhere, by turns; the writer keeps both."""
     for cell in select_cells(
         Selection(builds=(build,), environments=("cuda",)), workbench.catalogue
     ):
         on_card = dataclasses.replace(cell, build=f"{build}-cuda")
-        pretended = dataclasses.replace(on_card if linked else cell, environment=spoof)
+        pretended = dataclasses.replace(cell, build=other.build, environment=other.environment)
         pair = Pair(real=run_cell(on_card, workbench), spoofed=run_cell(pretended, workbench))
         if writer:
             writer.write(pair.real)
             writer.write(pair.spoofed)
-        for aspect, (real, spoofed) in pair.differences.items():
-            print(f"{pair.real.id}: {aspect}\n  card  {real}\n  spoof {spoofed}", file=sys.stderr)
         yield pair
 
 

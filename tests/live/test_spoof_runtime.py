@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.environments.environment import environment
-from harness.environments.linking import missing_libraries
+from harness.environments.linking import missing_libraries, with_libraries
+from harness.errors import EnvironmentUnavailableError
 from harness.workbench import Workbench
 
 pytestmark = [
@@ -95,6 +96,24 @@ def test_the_runtime_library_reads_the_driver_and_stops_at_its_tables(
         ]
 
 
+def test_a_server_finds_cudas_libraries_in_their_packages(
+    tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = compiled(tmp_path, ASKS_RUNTIME, runtime / "libcudart.so.12")
+    asked = ("mine", program, "cuda-spoof")
+    with environment("cuda-spoof", home=tmp_path / "home") as inside:
+        with pytest.raises(EnvironmentUnavailableError) as refused:
+            with_libraries(*asked, inside.variables)
+        assert str(refused.value) == (
+            "mine is linked against libcudart.so.12, which environment cuda-spoof does not have: "
+            "`python -m pip install nvidia-cuda-runtime-cu12` brings CUDA's own"
+        )
+        monkeypatch.syspath_prepend(runtime.parents[2])
+        found = with_libraries(*asked, inside.variables)
+        assert found["LD_LIBRARY_PATH"].endswith(f":{runtime}")
+        assert said(program, found)[0] == "driver 13000 cudaSuccess"
+
+
 def test_a_program_of_the_driver_library_starts_only_inside(tmp_path: Path) -> None:
     with environment("cuda-spoof", home=tmp_path / "home") as inside:
         assert inside.spoof is not None
@@ -108,6 +127,8 @@ def test_a_program_of_the_driver_library_starts_only_inside(tmp_path: Path) -> N
         assert refused.returncode == 127
         assert "libcuda.so.1: cannot open shared object file" in refused.stderr
         assert missing_libraries(program, inside.variables) == {"program": ("libcuda.so.1",)}
+        with pytest.raises(EnvironmentUnavailableError, match="which cuda-spoof stands in for"):
+            with_libraries("mine", program, "cpu", inside.variables)
 
 
 def test_the_cpu_server_lists_no_cuda_device(workbench: Workbench) -> None:

@@ -21,3 +21,9 @@ def test_a_variant_joins_profiles_and_failures() -> None:
 def test_an_unknown_name_lists_those_there_are(name: str) -> None:
     with pytest.raises(UsageError, match=r"cpu, cuda, cuda-spoof .*hang.*rtx-4090"):
         parse_environment(name)
+
+
+def test_a_profile_may_be_a_file() -> None:
+    spec = parse_environment("cuda-spoof:some/where/mine.toml+two-gpus")
+    assert spec.profile == "some/where/mine.toml"
+    assert spec.variants == {Variant.TWO_GPUS}
