@@ -134,22 +134,26 @@ def test_over_variants_of_the_reference_at_one_build(tmp_path: Path, capsys: Out
 
 
 @pytest.mark.parametrize(
-    ("build", "mode", "model", "check", "versions"),
+    ("cell", "versions"),
     [
-        ("b9246", "none", "tiny-mtp-3b", "implementations", ("2026.8.21", "2026.8.22", "2026.9.1")),
-        ("b8929", "auto", "tiny-mtp-3b", "implementations", ("2026.6.6", "2026.6.7", "2026.6.8")),
-        ("b9246", "mtp", "tiny-llama", "starts", ("2026.5.10", "2026.6.1", "2026.6.2")),
+        (
+            ("b9246", "none", "tiny-mtp-3b", "implementations"),
+            ("2026.8.21", "2026.8.22", "2026.9.1"),
+        ),
+        (
+            ("b8929", "auto", "tiny-mtp-3b", "implementations"),
+            ("2026.6.6", "2026.6.7", "2026.6.8"),
+        ),
+        (("b9246", "mtp", "tiny-llama", "starts"), ("2026.5.10", "2026.6.1", "2026.6.2")),
     ],
 )
 def test_over_releases_of_an_application(
-    build: str,
-    mode: str,
-    model: str,
-    check: str,
+    cell: tuple[str, str, str, str],
     versions: tuple[str, str, str],
     tmp_path: Path,
     capsys: Output,
 ) -> None:
+    build, mode, model, check = cell
     subjects = [f"unsloth=={version}" for version in versions]
     status, answer = bisect(
         capsys, "--over-subject", ",".join(subjects), "--build", build,
