@@ -269,6 +269,16 @@ def test_verdicts_are_told_by_more_than_colour(page: webdriver.Chrome) -> None:
         assert status in (cell.get_attribute("aria-label") or "")
 
 
+def test_command_lines_count_between_runs_of_a_subject(page: webdriver.Chrome) -> None:
+    click(page, "tab-compare")
+    choose(page, "left", "monday: reference")
+    choose(page, "right", "tuesday: reference")
+    assert page.find_element(By.ID, "command-lines").is_selected()
+    choose(page, "right", "monday: unsloth==2026.10.9")
+    assert not page.find_element(By.ID, "command-lines").is_selected()
+    assert text(page, "compare-summary").startswith("0 of 12 cells differ")
+
+
 def test_a_comparison_shows_the_words_that_differ(page: webdriver.Chrome) -> None:
     click(page, "tab-compare")
     choose(page, "left", "monday: reference")

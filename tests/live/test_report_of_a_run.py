@@ -127,17 +127,20 @@ def test_both_themes(page: webdriver.Chrome) -> None:
     assert len(seen) == 2
 
 
-def test_two_runs_are_compared(page: webdriver.Chrome, files: tuple[Path, Path]) -> None:
+def test_two_runs_are_compared(
+    page: webdriver.Chrome, files: tuple[Path, Path], results: tuple[CellResult, ...]
+) -> None:
+    failing = bad(results)[0].subject
     click(page, "tab-compare")
     first, second = (path.stem for path in files)
     choose(page, "left", f"{first}: reference")
     choose(page, "right", f"{second}: reference")
     assert text(page, "compare-summary").startswith("0 of ")
-    choose(page, "right", f"{first}: reference@E")
+    choose(page, "right", f"{first}: {failing}")
     assert not text(page, "compare-summary").startswith("0 of ")
     row = page.find_element(By.CSS_SELECTOR, "#comparison tbody tr")
     row.find_elements(By.CSS_SELECTOR, ".cell")[1].click()
-    assert "reference@E" in text(page, "detail-title")
+    assert failing in text(page, "detail-title")
     press(page, Keys.ESCAPE)
     click(page, "tab-matrix")
 
@@ -147,7 +150,7 @@ def test_flags_of_the_run_have_a_timeline(page: webdriver.Chrome) -> None:
     row = page.find_element(By.XPATH, "//*[@id='timeline']//tr[th/code[text()='--draft-max']]")
     states = [one.get_attribute("title") for one in row.find_elements(By.CSS_SELECTOR, ".life")]
     assert states[0] == "offered"
-    assert states[-1] == "removed"
+    assert "removed" in states
     click(page, "tab-matrix")
 
 

@@ -22,7 +22,8 @@ function difference(one, other) {
   if (one.short !== other.short) what.push("effective state");
   const [before, after] = [normalised(one), normalised(other)];
   const changed = before.join(" ") !== after.join(" ");
-  if (changed) what.push("command line");
+  if (changed && (what.length || byId("command-lines").checked)) what.push("command line");
+  if (!what.length) return { what, details: [] };
   const [gone, come] = [wordsOnlyIn(before, after), wordsOnlyIn(after, before)];
   const details = [[gone, "-"], [come, "+"]].filter(([words]) => words.length).map(([words, sign]) => make("div", {}, make("code", {}, `${sign} ${words.join(" ")}`)));
   return { what, details };
@@ -50,5 +51,10 @@ function compare() {
   const table = make("table", { class: "grid" }, headRow(["cell", first.name, second.name, "what differs"]), make("tbody", {}, ...rows, ...lonely));
   byId("comparison").replaceChildren(...(rows.length + lonely.length ? [table] : []));
 }
-for (const id of ["left", "right", "only-differences"]) byId(id).addEventListener("change", compare);
-onFirstShow.set("tab-compare", compare);
+function compareSides() {
+  byId("command-lines").checked = sides[Number(byId("left").value)]?.subject === sides[Number(byId("right").value)]?.subject;
+  compare();
+}
+for (const id of ["left", "right"]) byId(id).addEventListener("change", compareSides);
+for (const id of ["only-differences", "command-lines"]) byId(id).addEventListener("change", compare);
+onFirstShow.set("tab-compare", compareSides);

@@ -14,7 +14,7 @@ function openDetail(cell, neighbours = shown) {
   history.replaceState(null, "", `#${encodeURIComponent(cell.id)}`);
 }
 function* detail(cell) {
-  yield make("p", {}, "Asked for ", make("strong", {}, cell.wish), `; effective: ${cell.short === "?" ? "nobody knows" : cell.short}. ${MEANINGS[cell.status][0].toUpperCase()}${MEANINGS[cell.status].slice(1)}.`);
+  yield make("p", {}, "Asked for ", make("strong", {}, cell.wish), `; effective: ${cell.short === "?" ? "nothing was seen" : cell.short}. ${MEANINGS[cell.status][0].toUpperCase()}${MEANINGS[cell.status].slice(1)}.`);
   if (cell.emulated) yield make("p", {}, "This build is emulated: it is a server of the harness's own, not llama.cpp.");
   if (cell.ledger) yield make("p", {}, `Known: the ledger's entry ${cell.ledger}`);
   yield make("h3", {}, "Run it alone");
