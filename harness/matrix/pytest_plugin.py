@@ -1,5 +1,6 @@
 """Cells as pytest items, so that ``-k``, ``-n``, ``--lf`` and JUnit work on them."""
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from functools import cached_property
@@ -10,6 +11,7 @@ import pytest
 
 from harness.builds import Catalogue, load_catalogue
 from harness.cell_names import cell_id
+from harness.cells import error_result
 from harness.config import load_configuration
 from harness.errors import (
     EXIT_CANNOT_TELL,
@@ -25,8 +27,9 @@ from harness.matrix.executor_names import LOCAL, dask_address
 from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.kept import KeptResults
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
-from harness.model import Cell, CellResult, Verdict
+from harness.model import Cell, CellResult, FailureKind, Verdict
 from harness.proposals import as_toml, propose_entries
+from harness.reaper import OWNER_VARIABLE, Reaper
 from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
 from harness.report.outline import verdict_status
 from harness.workbench import Workbench, open_workbench
@@ -96,6 +99,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CellRunner(config), "llama-harness-runner")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(CellReporter(config), "llama-harness-reporter")
+    if config.getoption("numprocesses", None):
+        config.pluginmanager.register(WorkerGuard(), "llama-harness-guard")
     if address is not None:
         config.pluginmanager.register(ClusterLoop(address), "llama-harness-cluster")
 
@@ -212,6 +217,25 @@ class CellRunner:
         self._resources.close()
 
 
+class WorkerGuard:
+    """Ends this run's workers with the run; by themselves they would finish their cells first."""
+
+    def __init__(self) -> None:
+        self._reaper = Reaper()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Mark what this process starts from now on."""
+        self._reaper.__enter__()
+        os.environ[OWNER_VARIABLE] = self._reaper.token
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Let go; xdist has ended its workers."""
+        os.environ.pop(OWNER_VARIABLE, None)
+        self._reaper.__exit__(None, None, None)
+
+
 class ClusterLoop:
     """Runs the cells on a Dask cluster, and reports each as it ends."""
 
@@ -268,8 +292,8 @@ class CellReporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         """Keep a result, and write it at once."""
         encoded = vars(report).pop(_RESULT, None)
-        if encoded is not None:
-            result = decode_result(encoded.encode())
+        result = decode_result(encoded.encode()) if encoded else self._crashed(report)
+        if result is not None:
             self._kept.add(result)
             if self._writer is not None:
                 try:
@@ -281,6 +305,19 @@ class CellReporter:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:
             terminal.stats.get("", []).clear()
+
+    def _crashed(self, report: pytest.TestReport) -> CellResult | None:
+        """The result of a cell whose worker died; xdist reports it as of no phase."""
+        if report.when in {"setup", "call", "teardown"}:
+            return None
+        name = report.nodeid.rpartition("::")[2]
+        if any(result.id == name for result in self.results):
+            return None
+        cell = next(cell for cell in _selected_cells(self._config) if cell_id(cell) == name)
+        message = "the worker process that ran it died; every other cell goes on in a new one"
+        setattr(report, _STATUS, Verdict.ERROR.value)
+        report.longrepr = message
+        return error_result(cell, FailureKind.HARNESS, message)
 
     def pytest_report_teststatus(
         self, report: pytest.TestReport
