@@ -1,16 +1,40 @@
-"""Compiles shared libraries from our C sources, once for each state of the sources."""
+"""Compiles shared libraries from our C sources, once for each state of the sources.
+
+Wheels for one kind of Linux bring the spoof's libraries compiled (``hatch_build.py``), which runs
+this module by its path: it imports nothing but the standard library.
+"""
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+SPOOF_LIBRARIES: Mapping[str, str] = {"libnvidia-ml.so.1": "nvml.c", "libcuda.so.1": "cuda.c"}
+"""The libraries by the name under which programs load them, with their source."""
+
 _OPTIONS = ("-std=c11", "-O1", "-w", "-fPIC", "-shared", "-fvisibility=hidden")
 _COMPILERS = ("cc", "gcc", "clang")
 _COMPILE_TIMEOUT_S = 120
+
+
+def read_sources(folder: Path) -> dict[str, str]:
+    """The text of every source of a folder by its file name."""
+    files = sorted(entry for entry in folder.iterdir() if entry.is_file())
+    return {entry.name: entry.read_text(encoding="utf-8") for entry in files}
+
+
+def prebuilt_place(sources: Mapping[str, str]) -> str:
+    """Where a wheel has libraries compiled from these sources, below the package."""
+    return f"_prebuilt/{platform.machine().lower()}/{_digest(sources)}"
+
+
+def _digest(sources: Mapping[str, str]) -> str:
+    text = "\0".join([*_OPTIONS, *sources, *sources.values()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def compile_libraries(
@@ -23,8 +47,10 @@ def compile_libraries(
         sources: The text of every source by its file name.
         cache: Where they are kept, by the digest of the sources.
     """
-    digest = hashlib.sha256("\0".join([*_OPTIONS, *sources, *sources.values()]).encode())
-    kept = cache / digest.hexdigest()[:16]
+    prebuilt = Path(__file__).resolve().parents[1] / prebuilt_place(sources)
+    if all((prebuilt / name).is_file() for name in libraries):
+        return {name: prebuilt / name for name in libraries}
+    kept = cache / _digest(sources)
     missing = {name: it for name, it in libraries.items() if not (kept / name).is_file()}
     if missing:
         reason = _compile(missing, sources, kept)

@@ -1,4 +1,4 @@
-"""Compiles the library layers of the spoof from our C sources, once for all spoofs."""
+"""The library layers of the spoof: compiled, from a wheel or from our C sources on first use."""
 
 import sys
 from collections.abc import Mapping
@@ -7,10 +7,11 @@ from importlib import resources
 from pathlib import Path
 
 from harness.builds.locations import cache_root
-from harness.environments.native_compiler import compile_libraries
-
-LIBRARIES: Mapping[str, str] = {"libnvidia-ml.so.1": "nvml.c", "libcuda.so.1": "cuda.c"}
-"""The libraries by the name under which programs load them, with their source."""
+from harness.environments.native_compiler import (
+    SPOOF_LIBRARIES,
+    compile_libraries,
+    read_sources,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,24 +28,26 @@ class NativeLibraries:
 
 
 def native_libraries(cache: Path | None = None) -> NativeLibraries:
-    """Return the compiled libraries, compiling those that the cache lacks (about two seconds).
+    """Return the compiled libraries; those that neither a wheel nor the cache has are compiled.
+
+    Compiling takes about two seconds.
 
     Args:
         cache: Where they are kept, by the digest of their sources; the store's root if not given.
     """
     if not sys.platform.startswith("linux"):
         return _all_absent(f"made for Linux only, this is {sys.platform}")
-    compiled = compile_libraries(LIBRARIES, _sources(), (cache or cache_root()) / "cuda-spoof")
+    compiled = _compiled((cache or cache_root()) / "cuda-spoof")
     if isinstance(compiled, str):
         return _all_absent(compiled)
     return NativeLibraries(paths=compiled)
 
 
 def _all_absent(reason: str) -> NativeLibraries:
-    return NativeLibraries(absent=dict.fromkeys(LIBRARIES, reason))
+    return NativeLibraries(absent=dict.fromkeys(SPOOF_LIBRARIES, reason))
 
 
-def _sources() -> dict[str, str]:
+def _compiled(cache: Path) -> Mapping[str, Path] | str:
     folder = resources.files("harness.environments") / "native"
-    files = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    return {entry.name: entry.read_text(encoding="utf-8") for entry in files if entry.is_file()}
+    with resources.as_file(folder) as sources:
+        return compile_libraries(SPOOF_LIBRARIES, read_sources(sources), cache)

@@ -13,7 +13,8 @@ from harness.environments.capture import capture_profile, write_profile
 from harness.environments.consistency import ask_layers, check_consistency, visibility_settings
 from harness.environments.environment import environment
 from harness.environments.machine import SpoofedMachine, load_profile
-from harness.environments.native_libraries import LIBRARIES, native_libraries
+from harness.environments.native_compiler import SPOOF_LIBRARIES
+from harness.environments.native_libraries import native_libraries
 from harness.errors import EnvironmentUnavailableError, UsageError
 from tests.unit.environments.conftest import OpenEnvironment
 
@@ -86,7 +87,7 @@ def test_no_compiler_leaves_the_layers_that_need_none(
 ) -> None:
     with environment("cuda-spoof", home=tmp_path / "home", cache=tmp_path / "empty") as inside:
         assert inside.absent == dict.fromkeys(
-            LIBRARIES, "no C compiler on PATH (looked for cc, gcc, clang)"
+            SPOOF_LIBRARIES, "no C compiler on PATH (looked for cc, gcc, clang)"
         )
         assert "LD_LIBRARY_PATH" not in inside.variables
         answers = {answer.layer: answer for answer in ask_layers(inside.variables)}
