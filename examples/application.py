@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""A small application that starts ``llama-server`` by name, as yours may. To record it:
+"""A small application that starts ``llama-server`` by name, as yours may.
 
-llama-harness record --build b9246 --health-only -o recording.json -- python3 examples/application.py
+Record it, without loading a model:
+
+    llama-harness record --build b9246 --health-only -- python3 examples/application.py
 """
 
 import socket
