@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument(
         "--linked", action="store_true", help="the CUDA server in the spoof as well"
     )
+    parser.add_argument("--subject", default="reference", help="whose plans (default: reference)")
     parser.add_argument("--profile", type=Path, help="keep the captured profile here")
     parser.add_argument("--jsonl", type=Path, metavar="FILE", help="keep every result")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
@@ -98,11 +99,11 @@ def main() -> int:
                         Other(name=f"{linked} in the spoof", build=linked, environment=spoof)
                     )
                 for other in others:
-                    of_build = list(compared(build, other, workbench, writer=writer))
+                    of_build = list(compared(options.subject, build, other, workbench, writer))
                     figures.append(figures_of(f"{build}-cuda in cuda / {other.name}", of_build))
                     pairs += of_build
                 control = Other(name=f"{build} in cpu", build=build, environment="cpu")
-                of_build = list(compared(build, control, workbench))
+                of_build = list(compared(options.subject, build, control, workbench))
                 figures.append(
                     figures_of(f"control: {build}-cuda in cuda / {control.name}", of_build)
                 )
@@ -131,12 +132,15 @@ class Other:
 
 
 def compared(
-    build: str, other: Other, workbench: Workbench, *, writer: JsonLinesWriter | None = None
+    subject: str,
+    build: str,
+    other: Other,
+    workbench: Workbench,
+    writer: JsonLinesWriter | None = None,
 ) -> Iterator[Pair]:
     """Run every cell of a build on the card and elsewhere, by turns; the writer keeps both."""
-    for cell in select_cells(
-        Selection(builds=(build,), environments=("cuda",)), workbench.catalogue
-    ):
+    selection = Selection(builds=(build,), environments=("cuda",), subjects=(subject,))
+    for cell in select_cells(selection, workbench.catalogue):
         on_card = dataclasses.replace(cell, build=f"{build}-cuda")
         pretended = dataclasses.replace(cell, build=other.build, environment=other.environment)
         pair = Pair(real=run_cell(on_card, workbench), spoofed=run_cell(pretended, workbench))
