@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -338,28 +339,38 @@ class CellReporter:
             case Verdict.PASS | Verdict.FAIL:
                 return None
 
-    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        """Show the table, its rows in the order of the selection, however workers dealt."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: Any, exitstatus: int
+    ) -> Generator[None, None, None]:
+        """Show the table last, its rows in the order of the selection, however workers dealt."""
+        for report in chain.from_iterable(terminalreporter.stats.values()):
+            if hasattr(report, _STATUS) and hasattr(report, "node"):
+                # Above each failure it would name the worker, its Python and its platform.
+                del report.node
+        yield
+        if self.results:
+            self._summarise(terminalreporter, self._status(exitstatus))
+
+    def _summarise(self, terminalreporter: Any, status: int) -> None:
         from harness.report.differential import print_differences
         from harness.report.table import print_tables
 
-        if self.results:
-            cells = _selected_cells(self._config)
-            place = {cell_id(cell): number for number, cell in enumerate(cells)}
-            terminalreporter.section("llama-harness matrix")
-            stream = terminalreporter._tw._file
-            results = sorted(self.results, key=lambda result: place[result.id])
-            print_tables(results, stream)
-            print_differences(results, stream)
-            for line in self._judgement.lines():
+        cells = _selected_cells(self._config)
+        place = {cell_id(cell): number for number, cell in enumerate(cells)}
+        terminalreporter.section("llama-harness matrix")
+        stream = terminalreporter._tw._file
+        results = sorted(self.results, key=lambda result: place[result.id])
+        print_tables(results, stream)
+        print_differences(results, stream)
+        for line in self._judgement.lines():
+            terminalreporter.write_line(line)
+        if self._config.getoption("matrix_ledger_update"):
+            for line in self._proposal():
                 terminalreporter.write_line(line)
-            if self._config.getoption("matrix_ledger_update"):
-                for line in self._proposal():
-                    terminalreporter.write_line(line)
-            status = self._status(exitstatus)
-            why = self._why(status)
-            if why:
-                terminalreporter.write_line(f"exit status {status}: {why}")
+        why = self._why(status)
+        if why:
+            terminalreporter.write_line(f"exit status {status}: {why}")
 
     def _why(self, status: int) -> str:
         """What an exit status is for, where pytest's last line would not say it."""

@@ -72,6 +72,22 @@ def test_bugs_that_only_a_fork_shows_are_caught(variant: str, checks: set[str], 
     assert failed(result) == checks
 
 
+def test_failures_found_by_workers_read_as_those_found_alone(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    junit = tmp_path / "junit.xml"
+    words = ("--subject", "reference@C", "--mode", "mtp+ngram", "--junit", str(junit))
+
+    status, results = run(*words, "--env", "cuda-spoof", "-n", "2")
+
+    assert status == EXIT_FAIL
+    assert [result.status for result in results] == [Verdict.FAIL] * 2
+    said = capfd.readouterr().out
+    assert "emulated_legacy_mtp-cuda_spoof-reference@C-mtp+ngram-n5" in said
+    assert "[gw" not in said
+    assert junit.read_text(encoding="utf-8").count("<failure") == 2
+
+
 def test_bug_c_is_seen_in_what_the_server_does(run: Run) -> None:
     _, (result,) = run("--subject", "reference@C", "--mode", "mtp+ngram")
 
