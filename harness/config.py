@@ -25,6 +25,8 @@ PROJECT_TABLE: Final = ("tool", "llama-harness")
 FILE_VARIABLE: Final = "LLAMA_HARNESS_CONFIG"
 VARIABLE_PREFIX: Final = "LLAMA_HARNESS_"
 DEFAULT: Final = "default"
+UNSET: Final = "-"
+"""Shown for a setting without a value."""
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -251,12 +253,12 @@ def show(configuration: Configuration) -> Iterator[tuple[str, str, str]]:
     for key in KEYS:
         value = configuration.value(key)
         if key == "profiles":
-            text = ", ".join(value) or "-"
+            text = ", ".join(value) or UNSET
         elif isinstance(value, tuple):
-            text = ", ".join(map(str, value)) or "-"
+            text = ", ".join(map(str, value)) or UNSET
         else:
             text = (
-                "-"
+                UNSET
                 if value in {"", None}
                 else f"{value:g}"
                 if isinstance(value, float)

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 
 from harness.config import (
     FILE,
     FILE_VARIABLE,
     KEYS,
     PROJECT_FILE,
+    UNSET,
     load_configuration,
     show,
     variable_of,
@@ -49,9 +51,44 @@ def run_config(options: argparse.Namespace) -> int:
         print(json.dumps(settings, indent=2))
         return EXIT_OK
     print(f"file: {configuration.file or 'none'}")
-    rows = [("KEY", "VALUE", "FROM"), *show(configuration)]
+    usual = _usual()
+    settings = [
+        (key, usual.get(key, value) if value == UNSET else value, origin)
+        for key, value, origin in show(configuration)
+    ]
+    rows = [("KEY", "VALUE", "FROM"), *settings]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         line = "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True))
         print(line.rstrip())
     return EXIT_OK
+
+
+def _usual() -> Mapping[str, str]:
+    """What holds where a key is not set."""
+    from harness.builds import Store
+    from harness.matrix.axes import (
+        DEFAULT_ENVIRONMENTS,
+        DEFAULT_LENGTHS,
+        DEFAULT_MODELS,
+        DEFAULT_MODES,
+        DEFAULT_PROFILE,
+        DEFAULT_SUBJECTS,
+        LENGTH_DEFAULT,
+    )
+
+    return {
+        "profile": DEFAULT_PROFILE,
+        "builds": "those of the profile",
+        "environments": ", ".join(DEFAULT_ENVIRONMENTS),
+        "subjects": ", ".join(DEFAULT_SUBJECTS),
+        "modes": ", ".join(DEFAULT_MODES),
+        "draft-lengths": ", ".join(
+            LENGTH_DEFAULT if length is None else str(length) for length in DEFAULT_LENGTHS
+        ),
+        "models": ", ".join(DEFAULT_MODELS),
+        "sources": "as the catalogue lists them",
+        "cache": str(Store().root),
+        "ledger": "the harness's own",
+        "workers": "as cores and cells allow",
+    }

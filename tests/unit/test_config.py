@@ -192,6 +192,20 @@ def test_show_names_every_key_and_its_origin(
     assert read["workers"] == {"value": 2, "origin": f"{tmp_path / 'llama-harness.toml'}:9"}
 
 
+def test_show_tells_what_holds_without_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(tmp_path / "store"))
+    assert main(["config"]) == EXIT_OK
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:]}
+    assert re.search(r"profile +smoke +default$", rows["profile"])
+    assert re.search(r"environments +cpu, cuda-spoof +default$", rows["environments"])
+    assert re.search(r"draft-lengths +default, 1, 5, 16 +default$", rows["draft-lengths"])
+    assert str(tmp_path / "store") in rows["cache"]
+    assert rows["cache"].endswith("LLAMA_HARNESS_CACHE")
+    assert [key for key, line in rows.items() if re.search(r" - +", line)] == ["profiles"]
+
+
 def test_shown_keys_are_all_keys(tmp_path: Path) -> None:
     assert [key for key, _, _ in show(load_configuration(tmp_path, {}))] == list(KEYS)
     assert all(variable_of(key).startswith(VARIABLE_PREFIX) for key in KEYS)
