@@ -52,11 +52,11 @@ def run_config(options: argparse.Namespace) -> int:
         return EXIT_OK
     print(f"file: {configuration.file or 'none'}")
     usual = _usual()
-    settings = [
+    shown = [
         (key, usual.get(key, value) if value == UNSET else value, origin)
         for key, value, origin in show(configuration)
     ]
-    rows = [("KEY", "VALUE", "FROM"), *settings]
+    rows = [("KEY", "VALUE", "FROM"), *shown]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         line = "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True))
