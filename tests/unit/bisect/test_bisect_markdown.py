@@ -1,4 +1,6 @@
-from harness.bisect.journal import Point
+from msgspec.structs import replace
+
+from harness.bisect.journal import CellQuestion, CommandQuestion, Point, Question
 from harness.bisect.markdown import write_markdown
 from harness.bisect.search import Answer
 from harness.bisect.summary import (
@@ -7,10 +9,13 @@ from harness.bisect.summary import (
     Leg,
     Skipped,
     Summary,
+    asked,
     compare_url,
+    describe,
 )
 from harness.bisect.trial import Outcome
 from harness.capabilities import diff, parse_help
+from harness.model import LoadRequest
 
 BEFORE = """
 --draft-max N                       tokens to draft
@@ -131,3 +136,24 @@ def test_only_numbered_builds_have_a_compare_page() -> None:
 def test_equal_help_is_said() -> None:
     same = diff(parse_help(AFTER), parse_help(AFTER))
     assert "`--help` is the same on both sides." in write_markdown(summary(leg(capabilities=same)))
+
+
+def test_what_is_run_on_each_point_is_said_in_full() -> None:
+    request = LoadRequest(model="tiny-mtp", mode=None, draft_n_max=8, extra_args=("--seed", "1 2"))
+    cell = CellQuestion(environment="cpu", request=request, check="starts")
+    builds = (Point(id="b1"), Point(id="b2"))
+    question = Question(
+        axes=("build",), builds=builds, subjects=(Point(id="reference"),), predicate=cell
+    )
+    words = (
+        "environment cpu, mode unset, draft length 8, model tiny-mtp, "
+        "extra arguments --seed '1 2', check starts"
+    )
+    assert asked(question) == words
+    assert (
+        describe(question)
+        == f"2 builds from b1 (good) to b2 (bad) under subject reference: {words}"
+    )
+    command = CommandQuestion(command=("./works.sh", "a b"), timeout_s=1)
+    asks = replace(question, predicate=command)
+    assert describe(asks) == "2 builds from b1 (good) to b2 (bad): command ./works.sh 'a b'"
