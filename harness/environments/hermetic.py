@@ -85,9 +85,10 @@ def is_untouched(home: Path) -> bool:
     found: set[str] = set()
     try:
         for place, directories, files in os.walk(home):
-            if files:
+            paths = [f"{place}{os.sep}{name}" for name in directories]
+            if files or any(map(os.path.islink, paths)):
                 return False
-            found.update(os.path.relpath(f"{place}{os.sep}{name}", home) for name in directories)
+            found.update(os.path.relpath(path, home) for path in paths)
     except OSError:
         return False
     return found == _SKELETON

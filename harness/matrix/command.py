@@ -10,7 +10,13 @@ from typing import Final
 from harness.builds import Catalogue, Store, load_catalogue
 from harness.cell_names import cell_id
 from harness.config import load_configuration
-from harness.errors import EXIT_OK, EXIT_USAGE, HarnessError, UsageError
+from harness.errors import (
+    EXIT_OK,
+    EXIT_USAGE,
+    EnvironmentUnavailableError,
+    HarnessError,
+    UsageError,
+)
 from harness.matrix.axes import select_cells
 from harness.matrix.configured import completed
 from harness.matrix.executor_names import LOCAL, dask_address
@@ -19,6 +25,9 @@ from harness.model import Cell
 
 CELLS_WORTH_A_WORKER: Final = 24
 """Fewer cells than this take less time than starting another worker does."""
+
+LEAST_OPEN_FILES: Final = 32
+"""pytest, a server's pipes and sockets, and the model file while it is read."""
 
 _HERE: Final = Path(__file__).parent
 
@@ -91,6 +100,7 @@ def run_matrix(options: argparse.Namespace) -> int:
     remote = dask_address(options.executor) is not None
     if remote and options.workers not in {None, "0"}:
         raise UsageError("-n is for --executor local; a Dask cluster has the workers it has")
+    _check_open_files()
     store = Store()
     if not remote:
         _acquire(cells, catalogue, store, quiet=bool(options.quiet))
@@ -123,6 +133,24 @@ def run_matrix(options: argparse.Namespace) -> int:
         print(_overview(cells))
         sys.stdout.flush()
     return _exit_status(int(pytest.main(arguments)), cells)
+
+
+def _check_open_files() -> None:
+    """Tell a host that is too narrow before anything fails half-way.
+
+    Raises:
+        EnvironmentUnavailableError: It is.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_OPEN_FILES:
+        raise EnvironmentUnavailableError(
+            f"this process may have {allowed} open files, and a matrix needs at least "
+            f"{LEAST_OPEN_FILES}: raise the limit with ulimit -n"
+        )
 
 
 def _overview(cells: Sequence[Cell]) -> str:

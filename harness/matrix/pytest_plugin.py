@@ -183,7 +183,12 @@ class CellRunner:
 
     def run(self, cell: Cell) -> CellResult:
         """Run a cell until its verdict is settled, and look it up in the ledger."""
-        return self.judge(run_settled(cell, self.workbench(), retries=self._retries))
+        try:
+            result = run_settled(cell, self.workbench(), retries=self._retries)
+        except (HarnessError, OSError) as error:
+            # A full disk, no more files or processes: nothing that a cell could be judged by.
+            result = error_result(cell, FailureKind.HARNESS, f"the host refuses to run it: {error}")
+        return self.judge(result)
 
     def judge(self, result: CellResult) -> CellResult:
         """Look a settled cell up in the ledger."""
@@ -283,6 +288,7 @@ class CellReporter:
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from error
         self._kept = KeptResults()
+        self._cut_short = False
 
     @property
     def results(self) -> list[CellResult]:
@@ -300,6 +306,7 @@ class CellReporter:
                 try:
                     self._writer.write(result)
                 except HarnessError as error:
+                    self._cut_short = True
                     pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
         yield
         # pytest keeps every report to its end; nobody asks for those of set-up and tear-down.
@@ -376,6 +383,8 @@ class CellReporter:
         """What an exit status is for, where pytest's last line would not say it."""
         if status == EXIT_FAIL and verdict_status(self.results) != EXIT_FAIL:
             return self._judgement.complaint
+        if self._cut_short:
+            return "the results cannot be written; only the cells that had run are shown"
         if status == EXIT_CANNOT_TELL:
             return "no cell fails, but of some the harness could not tell (error or flaky)"
         if status == EXIT_INTERRUPTED:
@@ -411,6 +420,10 @@ class CellReporter:
         if self._writer is not None:
             self._writer.close()
         session.exitstatus = self._status(exitstatus)
+        if self._cut_short:
+            # pytest leaves the summary out; what was found must not be lost with the file.
+            terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+            self.pytest_terminal_summary(terminal, session.exitstatus)
 
     def _status(self, exitstatus: int) -> int:
         """The exit status that cells, relations and ledger call for, given pytest's."""

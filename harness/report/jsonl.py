@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
@@ -69,7 +68,8 @@ class JsonLinesWriter:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream: IO[bytes] = path.open("wb")
+            # Unbuffered, so that a full disk is met by the result that it has no room for.
+            self._stream = path.open("wb", buffering=0)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -79,10 +79,16 @@ class JsonLinesWriter:
         Raises:
             UsageError: The file cannot be written.
         """
+        line = memoryview(encode_result(result) + b"\n")
+        written = 0
         try:
-            self._stream.write(encode_result(result) + b"\n")
-            self._stream.flush()
+            while written < len(line):
+                written += self._stream.write(line[written:])
         except OSError as error:
+            if written:
+                # A part of a line is of no use; what came before it is whole.
+                with suppress(OSError):
+                    self._stream.truncate(self._stream.tell() - written)
             raise self._cannot_write(error) from error
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """Result lines: written one by one, read back as they were, torn ends told from damage."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -107,3 +108,27 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
         JsonLinesWriter(tmp_path / "file" / "results.jsonl")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files")
+def test_a_result_without_room_leaves_the_others_whole(tmp_path: Path) -> None:
+    """Half of the third result fits; the file then ends with the second."""
+    import resource
+    import signal
+
+    path = tmp_path / "results.jsonl"
+    line = len(encode_result(result())) + 1
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writer = JsonLinesWriter(path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * line + line // 2, allowed[1]))
+        writer.write(result())
+        writer.write(result())
+        with pytest.raises(UsageError, match="cannot be written: File too large"):
+            writer.write(result())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+        signal.signal(signal.SIGXFSZ, ignored)
+        writer.close()
+    assert path.read_bytes() == (encode_result(result()) + b"\n") * 2

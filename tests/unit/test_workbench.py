@@ -1,0 +1,85 @@
+"""What a workbench keeps of one launch for the next: recent results, and untouched homes."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from harness.environments.hermetic import home_variables, is_untouched
+from harness.workbench import Launched, RecentLaunches, Workbench, open_workbench
+
+
+def launched(name: str) -> Launched:
+    return cast("Launched", name)
+
+
+def test_recent_launches_make_room_for_newer_ones() -> None:
+    recent = RecentLaunches(2)
+    recent["a"], recent["b"] = launched("A"), launched("B")
+    assert recent["a"] == launched("A")
+    recent["c"] = launched("C")
+    assert list(recent) == ["a", "c"]
+    with pytest.raises(KeyError):
+        recent["b"]
+    assert "b" not in recent
+    recent["a"] = launched("again")
+    recent["d"] = launched("D")
+    assert list(recent.items()) == [("a", launched("again")), ("d", launched("D"))]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(tmp_path / "cache"))
+    return Workbench(
+        catalogue=cast("object", None),  # type: ignore[arg-type]
+        store=cast("object", None),  # type: ignore[arg-type]
+        models={},
+        scratch=tmp_path,
+        owner="nobody",
+        resources=ExitStack(),
+    )
+
+
+def test_an_untouched_home_is_used_again(bench: Workbench) -> None:
+    with bench.launch_directory() as first:
+        home_variables(Path(first))
+    with bench.launch_directory() as second:
+        assert second == first
+        with bench.launch_directory() as beside:
+            assert beside != second
+
+
+@pytest.mark.parametrize("name", ["a-file", "tmp/a-file", ".cache/llama.cpp/a-file"])
+def test_a_home_that_was_written_to_is_not(bench: Workbench, name: str) -> None:
+    with bench.launch_directory() as first:
+        home_variables(Path(first))
+        file = Path(first, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert not Path(first).exists()
+    with bench.launch_directory() as second:
+        assert second != first
+
+
+def test_a_directory_more_or_less_is_a_touch(tmp_path: Path) -> None:
+    home_variables(tmp_path)
+    assert is_untouched(tmp_path)
+    (tmp_path / ".config" / "app").mkdir()
+    assert not is_untouched(tmp_path)
+    (tmp_path / ".config" / "app").rmdir()
+    (tmp_path / "tmp").rmdir()
+    assert not is_untouched(tmp_path)
+    (tmp_path / "tmp").symlink_to(tmp_path)
+    assert not is_untouched(tmp_path)
+    assert not is_untouched(tmp_path / "gone")
+
+
+def test_a_workbench_remembers_as_many_launches_as_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(tmp_path))
+    with open_workbench(remembered_launches=1) as workbench:
+        workbench.launches["a"] = launched("A")
+        workbench.launches["b"] = launched("B")
+        assert list(workbench.launches) == ["b"]
