@@ -88,20 +88,29 @@ def test_what_is_proposed_covers_every_failure_and_nothing_good(
 
 def test_failures_that_belong_together_are_one_entry(tmp_path: Path) -> None:
     cells = [
-        result(build=build, environment=environment, mode="mtp", failed=("starts",))
+        result(
+            build=build, environment=environment, mode=mode, draft_n_max=n, model=model,
+            failed=("starts",),
+        )
         for build in ("b8929", "b9246")
         for environment in ("cpu", "cuda-spoof")
-    ]
+        for mode in ("mtp", "auto")
+        for n in (1, 5)
+        for model in ("tiny-mtp", "tiny-llama")
+    ]  # fmt: skip
 
     (entry,) = propose_entries([*cells, result(build="b10434")], empty(tmp_path))
 
-    assert (entry.since, entry.until) == (8929, 9246)
-    assert (entry.model, entry.environment, entry.draft_n_max, entry.spellings) == (
-        "*",
-        "*",
-        (),
-        (),
-    )
+    assert (entry.since, entry.until, entry.modes) == (8929, 9246, ("mtp", "auto"))
+    assert (entry.model, entry.environment) == ("*", "*")
+    assert (entry.draft_n_max, entry.spellings) == ((), ())
+
+
+def test_an_entry_claims_nothing_of_what_did_not_run(tmp_path: Path) -> None:
+    (entry,) = propose_entries([result(failed=("starts",))], empty(tmp_path))
+
+    assert (entry.model, entry.environment, entry.draft_n_max) == ("tiny-mtp", "cpu", (5,))
+    assert (entry.modes, entry.since, entry.until) == (("mtp",), 9246, 9246)
 
 
 def test_a_good_spelling_of_the_same_mode_is_left_out(tmp_path: Path) -> None:
