@@ -1,11 +1,13 @@
 """Real builds packed as upstream's release archives of each era were."""
 
+import gzip
 import io
 import re
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.builds.sources.base import is_shared_library
@@ -49,7 +51,7 @@ def tar_in_own_folder(directory: Path) -> bytes:
 
 def _tar(directory: Path, folder: str, *, links: bool) -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
+    with _tarball(packed) as archive:
         for name, path in programs_and_libraries(directory):
             if links and is_shared_library(path):
                 real = f"{name}.1.0"
@@ -58,6 +60,16 @@ def _tar(directory: Path, folder: str, *, links: bool) -> bytes:
             else:
                 archive.add(path, f"{folder}/{name}")
     return packed.getvalue()
+
+
+@contextmanager
+def _tarball(out: io.BytesIO) -> Iterator[tarfile.TarFile]:
+    """The same bytes for the same content: the time is left out."""
+    with (
+        gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        yield archive
 
 
 def link(archive: tarfile.TarFile, name: str, leads_to: str) -> None:
@@ -72,7 +84,7 @@ def with_entries(packed: bytes, *entries: tarfile.TarInfo) -> bytes:
     out = io.BytesIO()
     with (
         tarfile.open(fileobj=io.BytesIO(packed)) as source,
-        tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive,
+        _tarball(out) as archive,
     ):
         for entry in entries:
             archive.addfile(entry, io.BytesIO(b"x" * entry.size))
