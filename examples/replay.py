@@ -26,8 +26,14 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 120.0
-QUIET = {"LLAMA_TRACE": "1", "LLAMA_LOG_VERBOSITY": "4", "LLAMA_ARG_LOG_VERBOSITY": "4"}
-"""More of the server's own log; an argument of the command line wins over it."""
+VARIABLES = {
+    "LLAMA_TRACE": "1",
+    "LLAMA_LOG_VERBOSITY": "4",
+    "LLAMA_ARG_LOG_VERBOSITY": "4",
+    "LLAMA_ARG_THREADS": "1",
+}
+"""More of the server's own log, and one thread, since several wait for each other by spinning,
+which on a busy host takes minutes. An argument of the command line wins over all of these."""
 
 ADDING = re.compile(r"adding speculative implementation '([\w-]+)'")
 DRAFTED = re.compile(r"statistics\s+([\w -]+?):.*#gen drafts =\s*([1-9]\d*)")
@@ -116,7 +122,7 @@ def start_once(cell: Cell) -> str:
         log = Path(scratch, "log")
         with log.open("wb") as sink:
             server = subprocess.Popen(
-                [program, *words], stdout=sink, stderr=sink, env={**QUIET, **os.environ}
+                [program, *words], stdout=sink, stderr=sink, env={**VARIABLES, **os.environ}
             )
         try:
             if not healthy(server, port):

@@ -37,6 +37,8 @@ NOT_RUN = {
     "found.session": "a session that a walk would have found",
     "./works.sh": "a program of the reader's own; tests/live/test_bisect.py has one",
     "--over-subject": "tests/live/test_bisect.py searches over subjects",
+    "studio.jsonl": "fails by design, and takes minutes; tests/live/test_subject_unsloth.py has "
+    "its kinds of failure",
     "FILE": "a journal of the reader's own; tests/live/test_bisect.py has one",
 }
 MINUTES = ("--profile full", "mtp and n5")
