@@ -57,10 +57,16 @@ def as_toml(entry: Entry) -> str:
                  "environment", "draft_n_max", "emulated"):  # fmt: skip
         value = getattr(entry, name)
         if value != getattr(usual, name) or name == "since":
-            # JSON's strings, numbers, booleans and flat arrays are TOML's too.
-            lines.append(f"{name} = {msgspec.json.encode(value).decode().replace(',', ', ')}")
+            lines.append(f"{name} = {_toml(value)}")
     lines += ['reason = ""  # why it diverges, and who is right', 'link = ""']
     return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    # JSON's strings, numbers and booleans are TOML's too.
+    return msgspec.json.encode(value).decode()
 
 
 def _covering(

@@ -46,7 +46,7 @@ def completed(text: str, tmp_path: Path) -> Ledger:
     outcomes=st.dictionaries(
         st.tuples(
             st.sampled_from(BUILDS),
-            st.sampled_from(("reference", "unsloth==2026.5.5", "argv:odd[1].txt")),
+            st.sampled_from(("reference", "unsloth==2026.5.5", "argv:an odd, [1].txt")),
             st.sampled_from(("cpu", "cuda-spoof", "cuda-spoof:no-smi")),
             st.sampled_from((None, "auto", "off", "none", "disable", "mtp", "draft-mtp")),
             st.sampled_from((None, 1, 5)),
