@@ -141,8 +141,10 @@ class Capabilities:
 
     @cached_property
     def _by_spelling(self) -> Mapping[str, Option]:
-        live = {s: o for o in self.options if not o.removed for s in o.spellings}
-        return {s: o for o in self.options if o.removed for s in o.spellings} | live
+        # The first of its name counts: ik_llama.cpp lists its other programs' options at the end.
+        options = self.options[::-1]
+        live = {s: o for o in options if not o.removed for s in o.spellings}
+        return {s: o for o in options if o.removed for s in o.spellings} | live
 
 
 def parse_help(text: str) -> Capabilities:
@@ -248,7 +250,7 @@ def _shared_options(
     """Options live in both, by the first spelling that both know."""
     for old in before.options:
         shared = next((s for s in old.spellings if after.offers(s)), None)
-        if shared is not None and not old.removed:
+        if shared is not None and before.option(shared) is old and not old.removed:
             new = after.option(shared)
             assert new is not None
             yield shared, old, new

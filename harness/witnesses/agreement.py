@@ -45,7 +45,7 @@ def agree(evidence: Sequence[Evidence]) -> EffectiveState:
         n_max = known.n_max
         if drafting == {name}:
             n_max = _least_known(n_max, _limit(settings), longest)
-        elif n_max is None:
+        if n_max is None:
             n_max = _drafted_exactly(name, behaviour)
         implementations[name] = DraftRange(n_min=known.n_min, n_max=n_max)
     return EffectiveState(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from harness.model import Basis, DraftRange, Evidence, Span
-from harness.witnesses.observation import Observation
+from harness.witnesses.observation import Observation, is_fork
 
 LENGTH_LEFT_DRAFT_LIMIT: Final = 9109
 """From this build on ``max possible draft`` no longer contains n_max."""
@@ -239,14 +239,20 @@ class Metrics:
 
 
 class CountedDrafts:
-    """Tokens drafted against steps taken, from the timings of a real generation; every build.
+    """Tokens drafted against steps taken, from the counts of a real generation; every build.
 
     The models always continue with the same token, so every draft is accepted and a step yields
-    one token more than its draft had.
+    one token more than its draft had. The counts of tokens drafted stand in the completion's
+    timings, in ik_llama.cpp only in the log.
     """
 
     name = "counted-drafts"
     basis = Basis.BEHAVIOUR
+
+    _ACCEPTANCE: Final = re.compile(
+        r"draft acceptance rate = [\d.]+ "
+        r"\(\s*(?P<accepted>\d+) accepted /\s*(?P<drafted>\d+) generated\)"
+    )
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
@@ -254,7 +260,10 @@ class CountedDrafts:
         predicted = timings.get("predicted_n")
         if not isinstance(predicted, int) or predicted < 1:
             return None
-        drafted, accepted = timings.get("draft_n", 0), timings.get("draft_n_accepted", 0)
+        if is_fork(observation.completion):
+            drafted, accepted = self._logged(observation.run_lines)
+        else:
+            drafted, accepted = timings.get("draft_n", 0), timings.get("draft_n_accepted", 0)
         if not isinstance(drafted, int) or not isinstance(accepted, int):
             return None
         if drafted == 0:
@@ -274,6 +283,13 @@ class CountedDrafts:
             longest=Span(at_least=mean, at_most=drafted),
             detail=f"{predicted} tokens in {steps} steps, {drafted} drafted, {accepted} accepted",
         )
+
+    def _logged(self, lines: Iterable[str]) -> tuple[int, int]:
+        counts = [
+            (int(found["drafted"]), int(found["accepted"]))
+            for found in _all(self._ACCEPTANCE, lines)
+        ]
+        return counts[-1] if counts else (0, 0)
 
 
 def draft_span(drafts: int, tokens: int) -> Span:

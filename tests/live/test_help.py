@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.builds import Store, load_catalogue
+from harness.builds import Build, Store, load_catalogue
 from harness.capabilities import diff, parse_help, probe
 from harness.environments import open_environment
 
@@ -14,10 +14,17 @@ pytestmark = pytest.mark.live
 HELP = Path(__file__).parents[2] / "fixtures" / "help"
 
 
-@pytest.mark.parametrize("build_id", [build.id for build in load_catalogue().profile("full")])
-def test_recorded_help(build_id: str, tmp_path: Path) -> None:
-    recorded = parse_help((HELP / f"{build_id}.txt").read_text(encoding="utf-8"))
-    acquired = Store().acquire(load_catalogue().get(build_id))
+@pytest.mark.parametrize(
+    "build",
+    [
+        # A fork costs every test run one more compile.
+        pytest.param(build, id=build.id, marks=[pytest.mark.slow] if build.fork else [])
+        for build in load_catalogue().profile("all")
+    ],
+)
+def test_recorded_help(build: Build, tmp_path: Path) -> None:
+    recorded = parse_help((HELP / f"{build.id}.txt").read_text(encoding="utf-8"))
+    acquired = Store().acquire(build)
     with open_environment("cpu", home=tmp_path) as variables:
         real = probe(acquired.binary, {**variables, **acquired.env})
     changes = diff(recorded, real)

@@ -261,6 +261,21 @@ def test_the_forks_layout() -> None:
     assert capabilities.canonical("--draft-n") == "--draft-max"
 
 
+def test_the_forks_recorded_text() -> None:
+    capabilities = recorded("ik-2026-04")
+    assert capabilities.flavour is Flavour.LEGACY
+    assert set(capabilities.speculative_types) == NGRAM
+    assert not capabilities.takes_type_list
+    assert capabilities.mtp_token is None
+    assert capabilities.mtp_switch == "-mtp"
+    assert not capabilities.spec_default
+    assert capabilities.draft_length_flag == "--draft-max"
+    assert len(capabilities.options) == 256
+    # The options of its other programs stand at the end; there -m is shown without a value.
+    assert sum("-m" in option.spellings for option in capabilities.options) == 2
+    assert capabilities.option("-m").placeholder == "FNAME"  # type: ignore[union-attr]
+
+
 def test_a_bare_mtp_token_and_a_list_in_legacy_flags() -> None:
     capabilities = parse_help(
         "--draft, --draft-n, --draft-max N       number of tokens to draft (default: 16)\n"

@@ -215,6 +215,17 @@ def test_two_witnesses_and_a_told_length(
     assert check.ok is ok
 
 
+@pytest.mark.parametrize(("witnesses", "ok"), [(("a",), True), ((), False)])
+def test_one_witness_for_what_never_drafts(witnesses: tuple[str, ...], ok: bool) -> None:
+    state = EffectiveState(
+        implementations={"ngram-simple": length(None)}, witnessed_by={"ngram-simple": witnesses}
+    )
+    (check,) = check_witnesses(
+        state, Expectation(implementations={"ngram-simple": ExpectedDraft()})
+    )
+    assert check.ok is ok
+
+
 def test_a_length_that_nobody_tells_is_not_the_subjects_failure() -> None:
     checks = state_checks({"draft-mtp": length(None)}, MTP_OF_FIVE)
     assert all(check.ok for check in checks.values())

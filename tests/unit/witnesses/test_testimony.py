@@ -162,6 +162,15 @@ def test_counted_drafts_are_at_least_the_mean() -> None:
     assert told == Span(at_least=5, at_most=105)
 
 
+def test_counted_drafts_of_the_fork_stand_in_its_log() -> None:
+    timings = {"predicted_n": 128, "n_past": 134}
+    line = "draft acceptance rate = 1.00000 (  105 accepted /   105 generated)"
+    drafting = replace(observation(None, run=line), completion={"timings": timings})
+    assert evidence(drafting, "counted-drafts").longest == Span(at_least=5, at_most=105)
+    silent = replace(observation(None), completion={"timings": timings})
+    assert evidence(silent, "counted-drafts").longest == Span(at_least=0, at_most=0)
+
+
 @pytest.mark.parametrize(
     "timings",
     [None, {}, {"predicted_n": 0}, {"predicted_n": "128"}, {"predicted_n": 9, "draft_n": "4"}],
