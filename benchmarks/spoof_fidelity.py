@@ -26,9 +26,9 @@ from typing import cast
 
 from harness.cells import run_cell
 from harness.environments.capture import capture_profile, write_profile
-from harness.errors import HarnessError
+from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError
 from harness.matrix.axes import Selection, select_cells
-from harness.model import CellResult
+from harness.model import CellResult, Verdict
 from harness.report.jsonl import JsonLinesWriter
 from harness.workbench import Workbench, open_workbench
 
@@ -109,7 +109,7 @@ def main() -> int:
                 )
                 if not any(pair.differences for pair in of_build):
                     print(f"{build}: nothing tells cuda from cpu", file=sys.stderr)
-                    return 1
+                    return EXIT_CANNOT_TELL
             on_card = launches_on_a_card(workbench)
             if writer:
                 writer.close()
@@ -119,7 +119,12 @@ def main() -> int:
     report(figures, pairs, on_card)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return 1 if any(pair.differences for pair in pairs) else 0
+    if any(pair.differences for pair in pairs):
+        return EXIT_FAIL
+    unknown = [pair for pair in pairs if pair.real.status is Verdict.ERROR]
+    if unknown:
+        print(f"{len(unknown)} cells are errors on both sides, which is no agreement")
+    return EXIT_CANNOT_TELL if unknown else EXIT_OK
 
 
 @dataclass(frozen=True, kw_only=True)

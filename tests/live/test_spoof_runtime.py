@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.cells import run_cell
 from harness.environments.environment import environment
 from harness.environments.linking import missing_libraries, with_libraries
 from harness.errors import EnvironmentUnavailableError
+from harness.model import Cell, LoadRequest, Verdict
+from harness.report.outline import host_text
 from harness.workbench import Workbench
 
 pytestmark = [
@@ -145,3 +148,18 @@ def test_the_cpu_server_lists_no_cuda_device(workbench: Workbench) -> None:
     assert "Available devices:" in output
     assert "CUDA" not in output
     assert "NVIDIA" not in output
+
+
+def test_a_result_says_where_the_server_ran(workbench: Workbench) -> None:
+    cell = Cell(
+        build="b9246",
+        subject="reference",
+        environment="cuda-spoof",
+        request=LoadRequest(model="tiny-mtp", mode="mtp"),
+    )
+    result = run_cell(cell, workbench)
+    assert result.status is Verdict.PASS
+    assert result.host is not None
+    assert result.host.has_gpu
+    assert result.devices == ()
+    assert host_text([result]) == "NVIDIA GeForce RTX 4090; servers on the CPU"
