@@ -95,12 +95,23 @@ def test_ctrl_c_reports_what_was_found_and_leaves_no_server(tmp_path: Path, work
     assert not list((tmp_path / "scratch").glob("llama-harness-*"))
 
 
-def test_servers_of_a_killed_runner_are_ended(tmp_path: Path) -> None:
-    with running(tmp_path, "0") as run:
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_servers_of_a_killed_runner_are_ended(tmp_path: Path, workers: str) -> None:
+    with running(tmp_path, workers) as run:
         # Stopped before it is killed, so that the servers seen are ones that it did not end.
         assert eventually(lambda: bool(caught_at_work(run, tmp_path)), PATIENCE_S)
+        family = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
         assert eventually(lambda: not owned(tmp_path), REAPED_WITHIN_S)
+        assert eventually(lambda: not any(map(works, family)), REAPED_WITHIN_S)
+
+
+def works(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and waits to be noticed does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def caught_at_work(run: "subprocess.Popen[str]", directory: Path) -> list[psutil.Process]:
