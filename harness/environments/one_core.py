@@ -4,7 +4,8 @@ The threads of a llama-server wait for each other by spinning. Where anything el
 well, each of their thousands of meetings lasts until the scheduler brings the missing one back: a
 tiny model that answers in a tenth of a second then takes minutes. ``LLAMA_ARG_THREADS`` says one
 thread where argv says nothing; an application's own ``--threads -1`` must stay in argv, and asks
-the C library for the number of cores.
+the C library for the number of cores. The threads of ik_llama.cpp's draft model have neither a
+variable nor that question: it counts the cores that it finds under ``/sys``.
 """
 
 import sys
@@ -20,7 +21,35 @@ _SEPARATORS: Final = frozenset(" :")
 """Of the names in LD_PRELOAD; there is no way to quote one."""
 
 _SOURCE: Final = """\
-__attribute__((visibility("default"))) int get_nprocs(void) { return 1; }
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SHOWN __attribute__((visibility("default")))
+#define CORES "/sys/devices/system/cpu/cpu"
+
+typedef FILE *(*opener)(const char *, const char *);
+
+SHOWN int get_nprocs(void) { return 1; }
+
+static FILE *open_unless_other_core(const char *name, const char *path, const char *mode) {
+    const char *core = path + sizeof CORES - 1;
+    if (strncmp(path, CORES, sizeof CORES - 1) == 0 && *core >= '1' && *core <= '9') {
+        errno = ENOENT;
+        return NULL;
+    }
+    return ((opener)dlsym(RTLD_NEXT, name))(path, mode);
+}
+
+SHOWN FILE *fopen(const char *path, const char *mode) {
+    return open_unless_other_core("fopen", path, mode);
+}
+
+SHOWN FILE *fopen64(const char *path, const char *mode) {
+    return open_unless_other_core("fopen64", path, mode);
+}
 """
 
 

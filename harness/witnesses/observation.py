@@ -10,11 +10,15 @@ PROMPT: Final = "hello"
 TOKENS: Final = 128
 """Enough for a full ngram-mod draft of 64 after the 24 tokens that it matches on."""
 
+FORK_TOKENS: Final = 320
+"""ik_llama.cpp tells draft lengths by their sum alone: more than n_max drafts make it exact."""
+
 _GENERATION_S: Final = 60.0
 _ANSWER_S: Final = 10.0
 _FLUSH_S: Final = 0.5
 _IDLE: Final = "slots are idle"
 _TOTAL: Final = "total time ="
+_FORK_LINE: Final = ' | tid="'
 
 _VERBOSITY: Final = "4"
 """Debug up to b9204, trace from b9246 on, whose start-up lines need it from b9830 on."""
@@ -90,17 +94,13 @@ def observe(server: Observed, build_number: int | None) -> Observation:
     """
     # The log is written behind a request's back; what precedes the first idle line is start-up.
     started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
-    completion = server.client.post(
-        "/completion",
-        # The prompt cache stays on: before 2026 a server without it does not speculate.
-        {"prompt": PROMPT, "n_predict": TOKENS, "temperature": 0},
-        _GENERATION_S,
-    )
+    fork = any(_FORK_LINE in line for line in server.log.lines()[:started])
+    completion = _generate(server, FORK_TOKENS if fork else TOKENS)
     if not isinstance(completion, dict):
         raise ProtocolError("POST /completion: the answer is not a JSON object")
     slots = server.client.json("/slots", _ANSWER_S)
     metrics = server.client.text("/metrics", _ANSWER_S)
-    if is_fork(completion):
+    if fork:
         _flush_fork(server, started)
     else:
         # Once the server says again that its slots are idle, all that the generation had to say
@@ -122,10 +122,10 @@ def _is_idle(line: str) -> bool:
     return _IDLE in line
 
 
-def is_fork(completion: Mapping[str, Any]) -> bool:
-    """Whether an answer of ``/completion`` is ik_llama.cpp's: only its timings tell ``n_past``."""
-    timings = completion.get("timings")
-    return isinstance(timings, dict) and "n_past" in timings
+def _generate(server: Observed, tokens: int) -> Any:
+    # The prompt cache stays on: before 2026 a server without it does not speculate.
+    body = {"prompt": PROMPT, "n_predict": tokens, "temperature": 0}
+    return server.client.post("/completion", body, _GENERATION_S)
 
 
 def _flush_fork(server: Observed, started: int) -> None:
@@ -134,9 +134,7 @@ def _flush_fork(server: Observed, started: int) -> None:
     A thread of its own writes that, in order, but behind everything else. The times of a second
     generation, of one token and so without a draft, stand behind all of the first.
     """
-    server.client.post(
-        "/completion", {"prompt": PROMPT, "n_predict": 1, "temperature": 0}, _GENERATION_S
-    )
+    _generate(server, 1)
     first = server.log.wait_for(_is_total, after=started, timeout_s=_FLUSH_S)
     server.log.wait_for(_is_total, after=first, timeout_s=_FLUSH_S)
 

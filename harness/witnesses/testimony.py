@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from harness.model import Basis, DraftRange, Evidence, Span
-from harness.witnesses.observation import Observation, is_fork
+from harness.witnesses.observation import Observation
 
 LENGTH_LEFT_DRAFT_LIMIT: Final = 9109
 """From this build on ``max possible draft`` no longer contains n_max."""
+
+_FORK_TIMING: Final = "n_past"
+"""A key that only ik_llama.cpp's timings have; they never count drafts."""
 
 _NAMES: Final[Mapping[str, str]] = {
     "draft": "draft-simple",
@@ -145,13 +148,14 @@ class DraftLimit:
 class StepTrace:
     """``accepted a/n draft tokens`` of each step: the exact length of every draft.
 
-    In the debug log up to b9101, with ``LLAMA_TRACE=1`` from b9093 on.
+    In the debug log up to b9101, with ``LLAMA_TRACE=1`` from b9093 on. ik_llama.cpp says
+    ``accepted a tokens from n drafted tokens``, of ngram-mod alone.
     """
 
     name = "step-trace"
     basis = Basis.BEHAVIOUR
 
-    _STEP: Final = re.compile(r"accepted\s+(?P<accepted>\d+)/\s*(?P<n>\d+) draft tokens")
+    _STEP: Final = re.compile(r"accepted\s+\d+(?:/\s*| tokens from )(?P<n>\d+) draft(?:ed)? tokens")
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
@@ -260,7 +264,7 @@ class CountedDrafts:
         predicted = timings.get("predicted_n")
         if not isinstance(predicted, int) or predicted < 1:
             return None
-        if is_fork(observation.completion):
+        if _FORK_TIMING in timings:
             drafted, accepted = self._logged(observation.run_lines)
         else:
             drafted, accepted = timings.get("draft_n", 0), timings.get("draft_n_accepted", 0)

@@ -41,7 +41,8 @@ def test_two_witnesses_for_each_implementation_that_drafts(
         assert result.status is Verdict.PASS, (implementation, result.checks, result.failure)
         assert len(result.witnessed_by[implementation]) >= 2
         independent = {one.basis for one in result.witnesses if one.speaks}
-        assert len(independent) == 2
+        # ik_llama.cpp tells no settings; its two witnesses read what two parts of it counted.
+        assert len(independent) == (1 if build.fork else 2)
 
 
 @each_build
@@ -58,7 +59,8 @@ def test_a_mutation_of_the_length_turns_every_witness(workbench: Workbench, buil
         assert wrong.effective[implementation].n_max == 4
         before, after = told_lengths(right, implementation), told_lengths(wrong, implementation)
         assert before.keys() == after.keys()
-        assert len(before) >= 2
+        assert len(before) >= (1 if build.fork else 2)
+        assert len(wrong.witnessed_by[implementation]) >= 2
         assert set(before.values()) == {5}
         assert set(after.values()) == {4}
 

@@ -16,7 +16,14 @@ COMPILES = sys.platform.startswith("linux") and shutil.which("cc") is not None
 @pytest.mark.skipif(not COMPILES, reason="needs Linux and a C compiler")
 def test_a_process_with_these_variables_sees_one_core(tmp_path: Path) -> None:
     variables = one_core_variables(tmp_path)
-    asked = "import ctypes; print(ctypes.CDLL(None).get_nprocs())"
+    asked = (
+        "import ctypes, errno\n"
+        "c = ctypes.CDLL(None, use_errno=True)\n"
+        "c.fopen.restype = ctypes.c_void_p\n"
+        "paths = (b'/proc/self/stat', b'/sys/devices/system/cpu/cpu1/online')\n"
+        "there = [bool(c.fopen(path, b'r')) for path in paths]\n"
+        "print(c.get_nprocs(), *there, ctypes.get_errno() == errno.ENOENT)"
+    )
     told = subprocess.run(
         [sys.executable, "-c", asked],
         env={**os.environ, **variables},
@@ -24,7 +31,7 @@ def test_a_process_with_these_variables_sees_one_core(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert (told.stdout.strip(), told.stderr) == ("1", "")
+    assert (told.stdout.strip(), told.stderr) == ("1 True False True", "")
     assert one_core_variables(tmp_path) == variables
 
 

@@ -130,6 +130,12 @@ def test_step_trace_counts_the_longest_draft(seen: Observation, longest: int) ->
     assert evidence(seen, "step-trace").longest == Span(at_least=longest, at_most=longest)
 
 
+def test_step_trace_of_the_fork() -> None:
+    line = "accept: accepted 60 tokens from 64 drafted tokens"
+    told = evidence(observation(None, run=line), "step-trace")
+    assert told.longest == Span(at_least=64, at_most=64)
+
+
 def test_run_statistics_keep_the_implementations_of_a_chain_apart() -> None:
     told = evidence(recorded.B11434_CHAIN, "run-statistics")
     assert told.configured == {"ngram-mod": UNTOLD, "draft-mtp": UNTOLD}
