@@ -92,13 +92,21 @@ class Lookahead:
         self.want([wanted, *free])
         try:
             job.wait()
-        finally:
-            self._jobs.pop(wanted, None)
-            job.cancel()
+        except KeyboardInterrupt:
+            # It is ended on leaving: a second signal that comes at once, as from timeout(1), which
+            # sends one to the process and one to its group, must not cut the ending short.
+            raise
+        except BaseException:
+            self._end(wanted)
+            raise
+        self._end(wanted)
+
+    def _end(self, wanted: Wanted) -> None:
+        self._jobs.pop(wanted).cancel()
 
     def _keep_only(self, wanted: Collection[Wanted]) -> None:
         for each in [each for each in self._jobs if each not in wanted]:
-            self._jobs.pop(each).cancel()
+            self._end(each)
 
 
 class ThreadJob:

@@ -99,6 +99,31 @@ def test_a_job_holds_back_until_it_is_needed_or_given_up() -> None:
     assert not begun.is_set()
 
 
+class Interrupted:
+    """A job during which the user gives up."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def wait(self) -> None:
+        raise KeyboardInterrupt
+
+    def cancel(self) -> bool:
+        self.ended = True
+        return True
+
+
+def test_an_interrupted_job_is_ended_on_leaving_so_that_a_second_signal_does_no_harm() -> None:
+    job = Interrupted()
+    with pytest.raises(KeyboardInterrupt), Lookahead(lambda _: job) as ahead:  # noqa: PT012
+        try:
+            ahead.get(A)
+        except KeyboardInterrupt:
+            assert not job.ended
+            raise KeyboardInterrupt from None
+    assert job.ended
+
+
 def test_the_benchmarks_run_beside_a_file_of_a_standard_modules_name() -> None:
     benchmarks = Path(__file__).resolve().parents[3] / "benchmarks"
     for script in ("bisect.py", "compile.py"):
