@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,9 @@ from harness.matrix.axes import Selection, select_cells
 from harness.model import CellResult, Verdict
 from harness.report.jsonl import JsonLinesWriter
 from harness.workbench import Workbench, open_workbench
+
+_HOME = re.compile(r"\S*/environment-\w+")
+"""The home of an open environment, which applications put into their plans."""
 
 ASPECTS = ("plan", "startup", "effective state", "verdict")
 
@@ -54,9 +58,9 @@ class Pair:
 
 
 def aspects(result: CellResult) -> Iterator[str]:
-    """What is compared, as text, in the order of ``ASPECTS``; ports are left out."""
+    """What is compared, as text, in the order of ``ASPECTS``; ports and homes are left out."""
     argv = [
-        "{port}" if place and result.argv[place - 1] == "--port" else word
+        "{port}" if place and result.argv[place - 1] == "--port" else _HOME.sub("{home}", word)
         for place, word in enumerate(result.argv)
     ]
     yield f"{' '.join(argv)} -> {result.resolved_mode}, {result.reason}"
