@@ -272,7 +272,8 @@ def _compiler_env(scratch: Path) -> dict[str, str]:
 
 
 def _cmake_error(output: str) -> str:
-    found = re.search(r"CMake Error[^\n]*\n+\s*([^\n]+)", output)
+    # Some errors go on below a line that ends with a colon: which file, which target.
+    found = re.search(r"CMake Error[^\n]*\n+(?:[^\n]+:\n+)*\s*([^\n]+)", output)
     return " ".join(found[0].split()) if found else first_error(output)
 
 

@@ -12,7 +12,7 @@ from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
 from harness.builds.running import CancelledError
 from harness.builds.toolchain import Toolchain, find_toolchain
 from harness.errors import CompileError, SourceUnavailableError
-from tests.unit.builds.builds_bench import write_tree
+from tests.unit.builds.builds_bench import CMAKELISTS, write_tree
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +154,9 @@ def test_a_compiler_cache_on_path_is_used(tmp_path: Path, name: str) -> None:
     assert compiled.details["cache"] == name
     assert "-c ../tree/server.cpp" in log.read_text() or "server.cpp" in log.read_text()
     assert version(compiled.binary) == "version: 42 (tiny)"
+
+
+def test_a_source_that_the_archive_lacks_is_named(tmp_path: Path, toolchain: Toolchain) -> None:
+    lists = CMAKELISTS.replace("three.cpp", "kernel.cu.cpp")
+    with pytest.raises(CompileError, match=r"Cannot find source file: kernel\.cu\.cpp"):
+        make(tmp_path, toolchain, CMakeLists_txt=lists)
