@@ -1,6 +1,7 @@
 """How a run grows from 500 cells to 5,000: wall time, memory, open files, and what it leaves.
 
-Every cell is a launch of its own: the subjects are static command lines that differ in their seed.
+Every cell is a launch of its own, or every tenth with ``--cells-per-launch 10``: the subjects are
+static command lines that differ in their seed.
 Memory and open files of the run's processes, all but the servers, are read several times a second.
 
     nox -s bench -- sweep
@@ -30,8 +31,8 @@ BUILDS = ("b8929", "b9246", "b10434")
 MODELS = ("tiny-llama", "tiny-mtp")
 ENVIRONMENTS = ("cpu", "cuda-spoof")
 LOOK_S = 0.25
-SETTLED = 0.2
-"""The part of a run after which a process has all that it needs; memory is flat from there on."""
+PARTS = 5
+"""Memory in the last part of a run is held against that in the middle one."""
 
 
 @dataclass(kw_only=True)
@@ -47,10 +48,11 @@ class Watched:
 
     @property
     def growth(self) -> float:
-        """The last fifth's memory over that of the fifth after the start."""
+        """The last fifth's memory over that of the middle fifth."""
         sizes = [size for _, size, _ in self.samples]
-        part = max(1, int(len(sizes) * SETTLED))
-        return median(sizes[-part:]) / median(sizes[part : 2 * part] or sizes)
+        part = max(1, len(sizes) // PARTS)
+        middle = len(sizes) // 2
+        return median(sizes[-part:]) / median(sizes[middle - part // 2 :][:part])
 
 
 def main() -> int:
@@ -59,6 +61,7 @@ def main() -> int:
     parser.add_argument("--small", type=int, default=500, metavar="CELLS")
     parser.add_argument("--large", type=int, default=5000, metavar="CELLS")
     parser.add_argument("--small-runs", type=int, default=2, help="before and after the large one")
+    parser.add_argument("--cells-per-launch", type=int, default=1, metavar="N")
     parser.add_argument("-n", dest="workers", default="2")
     add_json_option(parser, "sweep")
     options = parser.parse_args()
@@ -67,7 +70,7 @@ def main() -> int:
     sizes += [options.small] * (options.small_runs - before)
     rows = []
     for size in sizes:
-        rows.append(_sweep(size, options.workers))
+        rows.append(_sweep(size, options.cells_per_launch, options.workers))
         print(json.dumps(rows[-1]), file=sys.stderr)
     keep("a sweep of distinct launches", [*rows, _growth(rows, options.large)], options.json)
     return 0
@@ -90,11 +93,11 @@ def _growth(rows: Sequence[Mapping[str, object]], large: int) -> dict[str, objec
     }
 
 
-def _sweep(size: int, workers: str) -> dict[str, object]:
+def _sweep(size: int, shared: int, workers: str) -> dict[str, object]:
     axes = len(BUILDS) * len(MODELS) * len(ENVIRONMENTS)
     subjects = max(1, round(size / axes))
     with tempfile.TemporaryDirectory() as directory:
-        words = [*_selection(Path(directory), subjects), "-n", workers, "-q"]
+        words = [*_selection(Path(directory), subjects, shared), "-n", workers, "-q"]
         jsonl, scratch = Path(directory, "results.jsonl"), Path(directory, "tmp")
         scratch.mkdir()
         begun, watched = time.monotonic(), dict[int, Watched]()
@@ -125,6 +128,7 @@ def _sweep(size: int, workers: str) -> dict[str, object]:
     return {
         "asked": size,
         "cells": len(results),
+        "per_launch": shared,
         "exit": status,
         "verdicts": " ".join(statuses),
         "wall_s": round(wall, 1),
@@ -139,12 +143,13 @@ def _sweep(size: int, workers: str) -> dict[str, object]:
     }
 
 
-def _selection(directory: Path, subjects: int) -> list[str]:
+def _selection(directory: Path, subjects: int, shared: int) -> list[str]:
     words = ["--mode", "off", "--draft-max", "default"]
     for flag, values in (("--build", BUILDS), ("--model", MODELS), ("--env", ENVIRONMENTS)):
         words += [word for value in values for word in (flag, value)]
-    for seed in range(1, subjects + 1):
-        file = directory / f"seed-{seed}.txt"
+    for number in range(subjects):
+        seed = number // shared + 1
+        file = directory / f"{number}.txt"
         file.write_text(
             f"llama-server -m model.gguf --port 8080 -c 512 -np 1 --no-warmup --seed {seed}\n",
             encoding="utf-8",

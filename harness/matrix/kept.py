@@ -1,6 +1,7 @@
 """The results of a run, held in little memory until its end."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,9 +35,17 @@ class KeptResults:
             argv=tuple(sys.intern(word) for word in result.argv),
             checks=tuple(self._one(check) for check in result.checks),
             host=self._one(result.host),
+            effective=self._one_mapping(result.effective),
+            witnessed_by=self._one_mapping(result.witnessed_by) or {},
             witnesses=(),
             attempts=tuple(self._slim(attempt) for attempt in result.attempts),
         )
+
+    def _one_mapping(self, mapping: Mapping[str, Value] | None) -> Mapping[str, Value] | None:
+        if mapping is None:
+            return None
+        key = tuple(mapping.items())
+        return self._shared.setdefault(key, mapping)  # type: ignore[return-value]
 
     def _one(self, value: Value) -> Value:
         return self._shared.setdefault(value, value)  # type: ignore[return-value]

@@ -41,6 +41,8 @@ NODE: Final = Path(__file__).with_name("matrix")
 _RESULT: Final = "llama_harness_result"
 """A report's attribute with the result, on its way from a worker to the reporter."""
 _STATUS: Final = "llama_harness_status"
+_COUNTED: Final = object()
+"""Stands for each report that was let go."""
 _CATALOGUE: Final = pytest.StashKey[Catalogue]()
 _LEDGER: Final = pytest.StashKey[Ledger]()
 _BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.FLAKY})
@@ -98,6 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(CellRunner(config), "llama-harness-runner")
+    config.pluginmanager.register(Forgetter(config), "llama-harness-forgetter")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(CellReporter(config), "llama-harness-reporter")
     if config.getoption("numprocesses", None):
@@ -223,6 +226,33 @@ class CellRunner:
         self._resources.close()
 
 
+class Forgetter:
+    """Lets go of reports that nobody is going to ask for; pytest keeps each to its end.
+
+    Those of set-up and tear-down are of no use, those of good cells only count, unless the user
+    has asked for durations or for a list of them. A worker shows none at all.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._is_worker = hasattr(config, "workerinput")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Look at a report when everybody else has."""
+        yield
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None:
+            return
+        terminal.stats.get("", []).clear()
+        option = self._config.option
+        unasked = option.durations is None and option.reportchars == "N"
+        if self._is_worker or (report.passed and unasked):
+            for reports in terminal.stats.values():
+                if reports and reports[-1] is report:
+                    reports[-1] = _COUNTED
+
+
 class WorkerGuard:
     """Ends this run's workers with the run; by themselves they would finish their cells first."""
 
@@ -309,10 +339,6 @@ class CellReporter:
                     self._cut_short = True
                     pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
         yield
-        # pytest keeps every report to its end; nobody asks for those of set-up and tear-down.
-        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
-            terminal.stats.get("", []).clear()
 
     def _crashed(self, report: pytest.TestReport) -> CellResult | None:
         """The result of a cell whose worker died; xdist reports it as of no phase."""
