@@ -134,9 +134,10 @@ def _two_witnesses(
     name: str, witnesses: Sequence[str], state: EffectiveState, expectation: Expectation
 ) -> Check:
     expected = (expectation.implementations or {}).get(name, ExpectedDraft())
-    untold = expected.n_max is not None and state.implementations[name].n_max is None
+    n_max = state.implementations[name].n_max
+    untold = expected.n_max is not None and n_max is None
     # What never drafts is only seen set up, in ik_llama.cpp by its statistics alone.
-    needed = 1 if name in NEVER_SEEN_DRAFTING else WITNESSES_NEEDED
+    needed = 1 if name in NEVER_SEEN_DRAFTING and n_max is None else WITNESSES_NEEDED
     told = ", ".join(witnesses) or "none"
     return Check(
         name=TWO_WITNESSES,

@@ -215,10 +215,14 @@ def test_two_witnesses_and_a_told_length(
     assert check.ok is ok
 
 
-@pytest.mark.parametrize(("witnesses", "ok"), [(("a",), True), ((), False)])
-def test_one_witness_for_what_never_drafts(witnesses: tuple[str, ...], ok: bool) -> None:
+@pytest.mark.parametrize(
+    ("witnesses", "n_max", "ok"), [(("a",), None, True), ((), None, False), (("a",), 16, False)]
+)
+def test_one_witness_for_what_never_drafts_and_has_no_length(
+    witnesses: tuple[str, ...], n_max: int | None, ok: bool
+) -> None:
     state = EffectiveState(
-        implementations={"ngram-simple": length(None)}, witnessed_by={"ngram-simple": witnesses}
+        implementations={"ngram-simple": length(n_max)}, witnessed_by={"ngram-simple": witnesses}
     )
     (check,) = check_witnesses(
         state, Expectation(implementations={"ngram-simple": ExpectedDraft()})

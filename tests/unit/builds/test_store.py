@@ -191,7 +191,7 @@ def test_what_a_killed_process_left_is_ended_and_repaired(
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
-    assert "sleep" in {child.name() for child in children}
+    assert children
     process.send_signal(number)
     process.communicate()
     _, alive = psutil.wait_procs(children, timeout=10)
