@@ -46,8 +46,7 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
         Its exit status.
     """
     if platform == "win32":
-        _kill_descendants(process.pid)
-        process.kill()
+        _kill_with_descendants(process)
     else:
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -59,12 +58,15 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
     return process.wait()
 
 
-def _kill_descendants(pid: int) -> None:
+def _kill_with_descendants(process: "subprocess.Popen[Any]") -> None:
     import psutil
 
+    descendants: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
-        family = psutil.Process(pid).children(recursive=True)
-        for member in family:
-            with suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(family, timeout=_GONE_WITHIN_S)
+        descendants = psutil.Process(process.pid).children(recursive=True)
+    # From the top, so that nobody notices the end of another, and starts one anew.
+    process.kill()
+    for each in descendants:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(descendants, timeout=_GONE_WITHIN_S)
