@@ -72,7 +72,7 @@ def main() -> int:
     for size in sizes:
         rows.append(_sweep(size, options.cells_per_launch, options.workers))
         print(json.dumps(rows[-1]), file=sys.stderr)
-    keep("a sweep of distinct launches", [*rows, _growth(rows, options.large)], options.json)
+    keep("a sweep, from few cells to many", [*rows, _growth(rows, options.large)], options.json)
     return 0
 
 
