@@ -449,7 +449,7 @@ class CellReporter:
         if self._cut_short:
             # pytest leaves the summary out; what was found must not be lost with the file.
             terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-            self.pytest_terminal_summary(terminal, session.exitstatus)
+            self._summarise(terminal, session.exitstatus)
 
     def _status(self, exitstatus: int) -> int:
         """The exit status that cells, relations and ledger call for, given pytest's."""
