@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -68,7 +69,9 @@ class Lookahead:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._keep_only(())
+        while self._jobs:
+            with suppress(KeyboardInterrupt):
+                self._keep_only(())
 
     def want(self, wanted: Collection[Wanted]) -> None:
         """Acquire these ahead, and nothing else; what is done already stays stored."""
@@ -102,7 +105,8 @@ class Lookahead:
         self._end(wanted)
 
     def _end(self, wanted: Wanted) -> None:
-        self._jobs.pop(wanted).cancel()
+        self._jobs[wanted].cancel()
+        del self._jobs[wanted]
 
     def _keep_only(self, wanted: Collection[Wanted]) -> None:
         for each in [each for each in self._jobs if each not in wanted]:
