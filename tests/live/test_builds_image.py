@@ -70,7 +70,8 @@ def imaged(engine: Engine, workbench: Workbench, monkeypatch: pytest.MonkeyPatch
     reference = engine.add_image(f"server-{BUILD}", direct.binary)
     origin = ContainerImage(reference=reference)
     build = Build(id=f"image-{BUILD}", number=direct.build.number, sources=(origin,))
-    assert engine.containers() == []
+    # The engine removes a container on its own time, after it has ended.
+    assert eventually(lambda: engine.containers() == [], GONE_WITHIN_S)
     return Imaged(build=build, direct=direct, engine=engine)
 
 

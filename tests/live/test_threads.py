@@ -21,7 +21,7 @@ def test_as_many_threads_as_cores_is_one(workbench: Workbench, build: str) -> No
     (shown,) = (
         launched
         for key, launched in workbench.launches.items()
-        if build in key and "-1" in key[2]  # type: ignore[operator, index]
+        if build in key and key[2][-2:] == ("--threads", "-1")  # type: ignore[operator, index]
     )
     told = [line for line in shown.observation.startup_lines if "system_info: n_threads" in line]
     assert [("n_threads = 1 (n_threads_batch = 1) / 1 |" in line) for line in told] == [True]

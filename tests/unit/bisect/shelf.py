@@ -30,7 +30,6 @@ class Shelf:
             **os.environ,
             "LLAMA_HARNESS_CACHE": str(self.root),
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "error",
         }
 
     def tested(self) -> list[str]:
@@ -51,10 +50,10 @@ class Shelf:
         )
         return [sys.executable, "-S", "-E", str(script)]
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, warnings: str = "error") -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, "-m", "harness", "bisect", *arguments],
-            env=self.env,
+            env={**self.env, "PYTHONWARNINGS": warnings},
             cwd=self.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
