@@ -166,7 +166,7 @@ def test_bad_environment_variable(failing: Failing, build: str) -> None:
 
 @pytest.mark.parametrize("build", [RENAMED, "b10434", NEWEST])
 def test_mtp_on_a_model_without_a_head(failing: Failing, build: str) -> None:
-    failure = failing.build(build, "--spec-type", "draft-mtp")
+    failure = failing.with_its_last_words(build, "--spec-type", "draft-mtp")
     assert failure.kind is FailureKind.MODEL_LOAD
     assert "doesn't contain MTP layers" in failure.message
 
