@@ -18,14 +18,15 @@ pytestmark = pytest.mark.live
 SCRIPTS = Path(__file__).parents[2] / "fixtures" / "sessions"
 BUILD = "b9246"
 
-FAILING: dict[str, dict[str, KeptBy | None]] = {
+FAILING: dict[str, dict[str, set[KeptBy | None]]] = {
     "unsloth==2026.5.5": {
-        "auto-8-then-2": KeptBy.ROUTE,
-        "8-then-not-given": KeptBy.ROUTE,
-        "killed-then-same": KeptBy.BACKEND,
+        "auto-8-then-2": {KeptBy.ROUTE},
+        "8-then-not-given": {KeptBy.ROUTE},
+        "killed-then-same": {KeptBy.BACKEND},
     },
-    # It takes a server that was killed for one that speculation crashed, and starts one without.
-    "unsloth==2026.10.9": {"killed-then-same": None},
+    # It takes a server that was killed for one that speculation crashed, and starts one without;
+    # asked before it has noticed the end, it keeps the dead one.
+    "unsloth==2026.10.9": {"killed-then-same": {None, KeptBy.BACKEND}},
 }
 
 
@@ -53,4 +54,4 @@ def test_what_each_version_does(
     for report in failing:
         assert [check.name for check in report.checks if not check.ok] == [SAME_AS_FRESH_LOAD]
         assert report.outcome is not None
-        assert report.outcome.kept_by is expected[script]
+        assert report.outcome.kept_by in expected[script]
