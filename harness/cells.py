@@ -63,8 +63,8 @@ _HOST_AT_FAULT: Final = frozenset(
 )
 """Failures to start that say nothing about the subject."""
 
-_WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
-"""Another port helps; and some builds (seen on b9093) end before their last words are written."""
+WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
+"""Another port helps; and b9093 and b9246 can end before their last words are written."""
 
 
 @dataclass(kw_only=True)
@@ -158,7 +158,7 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             progress.checks.append(check_start(None))
             return progress.cannot_tell(FailureKind.PROTOCOL, str(error))
         except LaunchFailedError as error:
-            if error.failure.kind in _WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
+            if error.failure.kind in WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
                 continue
             progress.failure = error.failure
             progress.checks.append(check_start(error.failure))

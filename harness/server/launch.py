@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from harness.model import Failure, FailureKind
 from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
+from harness.server.ports import is_listened_to
 from harness.server.log import ServerLog
 from harness.server.process import HostRuntime, Runtime, ServerProcess, listening_ports
 
@@ -153,7 +154,9 @@ def _wait_until_healthy(
             exit_status = _await_exit(process, _REAPING_S)
         if exit_status is not None:
             log.close(_DRAIN_S)
-            raise LaunchFailedError(classify_exit(exit_status, log.lines(), log.tail()))
+            process.kill()
+            failure = classify_exit(exit_status, log.lines(), log.tail())
+            raise LaunchFailedError(_or_taken_port(failure, client.port))
         asked = time.perf_counter()
         status = client.status("/health", min(request_s, remaining))
         if status == HTTPStatus.OK:
@@ -173,6 +176,21 @@ def _why_not_healthy(process: ServerProcess, port: int, status: int | None) -> s
         found = ", ".join(map(str, sorted(elsewhere)))
         return f"it listens on port {found}, and was to listen on {port}"
     return f"nobody answers on port {port}"
+
+
+def _or_taken_port(failure: Failure, port: int) -> Failure:
+    """The failure, or what an unexplained one is when somebody else has the port.
+
+    b9093 and b9246 end so fast when they cannot bind that their log, which has a thread of its
+    own, often does not say so.
+    """
+    if failure.kind is not FailureKind.EARLY_EXIT or not is_listened_to(port):
+        return failure
+    return replace(
+        failure,
+        kind=FailureKind.PORT_IN_USE,
+        message=f"{failure.message} (another process listens on its port, {port})",
+    )
 
 
 def _is_listening(line: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 LOOPBACK: Final = "127.0.0.1"
 LAST_PORT: Final = 65535
 _ATTEMPTS: Final = 100
+_ANSWER_S: Final = 0.5
 
 
 @contextmanager
@@ -33,6 +34,17 @@ def reserved_port() -> Iterator[int]:
                 continue
             break
         yield port
+
+
+def is_listened_to(port: int) -> bool:
+    """Whether some process on loopback takes connections on a TCP port."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=_ANSWER_S).close()
+    except TimeoutError:
+        return True  # A listener whose queue is full.
+    except OSError:
+        return False
+    return True
 
 
 def _free_tcp_port() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from harness.cells import ATTEMPTS
+from harness.cells import ATTEMPTS, WORTH_ANOTHER_TRY
 from harness.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.errors import SubjectError
 from harness.model import Failure, FailureKind, LaunchPlan, LoadRequest
@@ -144,7 +144,7 @@ class GuardedSession:
                     self._start(request, plan, port, resources)
                 except LaunchFailedError as error:
                     failure = error.failure
-                    if _may_be_the_port(failure):
+                    if failure.kind in WORTH_ANOTHER_TRY:
                         continue
                     break
                 return LoadOutcome(reloaded=True, plan_reason=plan.reason)
@@ -192,16 +192,6 @@ class GuardedSession:
         running, self._running = self._running, None
         if running is not None:
             running.resources.close()
-
-
-def _may_be_the_port(failure: Failure) -> bool:
-    """Whether another port may help.
-
-    b9246 exits so fast when it cannot bind its port that its log, which has a thread of its own,
-    often prints nothing.
-    """
-    silent = failure.kind is FailureKind.EARLY_EXIT and not failure.log_tail
-    return silent or failure.kind is FailureKind.PORT_IN_USE
 
 
 def guards_of(subject: Subject) -> Guards:

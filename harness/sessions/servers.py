@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from harness.arguments import read_arguments
-from harness.cells import PORT_PLACEHOLDER, listening_port, switches
+from harness.cells import PORT_PLACEHOLDER, WORTH_ANOTHER_TRY, listening_port, switches
 from harness.environments.hermetic import home_variables
-from harness.model import Failure, FailureKind, LaunchPlan
+from harness.model import Failure, LaunchPlan
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.http import ProtocolError
 from harness.sessions.served import Served, look_at
@@ -164,7 +164,7 @@ class RememberedServers:
         key = _launch_key(self._surroundings, plan, port)
         if key not in self._memory.launches:
             shown = self._launch(plan, port)
-            if isinstance(shown, Failure) and shown.kind is FailureKind.PORT_IN_USE:
+            if isinstance(shown, Failure) and shown.kind in WORTH_ANOTHER_TRY:
                 return shown  # says nothing about the launch
             self._memory.launches[key] = shown
         return self._memory.launches[key]

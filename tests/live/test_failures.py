@@ -38,20 +38,23 @@ class Failing:
         token = self.workbench.capabilities(build).mtp_token
         return file_for(self.workbench.models[name], mtp_token=token).path
 
-    def build(self, build: str, *words: str, env: Mapping[str, str] | None = None) -> Failure:
+    def build(
+        self,
+        build: str,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+    ) -> Failure:
         """Start a build on the plain model with more arguments."""
         if "-m" not in words:
             words = ("-m", str(self.model("tiny-llama", build)), *words)
         acquired = self.workbench.build(build)
-        return self.program(acquired.binary, *words, env={**acquired.env, **(env or {})})
+        return self.program(acquired.binary, *words, env={**acquired.env, **(env or {})}, port=port)
 
-    def with_its_last_words(self, build: str, *words: str, port: int | None = None) -> Failure:
-        """The same; b9093 now and then ends before its log is written, so it is asked again."""
-        acquired = self.workbench.build(build)
-        if "-m" not in words:
-            words = ("-m", str(self.model("tiny-llama", build)), *words)
+    def with_its_last_words(self, build: str, *words: str) -> Failure:
+        """The same; b9093 and b9246 can end before their log is written, so asked again."""
         for _ in range(30):
-            failure = self.program(acquired.binary, *words, env=acquired.env, port=port)
+            failure = self.build(build, *words)
             if failure.kind is not FailureKind.EARLY_EXIT:
                 break
         return failure
@@ -193,16 +196,35 @@ def test_model_of_an_unknown_architecture(failing: Failing, build: str) -> None:
     assert "error loading model" in failure.message
 
 
-# b9093 ends too soon after a refused port to have written why.
-@pytest.mark.parametrize("build", [build for build in ERAS if build != "b9093"])
-def test_port_in_use(failing: Failing, build: str) -> None:
-    # Without SO_REUSEPORT on both sides a second listener is refused.
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A stranger's port; without SO_REUSEPORT on both sides a second listener is refused."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        port = listener.getsockname()[1]
-        failure = failing.with_its_last_words(build, port=port)
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("build", ERAS)
+def test_port_in_use(failing: Failing, build: str, taken_port: int) -> None:
+    failure = failing.build(build, port=taken_port)
     assert failure.kind is FailureKind.PORT_IN_USE
+    assert "another process" in failure.message
+
+
+@posix_only
+def test_port_in_use_of_a_build_that_does_not_say_so(failing: Failing, taken_port: int) -> None:
+    program = script(failing.directory / "ends", "raise SystemExit(1)")
+    failure = failing.program(program, port=taken_port)
+    assert failure.kind is FailureKind.PORT_IN_USE
+    assert str(taken_port) in failure.message
+
+
+def test_another_failure_beside_a_taken_port_keeps_its_name(
+    failing: Failing, taken_port: int
+) -> None:
+    failure = failing.build(NEWEST, "--no-such-flag", port=taken_port)
+    assert failure.kind is FailureKind.UNKNOWN_ARGUMENT
 
 
 def test_a_file_that_is_no_executable(failing: Failing) -> None:

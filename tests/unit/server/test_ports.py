@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from multiprocessing.synchronize import Event
 from typing import TYPE_CHECKING
 
-from harness.server.ports import LOOPBACK, reserved_port
+from harness.server.ports import LOOPBACK, is_listened_to, reserved_port
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -16,6 +16,29 @@ def test_a_reserved_port_can_be_listened_on() -> None:
     with reserved_port() as port, socket.socket() as server:
         server.bind((LOOPBACK, port))
         server.listen()
+
+
+def test_a_port_is_listened_to_only_while_somebody_listens() -> None:
+    with reserved_port() as port:
+        with socket.socket() as server:
+            server.bind((LOOPBACK, port))
+            assert not is_listened_to(port)
+            server.listen()
+            assert is_listened_to(port)
+        assert not is_listened_to(port)
+
+
+def test_a_listener_that_takes_no_more_connections_has_its_port() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((LOOPBACK, 0))
+        server.listen(0)
+        port = server.getsockname()[1]
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((LOOPBACK, port))
+        assert is_listened_to(port)
 
 
 def test_ports_held_at_once_differ() -> None:

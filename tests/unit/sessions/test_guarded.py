@@ -113,13 +113,14 @@ def test_a_dead_server_is_reported_and_matches_nothing() -> None:
     assert one.status().pid == 2
 
 
-def test_a_taken_port_is_tried_again_on_another() -> None:
+@pytest.mark.parametrize("kind", [FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT])
+def test_a_failure_that_may_be_the_ports_is_tried_again_on_another(kind: FailureKind) -> None:
     ports: list[int] = []
 
     def first_is_taken(_plan: LaunchPlan, port: int) -> None:
         ports.append(port)
         if len(ports) == 1:
-            raise failing(FailureKind.PORT_IN_USE)
+            raise failing(kind)
 
     one = session(servers=PaperServers(before_start=first_is_taken))
     assert one.load(EIGHT).failure is None
