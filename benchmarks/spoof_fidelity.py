@@ -21,16 +21,17 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import cast
 
 from harness.cells import run_cell
 from harness.environments.capture import capture_profile, write_profile
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError
 from harness.matrix.axes import Selection, select_cells
-from harness.model import CellResult, Verdict
+from harness.model import Cell, CellResult, Verdict
 from harness.report.jsonl import JsonLinesWriter
+from harness.witnesses import Observation
 from harness.workbench import Workbench, open_workbench
 
 _HOME = re.compile(r"\S*/environment-\w+")
@@ -87,8 +88,10 @@ def main() -> int:
     try:
         with (
             tempfile.TemporaryDirectory() as scratch,
-            open_workbench(remembered_launches=10_000) as workbench,
+            open_workbench() as opened,
         ):
+            on_card: dict[str, list[bool]] = {}
+            workbench = dataclasses.replace(opened, watcher=partial(note_use_of_a_card, on_card))
             profile = options.profile or Path(scratch) / "captured.toml"
             write_profile(capture_profile(os.environ), profile)
             # Names of environments are split at "+", which a scratch directory may have.
@@ -114,13 +117,12 @@ def main() -> int:
                 if not any(pair.differences for pair in of_build):
                     print(f"{build}: nothing tells cuda from cpu", file=sys.stderr)
                     return EXIT_CANNOT_TELL
-            on_card = launches_on_a_card(workbench)
             if writer:
                 writer.close()
     except HarnessError as error:
         print(f"spoof_fidelity: {error}", file=sys.stderr)
         return error.exit_code
-    report(figures, pairs, on_card)
+    report(figures, pairs, counted(on_card))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if any(pair.differences for pair in pairs):
@@ -185,15 +187,16 @@ def devices(results: Sequence[CellResult]) -> str:
     return " / ".join(sorted("?" if one is None else ", ".join(one) or "CPU" for one in listed))
 
 
-def launches_on_a_card(workbench: Workbench) -> str:
+def note_use_of_a_card(seen: dict[str, list[bool]], cell: Cell, shown: Observation) -> None:
+    """Note by environment whether the log of a CUDA server tells of a card."""
+    if cell.build.endswith("-cuda"):
+        used = any("CUDA0" in line for line in shown.startup_lines)
+        seen.setdefault(cell.environment, []).append(used)
+
+
+def counted(seen: Mapping[str, Sequence[bool]]) -> str:
     """How many launches of CUDA servers, by environment, told of a card in their log."""
-    counted: dict[str, list[bool]] = {}
-    for key, launched in workbench.launches.items():
-        build, environment, *_ = cast("tuple[str, str]", key)
-        if build.endswith("-cuda"):
-            used = any("CUDA0" in line for line in launched.observation.startup_lines)
-            counted.setdefault(environment, []).append(used)
-    return ", ".join(f"{name}: {sum(used)} of {len(used)}" for name, used in counted.items())
+    return ", ".join(f"{name}: {sum(used)} of {len(used)}" for name, used in seen.items())
 
 
 def report(figures: Sequence[Mapping[str, object]], pairs: Sequence[Pair], on_card: str) -> None:

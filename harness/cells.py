@@ -45,7 +45,6 @@ from harness.server.ports import LAST_PORT, reserved_port
 from harness.subjects import Subject
 from harness.witnesses import (
     DisagreementError,
-    Observation,
     agree,
     observe,
     observing_environment,
@@ -166,7 +165,7 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             return progress.result(Verdict.ERROR if at_fault else Verdict.FAIL)
         break
     progress.startup_ms = launched.startup_ms
-    return _judge(launched.observation, expectation, cell.request, progress)
+    return _judge(launched, expectation, cell.request, progress)
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
@@ -243,7 +242,7 @@ def _plan_and_launch(
         key = _launch_key(cell, plan, port)
         if key in workbench.launches:
             return workbench.launches[key]
-        launched = _launch_and_observe(situation, plan, switches(port, arguments), workbench)
+        launched = _launch_and_observe(cell, situation, plan, switches(port, arguments), workbench)
         if workbench.share_launches:
             workbench.launches[key] = launched
         return launched
@@ -260,7 +259,11 @@ def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
 
 
 def _launch_and_observe(
-    situation: _Situation, plan: LaunchPlan, switches: Mapping[str, str], workbench: Workbench
+    cell: Cell,
+    situation: _Situation,
+    plan: LaunchPlan,
+    switches: Mapping[str, str],
+    workbench: Workbench,
 ) -> Launched:
     with workbench.launch_directory() as directory:
         variables = {
@@ -285,18 +288,24 @@ def _launch_and_observe(
                 if death is None:
                     raise
                 raise LaunchFailedError(death) from error
-            return Launched(observation=observation, startup_ms=server.startup_ms)
+            startup_ms = server.startup_ms
+    workbench.watcher(cell, observation)
+    return Launched(
+        witnesses=testify(observation),
+        log=check_log(observation.startup_lines),
+        startup_ms=startup_ms,
+    )
 
 
 def _judge(
-    observation: Observation,
+    launched: Launched,
     expectation: Expectation,
     request: LoadRequest,
     progress: _Progress,
 ) -> CellResult:
     progress.checks.append(check_start(None))
-    progress.checks.append(check_log(observation.startup_lines))
-    progress.witnesses = testify(observation)
+    progress.checks.append(launched.log)
+    progress.witnesses = launched.witnesses
     try:
         state = agree(progress.witnesses)
     except DisagreementError as error:

@@ -73,7 +73,7 @@ class TinyModel:
     fallback_path: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LoadRequest:
     """What the user asked the application for.
 
@@ -287,7 +287,7 @@ EnvironmentName = str
 """``cpu``, ``cuda``, ``cuda-spoof`` or ``cuda-spoof:VARIANT``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
     """Build x subject x environment x load request."""
 
@@ -297,7 +297,7 @@ class Cell:
     request: LoadRequest
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellResult:
     """What came of a cell; one JSON line (``harness.report.jsonl`` writes and reads it).
 

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
 from harness.errors import EnvironmentUnavailableError, ProbeError
 from harness.gguf_models import ensure_models
-from harness.model import HostProfile, TinyModel
+from harness.model import Cell, Check, Evidence, HostProfile, TinyModel
 from harness.reaper import OWNER_VARIABLE, Reaper
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
@@ -28,7 +28,7 @@ from harness.witnesses import Observation
 
 MODELS_DIRECTORY: Final = "models"
 REMEMBERED_LAUNCHES: Final = 64
-"""Cells that share a launch are near each other; a launch's log takes some 100 kB."""
+"""Cells that share a launch are near each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,25 @@ class OpenEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class Launched:
-    """What one launch showed.
+    """What one launch showed, without the log that it was read from.
 
     Attributes:
+        witnesses: What each witness saw.
+        log: Whether the start-up log warns of an argument.
         startup_ms: Process start to healthy.
     """
 
-    observation: Observation
+    witnesses: tuple[Evidence, ...]
+    log: Check
     startup_ms: float
+
+
+Watcher = Callable[[Cell, Observation], None]
+"""Is shown what each launch of a cell let be observed, which is not kept."""
+
+
+def _looks_away(_cell: Cell, _observation: Observation) -> None:
+    """The usual watcher."""
 
 
 class RecentLaunches(OrderedDict[object, Launched]):
@@ -93,6 +104,7 @@ class Workbench:
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
     share_launches: bool = True
     one_core: Mapping[str, str] = field(default_factory=dict)
+    watcher: Watcher = _looks_away
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
@@ -220,7 +232,6 @@ def open_workbench(
     store: Store | None = None,
     health_timeout_s: float | None = None,
     share_launches: bool = True,
-    remembered_launches: int = REMEMBERED_LAUNCHES,
 ) -> Iterator[Workbench]:
     """Make a workbench, and give back all that its cells took.
 
@@ -229,7 +240,6 @@ def open_workbench(
         store: Where acquired builds are; the user's store if None.
         health_timeout_s: Longest wait for health, in seconds; the configured one if None.
         share_launches: Whether cells that ask for the same launch share it.
-        remembered_launches: How many launches are remembered for that.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -253,6 +263,6 @@ def open_workbench(
             resources=resources,
             health_timeout_s=health_timeout_s or load_configuration().settings.health_timeout,
             share_launches=share_launches,
-            launches=RecentLaunches(remembered_launches),
+            launches=RecentLaunches(REMEMBERED_LAUNCHES),
             one_core=one_core_variables(),
         )

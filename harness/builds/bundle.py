@@ -2,7 +2,6 @@
 
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -138,18 +137,18 @@ def import_bundle(store: Store, bundle: Path, known: Iterable[Build]) -> Importe
     """
     if not bundle.exists():
         raise SourceUnavailableError(f"{bundle} is not a file")
-    work = Path(tempfile.mkdtemp(prefix="import~", dir=store.scratch()))
-    try:
+    with store.workspace("@import") as work:
         place = bundle
         if not bundle.is_dir():
-            unpack(bundle, work)
-            place = work
-        return _import(store, place, bundle.name, {build.id: build for build in known})
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            place = work / "unpacked"
+            place.mkdir()
+            unpack(bundle, place)
+        return _import(store, place, bundle.name, {build.id: build for build in known}, work)
 
 
-def _import(store: Store, place: Path, name: str, pinned: Mapping[str, Build]) -> Imported:
+def _import(
+    store: Store, place: Path, name: str, pinned: Mapping[str, Build], work: Path
+) -> Imported:
     try:
         index = msgspec.json.decode((place / _INDEX).read_bytes(), type=_Index)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
@@ -166,19 +165,15 @@ def _import(store: Store, place: Path, name: str, pinned: Mapping[str, Build]) -
     for file, digest in index.sources.items():
         _check_source(place / "sources" / file, digest, [*pinned.values(), *described.values()])
     for build_id in index.builds:
-        store.put(build_id, _copy(store, place / "builds" / build_id))
+        # A copy, for a bundle that was unpacked by its user stays whole.
+        copy = shutil.copytree(place / "builds" / build_id, work / "copy", symlinks=True)
+        store.put(build_id, copy)
     for file in index.sources:
         _keep(place / "sources" / file, store.packed / file)
     for build_id in described.keys() - pinned.keys():
         text = (place / f"catalogue/{build_id}.toml").read_text(encoding="utf-8")
         store.add_to_catalogue(build_id, text)
     return Imported(builds=tuple(sorted(index.builds)), sources=tuple(sorted(index.sources)))
-
-
-def _copy(store: Store, directory: Path) -> Path:
-    copy = Path(tempfile.mkdtemp(prefix="import~", dir=store.scratch())) / "build"
-    shutil.copytree(directory, copy, symlinks=True)
-    return copy
 
 
 def _keep(file: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ stands on standard output.
 import argparse
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
@@ -417,18 +416,18 @@ def export(arguments: argparse.Namespace) -> int:
     python = parse_python(arguments.python) if arguments.python else None
     chosen, store = load_catalogue().select(arguments.ids), Store()
     with (
-        tempfile.TemporaryDirectory(prefix="export~", dir=store.scratch()) as scratch,
+        store.workspace("@export") as scratch,
         open_progress(quiet=arguments.quiet) as progress,
     ):
         wheels: Sequence[Path] = ()
         if arguments.wheels:
             with progress.task("collect wheels", "steps"):
-                folder = Path(scratch) / "wheels"
+                folder = scratch / "wheels"
                 folder.mkdir()
                 wheels = collect_wheels(folder, python=python)
         archives: Sequence[Path] = ()
         if arguments.sources:
-            archives = _source_archives(chosen, store, Path(scratch), progress)
+            archives = _source_archives(chosen, store, scratch, progress)
         export_bundle(
             store,
             Contents(

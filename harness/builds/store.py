@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,13 +213,29 @@ class Store:
 
     def put(self, build_id: str, directory: Path) -> None:
         """Move a finished directory into the store as a build, in place of any that is there."""
-        with (
-            self._readable_errors(),
-            self._lock(build_id, SilentProgress(), threading.Event()),
-        ):
-            work = Path(tempfile.mkdtemp(prefix=f"{build_id}~", dir=self._made("tmp")))
+        with self._readable_errors(), self.workspace(build_id) as work:
             self._put(build_id, directory, work)
-            shutil.rmtree(work, ignore_errors=True)
+
+    @contextmanager
+    def workspace(self, name: str) -> Iterator[Path]:
+        """A directory on the file system of the builds, removed with the context.
+
+        One of each name exists at a time; for a build's id its holder is the one who makes it.
+        """
+        with ExitStack() as held:
+            with self._readable_errors():
+                held.enter_context(self._lock(name, SilentProgress(), threading.Event()))
+                self._remove_leftovers_of(name)
+                work = Path(tempfile.mkdtemp(prefix=f"{name}~", dir=self._made("tmp")))
+            held.callback(shutil.rmtree, work, ignore_errors=True)
+            yield work
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left in workspaces that none is at work in now."""
+        for name in {path.name.partition("~")[0] for path in self.scratch().glob("*~*")}:
+            with self.try_lock(name) as locked:
+                if locked:
+                    self._remove_leftovers_of(name)
 
     def add_to_catalogue(self, build_id: str, text: str) -> Path:
         """Write a catalogue file beside the builds and return it."""
@@ -255,7 +271,8 @@ class Store:
         cancelled: threading.Event,
     ) -> None:
         """Acquire a build whose lock is held."""
-        self._remove_leftovers(build.id)
+        self._remove_leftovers_of(build.id)
+        self.remove_leftovers()
         start = time.monotonic()
         reasons: list[HarnessError] = []
         for origin in _in_order(build.sources, order):
@@ -304,9 +321,9 @@ class Store:
             place.replace(work / "replaced")
         output.replace(place)
 
-    def _remove_leftovers(self, build_id: str) -> None:
-        """Remove what a process that held this build's lock left when it was killed."""
-        for path in (self.root / "tmp").glob(f"{build_id}~*"):
+    def _remove_leftovers_of(self, name: str) -> None:
+        """Remove what a process that held the lock of this name left when it was killed."""
+        for path in (self.root / "tmp").glob(f"{name}~*"):
             shutil.rmtree(path, ignore_errors=True)
 
     def _runs_as_wanted(self, manifest: Manifest) -> bool:

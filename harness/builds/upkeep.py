@@ -66,8 +66,10 @@ def held(store: Store) -> list[str]:
 def clear(store: Store, *, limit_bytes: int) -> Cleared:
     """Remove builds, least recently used first, until the store is within a limit.
 
-    A build that a process runs, or acquires just now, stays; so do models and the catalogue.
+    A build that a process runs, or acquires just now, stays; so do models and the catalogue. What
+    killed acquisitions left behind goes in any case.
     """
+    store.remove_leftovers()
     sizes = {build_id: _size(store.directory(build_id)) for build_id in held(store)}
     order = sorted(sizes, key=lambda build_id: store.directory(build_id).stat().st_mtime)
     total = sum(sizes.values())

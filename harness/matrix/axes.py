@@ -91,13 +91,14 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
     for model in selection.models:
         if model not in MODELS:
             raise UsageError(f"--model {model!r}: there are {', '.join(MODELS)}")
-    lengths = _lengths(selection.draft_lengths)
+    # One for all builds, environments and subjects: thousands of cells share a few dozen.
+    requests = tuple(_requests(selection, _lengths(selection.draft_lengths)))
     cells = [
         Cell(build=build.id, subject=subject, environment=environment, request=request)
         for build in builds
         for environment in environments
         for subject in subjects
-        for request in _requests(selection, lengths)
+        for request in requests
     ]
     return _unique(cells)
 

@@ -14,7 +14,8 @@ class KeptResults:
     """Results, without what the end of a run has no use for; equal parts are held once.
 
     The evidence of each witness is most of a result. It is written to the results file and shown
-    with each failure; tables, relations and the ledger do not ask for it.
+    with each failure, as is the command that runs a cell alone; tables, relations and the ledger
+    ask for neither.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class KeptResults:
             effective=self._one_mapping(result.effective),
             witnessed_by=self._one_mapping(result.witnessed_by) or {},
             witnesses=(),
+            repro="",
             attempts=tuple(self._slim(attempt) for attempt in result.attempts),
         )
 

@@ -31,11 +31,6 @@ class Difference:
     only_right: tuple[str, ...]
 
     @property
-    def states_differ(self) -> bool:
-        """Whether the servers do different things."""
-        return self.left.effective != self.right.effective
-
-    @property
     def meets_contract(self) -> str:
         """Which of the two meets the contract."""
         left, right = self.left.status not in BAD, self.right.status not in BAD
@@ -47,22 +42,22 @@ class Difference:
 
 
 def differences(results: Sequence[CellResult]) -> Iterator[Difference]:
-    """Every pair of subjects on every cell where plan, effective state or verdict differ."""
+    """Every pair of subjects on every cell where effective state or verdict differ."""
     cells: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in results:
         key = (result.build, result.environment, request_text(result.request))
         cells.setdefault(key, []).append(result)
     for of_cell in cells.values():
         for left, right in combinations(of_cell, 2):
+            if left.effective == right.effective and left.status is right.status:
+                continue
             words = [_words(one) for one in (left, right)]
-            difference = Difference(
+            yield Difference(
                 left=left,
                 right=right,
                 only_left=tuple(word for word in words[0] if word not in words[1]),
                 only_right=tuple(word for word in words[1] if word not in words[0]),
             )
-            if difference.states_differ or left.status is not right.status:
-                yield difference
 
 
 def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:

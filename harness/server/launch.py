@@ -11,8 +11,8 @@ from typing import Final
 from harness.model import Failure, FailureKind
 from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
-from harness.server.ports import is_listened_to
 from harness.server.log import ServerLog
+from harness.server.ports import is_listened_to
 from harness.server.process import HostRuntime, Runtime, ServerProcess, listening_ports
 
 DEFAULT_HEALTH_TIMEOUT_S: Final = 60.0

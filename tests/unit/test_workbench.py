@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from harness.environments.hermetic import home_variables, is_untouched
-from harness.workbench import Launched, RecentLaunches, Workbench, open_workbench
+from harness.workbench import Launched, RecentLaunches, Workbench
 
 
 def launched(name: str) -> Launched:
@@ -73,13 +73,3 @@ def test_a_directory_more_or_less_is_a_touch(tmp_path: Path) -> None:
     (tmp_path / "tmp").symlink_to(tmp_path)
     assert not is_untouched(tmp_path)
     assert not is_untouched(tmp_path / "gone")
-
-
-def test_a_workbench_remembers_as_many_launches_as_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(tmp_path))
-    with open_workbench(remembered_launches=1) as workbench:
-        workbench.launches["a"] = launched("A")
-        workbench.launches["b"] = launched("B")
-        assert list(workbench.launches) == ["b"]

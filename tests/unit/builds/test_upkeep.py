@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.builds import Store
 from harness.builds.upkeep import parse_size
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
 from tests.unit.builds.builds_bench import Workbench, write_tree
@@ -142,6 +143,22 @@ def test_gc_keeps_the_latest_used_and_those_that_run(bench: Workbench) -> None:
 
 
 @posix
+@pytest.mark.parametrize("command", [("gc",), ("path", "-q", "t1")])
+def test_what_killed_acquisitions_left_goes_and_what_one_works_on_stays(
+    bench: Workbench, command: tuple[str, ...]
+) -> None:
+    bench.add()
+    left, busy = bench.cache / "tmp" / "b1~killed", bench.cache / "tmp" / "b2~working"
+    for directory in (left, busy):
+        (directory / "tree").mkdir(parents=True)
+    with Store(bench.cache).try_lock("b2") as locked:
+        assert locked
+        assert bench.run(*command).returncode == EXIT_OK
+        assert list((bench.cache / "tmp").iterdir()) == [busy]
+    assert bench.run("gc").returncode == EXIT_OK
+    assert not list((bench.cache / "tmp").iterdir())
+
+
 def test_export_and_import_move_a_build(bench: Workbench, tmp_path: Path) -> None:
     bench.add()
     original = Path(bench.run("path", "-q", "t1").stdout.strip())
@@ -154,6 +171,8 @@ def test_export_and_import_move_a_build(bench: Workbench, tmp_path: Path) -> Non
     assert moved.returncode == EXIT_OK, "neither a compiler nor an index is needed"
     assert Path(moved.stdout.strip()).read_bytes() == original.read_bytes()
     assert bench.run("verify", **other).stdout == "t1: ok\n"
+    for cache in (bench.cache, tmp_path / "other"):
+        assert not list((cache / "tmp").iterdir())
 
 
 @posix

@@ -13,18 +13,21 @@ def witnessed(one: CellResult) -> CellResult:
     return replace(one, witnesses=(evidence,))
 
 
-def test_only_the_evidence_is_left_out() -> None:
-    flaky = replace(
-        result(status=Verdict.FLAKY),
-        attempts=(witnessed(result(failed=("state",))), witnessed(result())),
-    )
+def bare(one: CellResult) -> CellResult:
+    return replace(one, witnesses=(), repro="")
+
+
+def test_only_evidence_and_the_command_to_repeat_are_left_out() -> None:
+    again, first = witnessed(result()), witnessed(result(failed=("state",)))
+    flaky = replace(result(status=Verdict.FLAKY), attempts=(first, again))
     kept = KeptResults()
-    for one in (result(failed=("start",)), witnessed(result()), witnessed(flaky)):
+    for one in (first, again, witnessed(flaky)):
+        assert one.repro
         kept.add(one)
     assert kept.results == [
-        result(failed=("start",)),
-        result(),
-        replace(flaky, attempts=(result(failed=("state",)), result())),
+        bare(first),
+        bare(again),
+        replace(bare(flaky), attempts=(bare(first), bare(again))),
     ]
 
 
