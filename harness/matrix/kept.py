@@ -34,18 +34,16 @@ class KeptResults:
             environment=sys.intern(result.environment),
             request=self._one(result.request),
             argv=tuple(sys.intern(word) for word in result.argv),
-            checks=tuple(self._one(check) for check in result.checks),
+            checks=self._one(tuple(self._one(check) for check in result.checks)),
             host=self._one(result.host),
-            effective=self._one_mapping(result.effective),
-            witnessed_by=self._one_mapping(result.witnessed_by) or {},
+            effective=None if result.effective is None else self._one_mapping(result.effective),
+            witnessed_by=self._one_mapping(result.witnessed_by),
             witnesses=(),
             repro="",
             attempts=tuple(self._slim(attempt) for attempt in result.attempts),
         )
 
-    def _one_mapping(self, mapping: Mapping[str, Value] | None) -> Mapping[str, Value] | None:
-        if mapping is None:
-            return None
+    def _one_mapping(self, mapping: Mapping[str, Value]) -> Mapping[str, Value]:
         key = tuple(mapping.items())
         return self._shared.setdefault(key, mapping)  # type: ignore[return-value]
 

@@ -143,6 +143,9 @@ class CellItem(pytest.Item):
 
     def __init__(self, *, cell: Cell, **rest: Any) -> None:
         super().__init__(**rest)
+        assert self.parent is not None
+        # Nobody adds keywords to a cell, and thousands of empty sets are a megabyte.
+        self.extra_keyword_matches = self.parent.extra_keyword_matches
         self.cell = cell
         self.found: CellResult | None = None
         """What the cell came to where it ran elsewhere."""

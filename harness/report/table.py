@@ -1,13 +1,19 @@
 """The table at the end of a run: builds down, modes across, one block for each environment."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from harness.model import CellResult, DraftRange, Verdict
 from harness.report.console import new_table, open_console
 from harness.report.outline import BAD, SHORT_NAMES, host_text
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 _T = TypeVar("_T")
+
+ROWS: Final = 100
+"""After so many rows the headings are said again; it also bounds the memory that a table takes."""
 
 _STYLES: Final[Mapping[Verdict, str]] = {
     Verdict.PASS: "green",
@@ -45,8 +51,6 @@ class _Notes:
 
 def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     """Print one table for each environment, in colour on a terminal and plain elsewhere."""
-    from rich.text import Text
-
     console = open_console(stream)
     modes = _in_order(result.request.spelling for result in results)
     several_subjects = len({result.subject for result in results}) > 1
@@ -54,23 +58,32 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     for environment in _in_order(result.environment for result in results):
         block = [result for result in results if result.environment == environment]
         headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
-        table = new_table(f"{environment} ({host_text(block)})", headings, console)
-        for (build, subject, model), of_row in _rows(block).items():
-            emulated = " (emulated)" if of_row[0].emulated else ""
-            fields = [
-                Text("\n").join(
-                    Text(_writable(line, console.encoding), style=_STYLES[verdict])
-                    for line, verdict in _field(
-                        [one for one in of_row if one.request.spelling == mode], notes
+        title = f"{environment} ({host_text(block)})"
+        rows = list(_rows(block).items())
+        for first in range(0, len(rows), ROWS):
+            table = new_table(f"{title}, continued" if first else title, headings, console)
+            for (build, subject, model), of_row in rows[first : first + ROWS]:
+                emulated = " (emulated)" if of_row[0].emulated else ""
+                fields = [
+                    _text(
+                        _field([one for one in of_row if one.request.spelling == mode], notes),
+                        console.encoding,
                     )
-                )
-                for mode in modes
-            ]
-            named = [f"{build}{emulated}", *([subject] if several_subjects else []), model]
-            table.add_row(*named, *fields)
-        console.print(table)
+                    for mode in modes
+                ]
+                named = [f"{build}{emulated}", *([subject] if several_subjects else []), model]
+                table.add_row(*named, *fields)
+            console.print(table)
     for line in (*notes.lines(), *_legend(results)):
         console.print(_writable(line, console.encoding), soft_wrap=True)
+
+
+def _text(lines: Iterable[tuple[str, Verdict]], encoding: str) -> "Text":
+    from rich.text import Text
+
+    return Text("\n").join(
+        Text(_writable(line, encoding), style=_STYLES[verdict]) for line, verdict in lines
+    )
 
 
 def _writable(text: str, encoding: str) -> str:

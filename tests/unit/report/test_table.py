@@ -9,7 +9,7 @@ import pytest
 
 from harness.model import CellResult, Check, Failure, FailureKind, Verdict
 from harness.report.console import PLAIN_WIDTH
-from harness.report.table import print_tables
+from harness.report.table import ROWS, print_tables
 from tests.unit.results import lengths, result
 
 ON = {"draft-mtp": lengths(5)}
@@ -88,6 +88,14 @@ def test_subjects_have_a_column_where_there_are_several() -> None:
     text = plain([result(effective=ON), result(effective=ON, subject="reference@D")])
     assert row(text, "b9246")[:3] == ["b9246", "reference", "tiny-mtp"]
     assert "reference@D" in text
+
+
+def test_a_long_table_says_its_headings_again_and_loses_no_row() -> None:
+    builds = [f"b{9000 + number}" for number in range(ROWS + 1)]
+    text = plain([result(build=build, effective=ON) for build in builds])
+    assert [row(text, build)[2] for build in builds] == ["mtp 0…5"] * len(builds)
+    assert len([line for line in text.splitlines() if line.startswith("|build")]) == 2
+    assert text.count("cpu (no GPU), continued") == 1
 
 
 def test_emulated_builds_are_marked() -> None:
