@@ -44,7 +44,8 @@ class KeptResults:
         )
 
     def _one_mapping(self, mapping: Mapping[str, Value]) -> Mapping[str, Value]:
-        key = tuple(mapping.items())
+        # Marked, for an empty mapping is not an empty tuple.
+        key = (Mapping, *mapping.items())
         return self._shared.setdefault(key, mapping)  # type: ignore[return-value]
 
     def _one(self, value: Value) -> Value:

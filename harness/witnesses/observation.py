@@ -35,6 +35,7 @@ class Observation:
         metrics: The text of ``/metrics``, None where there is none.
         startup_lines: The log before the generation.
         run_lines: The log of the generation.
+        fork: Whether it is ik_llama.cpp, which the form of its log tells.
     """
 
     build_number: int | None
@@ -43,6 +44,7 @@ class Observation:
     metrics: str | None
     startup_lines: tuple[str, ...]
     run_lines: tuple[str, ...]
+    fork: bool = False
 
 
 class ReadableLog(Protocol):
@@ -94,7 +96,8 @@ def observe(server: Observed, build_number: int | None) -> Observation:
     """
     # The log is written behind a request's back; what precedes the first idle line is start-up.
     started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
-    fork = any(_FORK_LINE in line for line in server.log.lines()[:started])
+    startup = tuple(server.log.lines()[:started])
+    fork = any(_FORK_LINE in line for line in startup)
     completion = _generate(server, FORK_TOKENS if fork else TOKENS)
     if not isinstance(completion, dict):
         raise ProtocolError("POST /completion: the answer is not a JSON object")
@@ -107,14 +110,14 @@ def observe(server: Observed, build_number: int | None) -> Observation:
         # has been written, for its log is in order. A plan may switch the log off, so this is
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
-    lines = server.log.lines()
     return Observation(
         build_number=build_number,
         completion=completion,
         slot=slots[0] if isinstance(slots, list) and slots else None,
         metrics=metrics,
-        startup_lines=tuple(lines[:started]),
-        run_lines=tuple(lines[started:]),
+        startup_lines=startup,
+        run_lines=tuple(server.log.lines()[started:]),
+        fork=fork,
     )
 
 

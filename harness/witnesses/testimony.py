@@ -14,9 +14,6 @@ from harness.witnesses.observation import Observation
 LENGTH_LEFT_DRAFT_LIMIT: Final = 9109
 """From this build on ``max possible draft`` no longer contains n_max."""
 
-_FORK_TIMING: Final = "n_past"
-"""A key that only ik_llama.cpp's timings have; they never count drafts."""
-
 _NAMES: Final[Mapping[str, str]] = {
     "draft": "draft-simple",
     "mtp": "draft-mtp",
@@ -264,7 +261,7 @@ class CountedDrafts:
         predicted = timings.get("predicted_n")
         if not isinstance(predicted, int) or predicted < 1:
             return None
-        if _FORK_TIMING in timings:
+        if observation.fork:
             drafted, accepted = self._logged(observation.run_lines)
         else:
             drafted, accepted = timings.get("draft_n", 0), timings.get("draft_n_accepted", 0)

@@ -169,12 +169,14 @@ def test_counted_drafts_are_at_least_the_mean() -> None:
 
 
 def test_counted_drafts_of_the_fork_stand_in_its_log() -> None:
-    timings = {"predicted_n": 128, "n_past": 134}
+    timings = {"predicted_n": 128}
     line = "draft acceptance rate = 1.00000 (  105 accepted /   105 generated)"
-    drafting = replace(observation(None, run=line), completion={"timings": timings})
+    drafting = replace(observation(None, run=line), completion={"timings": timings}, fork=True)
     assert evidence(drafting, "counted-drafts").longest == Span(at_least=5, at_most=105)
-    silent = replace(observation(None), completion={"timings": timings})
+    silent = replace(drafting, run_lines=())
     assert evidence(silent, "counted-drafts").longest == Span(at_least=0, at_most=0)
+    upstream = evidence(replace(drafting, fork=False), "counted-drafts").longest
+    assert upstream == Span(at_least=0, at_most=0)
 
 
 @pytest.mark.parametrize(
