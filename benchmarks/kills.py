@@ -26,8 +26,8 @@ import psutil
 from benchmarks._figures import add_json_option, keep
 from harness.builds import Catalogue, Store, load_catalogue
 from harness.builds.digest import sha256_of
+from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
-from harness.server import OWNER_VARIABLE
 
 BUILDS = ("b8929", "b9246")
 ALLOWED_S = 5.0
@@ -107,7 +107,7 @@ class Place:
         shutil.rmtree(self._cache / "builds", ignore_errors=True)
         with self._started() as run:
             time.sleep(seconds)
-            servers = len(self._owned())
+            servers = len(owned_processes(home=self._scratch))
             family = psutil.Process(run.pid).children(recursive=True)
             before = self._results.read_bytes() if self._results.exists() else b""
             run.send_signal(signal.SIGKILL)
@@ -146,20 +146,10 @@ class Place:
                 stderr=subprocess.STDOUT,
             )
 
-    def _owned(self) -> list[int]:
-        """Servers, and whatever else carries a runner's mark, of this place."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                seen = process.environ()
-            except (psutil.Error, OSError):
-                continue
-            if OWNER_VARIABLE in seen and seen.get("HOME", "").startswith(str(self._scratch)):
-                found.append(process.pid)
-        return found
-
     def _left(self, family: Sequence[psutil.Process]) -> bool:
-        return any(_works(process) for process in family) or bool(self._owned())
+        return any(_works(process) for process in family) or bool(
+            owned_processes(home=self._scratch)
+        )
 
     def _store_is_valid(self) -> bool:
         store, catalogue = Store(self._cache), self._catalogue()

@@ -16,11 +16,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.environments.capture import capture_profile
 from harness.environments.consistency import LayerAnswer, ask_layers, visibility_settings
-from harness.environments.environment import environment
+from harness.environments.environment import Environment, environment
+from harness.environments.machine import SpoofedMachine
 from harness.environments.smi_fields import card_answers
 from harness.errors import HarnessError
 
@@ -79,8 +81,9 @@ def main() -> int:
     return 1 if differences else 0
 
 
-def differing_layers(python: str) -> Iterator[str]:
-    """Ask all layers under each setting, really and pretended."""
+@contextmanager
+def on_card_and_in_spoof() -> Iterator[tuple[SpoofedMachine, Environment, Environment]]:
+    """The card as captured, the environment with it, and the one that pretends it."""
     machine = capture_profile(os.environ)
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
@@ -90,21 +93,27 @@ def differing_layers(python: str) -> Iterator[str]:
                 "cuda-spoof:unmasked-smi", home=home / "spoof", machine=machine
             ) as pretended,
         ):
-            for setting in visibility_settings(machine):
-                chosen = {} if setting is None else {"CUDA_VISIBLE_DEVICES": setting}
-                answers = zip(
-                    ask_layers({**real.variables, **chosen}, python=python),
-                    ask_layers({**pretended.variables, **chosen}, python=python),
-                    strict=True,
-                )
-                for on_card, in_spoof in answers:
-                    same = said(on_card) == said(in_spoof)
-                    print(f"{'same  ' if same else 'DIFFER'} {setting!r:<60} {on_card.layer}")
-                    if not same:
-                        yield (
-                            f"{on_card.layer} under {setting!r}\n"
-                            f"  card  {said(on_card)}\n  spoof {said(in_spoof)}"
-                        )
+            yield machine, real, pretended
+
+
+def differing_layers(python: str) -> Iterator[str]:
+    """Ask all layers under each setting, really and pretended."""
+    with on_card_and_in_spoof() as (machine, real, pretended):
+        for setting in visibility_settings(machine):
+            chosen = {} if setting is None else {"CUDA_VISIBLE_DEVICES": setting}
+            answers = zip(
+                ask_layers({**real.variables, **chosen}, python=python),
+                ask_layers({**pretended.variables, **chosen}, python=python),
+                strict=True,
+            )
+            for on_card, in_spoof in answers:
+                same = said(on_card) == said(in_spoof)
+                print(f"{'same  ' if same else 'DIFFER'} {setting!r:<60} {on_card.layer}")
+                if not same:
+                    yield (
+                        f"{on_card.layer} under {setting!r}\n"
+                        f"  card  {said(on_card)}\n  spoof {said(in_spoof)}"
+                    )
 
 
 def said(answer: LayerAnswer) -> str:
@@ -116,26 +125,18 @@ def said(answer: LayerAnswer) -> str:
 
 def differing_texts(texts: Path | None) -> Iterator[str]:
     """Run ``nvidia-smi`` with each command line, really and pretended."""
-    machine = capture_profile(os.environ)
-    with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch)
-        with (
-            environment("cuda", home=home / "cuda") as real,
-            environment(
-                "cuda-spoof:unmasked-smi", home=home / "spoof", machine=machine
-            ) as pretended,
-        ):
-            every_field = f"--query-gpu={','.join(card_answers(machine, 0))}"
-            for command in (*COMMANDS, (every_field, "--format=csv")):
-                on_card = run_smi(command, real.variables)
-                in_spoof = run_smi(command, pretended.variables)
-                if texts:
-                    keep(texts, command, card=on_card, spoof=in_spoof)
-                if lines(on_card) != lines(in_spoof):
-                    diff = difflib.unified_diff(
-                        lines(on_card), lines(in_spoof), "card", "spoof", lineterm="", n=0
-                    )
-                    yield f"nvidia-smi {' '.join(command)[:120]}\n" + "\n".join(diff)
+    with on_card_and_in_spoof() as (machine, real, pretended):
+        every_field = f"--query-gpu={','.join(card_answers(machine, 0))}"
+        for command in (*COMMANDS, (every_field, "--format=csv")):
+            on_card = run_smi(command, real.variables)
+            in_spoof = run_smi(command, pretended.variables)
+            if texts:
+                keep(texts, command, card=on_card, spoof=in_spoof)
+            if lines(on_card) != lines(in_spoof):
+                diff = difflib.unified_diff(
+                    lines(on_card), lines(in_spoof), "card", "spoof", lineterm="", n=0
+                )
+                yield f"nvidia-smi {' '.join(command)[:120]}\n" + "\n".join(diff)
 
 
 def run_smi(command: tuple[str, ...], env: Mapping[str, str]) -> str:

@@ -23,8 +23,8 @@ from statistics import median
 import psutil
 
 from benchmarks._figures import add_json_option, keep
+from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
-from harness.server import OWNER_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 BUILDS = ("b8929", "b9246", "b10434")
@@ -185,15 +185,7 @@ def _children_cpu() -> float:
 def _left(scratch: Path) -> int:
     """Processes that carry the mark of a run in this scratch directory, and files left there."""
     time.sleep(1)
-    left = sum(1 for _ in scratch.iterdir())
-    for process in psutil.process_iter():
-        try:
-            seen = process.environ()
-        except (psutil.Error, OSError):
-            continue
-        if OWNER_VARIABLE in seen and seen.get("HOME", "").startswith(str(scratch)):
-            left += 1
-    return left
+    return sum(1 for _ in scratch.iterdir()) + len(owned_processes(home=scratch))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    import psutil
 
 OWNER_VARIABLE: Final = "LLAMA_HARNESS_OWNER"
 _FAREWELL: Final = b"done"
@@ -69,16 +72,34 @@ def _new_group_flag() -> int:
     return 0
 
 
+def owned_processes(owner: str = "", *, home: Path | None = None) -> "list[psutil.Process]":
+    """Return the running processes that carry a runner's token.
+
+    Args:
+        owner: The token; that of any runner if empty.
+        home: Only those whose home directory is this or lies in it.
+    """
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        try:
+            variables = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        token = variables.get(OWNER_VARIABLE)
+        at_home = home is None or Path(variables.get("HOME", "")).is_relative_to(home)
+        if token and owner in {"", token} and at_home:
+            found.append(process)
+    return found
+
+
 def _kill_owned(token: str) -> None:
     import psutil
 
     me = os.getpid()
     for _ in range(_ROUNDS):
-        owned = [
-            process
-            for process in psutil.process_iter()
-            if process.pid != me and _owner(process) == token
-        ]
+        owned = [process for process in owned_processes(token) if process.pid != me]
         if not owned:
             return
         for process in owned:
@@ -87,16 +108,6 @@ def _kill_owned(token: str) -> None:
             except psutil.Error:
                 continue
         psutil.wait_procs(owned, timeout=1)
-
-
-def _owner(process: "object") -> str | None:
-    import psutil
-
-    assert isinstance(process, psutil.Process)
-    try:
-        return process.environ().get(OWNER_VARIABLE)
-    except (psutil.Error, OSError):
-        return None
 
 
 def _main() -> None:

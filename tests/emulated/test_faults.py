@@ -5,14 +5,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psutil
 import pytest
 
 from harness.builds import Store
 from harness.cells import run_cell
 from harness.emulation.faults import FAULTS
 from harness.model import Cell, CellResult, FailureKind, LoadRequest, Verdict
-from harness.reaper import OWNER_VARIABLE
+from harness.reaper import owned_processes
 from harness.server.ports import LOOPBACK
 from harness.workbench import Workbench, open_workbench
 
@@ -119,18 +118,6 @@ def cell(fault: str) -> Cell:
         environment="cpu",
         request=LoadRequest(model="tiny-mtp", mode="mtp", draft_n_max=5),
     )
-
-
-def owned_processes(owner: str) -> list[int]:
-    """Processes that carry the runner's token, the runner itself left out."""
-    owned = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(OWNER_VARIABLE) == owner:
-                owned.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return owned
 
 
 def port_is_free(result: CellResult) -> bool:

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from harness.model import CellResult, Verdict
+from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
-from harness.server import OWNER_VARIABLE
 from tests.live.matrix_runs import command, run_matrix, variables
 
 pytestmark = [
@@ -85,19 +85,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return comparable(run.results)
 
 
-def servers_of(scratch: Path) -> list[int]:
-    """Processes that carry the mark of a run and live in ``scratch``."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            seen = process.environ()
-        except (psutil.Error, OSError):
-            continue
-        if OWNER_VARIABLE in seen and seen.get("HOME", "").startswith(str(scratch)):
-            found.append(process.pid)
-    return found
-
-
 def test_a_cluster_gives_the_same_results(tmp_path: Path, here: dict[str, object]) -> None:
     scratch = tmp_path / "cluster"
     with cluster(scratch) as workers:
@@ -107,7 +94,7 @@ def test_a_cluster_gives_the_same_results(tmp_path: Path, here: dict[str, object
         assert comparable(run.results) == here
         # The workers outlive the run; what it held there does not.
         assert all(psutil.pid_exists(pid) for pid in workers.pids)
-        assert not servers_of(scratch)
+        assert not owned_processes(home=scratch)
         assert not list(scratch.rglob("llama-harness-*"))
 
 
@@ -145,7 +132,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
         assert len(results) == len(here)
         assert comparable(results) == here
         until = time.monotonic() + 10
-        while servers_of(scratch):
+        while owned_processes(home=scratch):
             assert time.monotonic() < until
             time.sleep(0.05)
 

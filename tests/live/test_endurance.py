@@ -19,8 +19,9 @@ import pytest
 
 from harness.cells import run_cell
 from harness.model import Cell, FailureKind, LoadRequest, Verdict
+from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
-from harness.server import OWNER_VARIABLE, ports
+from harness.server import ports
 from harness.workbench import open_workbench
 from tests.live.matrix_runs import ROOT, Run, command, run_matrix, variables
 
@@ -316,17 +317,6 @@ def test_no_duration_is_taken_from_the_wall_clock() -> None:
     assert not found
 
 
-def under(scratch: Path) -> list[psutil.Process]:
-    """Running servers whose home is in ``scratch``."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            seen = process.environ()
-            if OWNER_VARIABLE in seen and seen.get("HOME", "").startswith(str(scratch)):
-                found.append(process)
-    return found
-
-
 @contextmanager
 def started(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
     scratch = directory / "scratch"
@@ -355,7 +345,7 @@ def test_servers_that_are_killed_now_and_then(tmp_path: Path) -> None:
         until = time.monotonic() + PATIENCE_S
         while run.poll() is None and killed < 5:
             assert time.monotonic() < until
-            for server in under(tmp_path / "scratch"):
+            for server in owned_processes(home=tmp_path / "scratch"):
                 with suppress(psutil.Error):
                     server.kill()
                     killed += 1
@@ -369,7 +359,7 @@ def test_servers_that_are_killed_now_and_then(tmp_path: Path) -> None:
     for result in results:
         assert result.status in GOOD or result.failure or result.attempts
     assert "Traceback" not in output
-    assert not under(tmp_path / "scratch")
+    assert not owned_processes(home=tmp_path / "scratch")
 
 
 def test_a_worker_that_is_killed_costs_one_cell_a_verdict(tmp_path: Path) -> None:
@@ -393,14 +383,14 @@ def test_a_worker_that_is_killed_costs_one_cell_a_verdict(tmp_path: Path) -> Non
         assert result.failure is not None
         assert "worker process that ran it died" in result.failure.message
     until = time.monotonic() + 5
-    while under(tmp_path / "scratch"):
+    while owned_processes(home=tmp_path / "scratch"):
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
 def parent_of_a_server(scratch: Path, until: float) -> int:
     while time.monotonic() < until:
-        for server in under(scratch):
+        for server in owned_processes(home=scratch):
             with suppress(psutil.Error):
                 return server.ppid()
     pytest.fail("no server was seen")

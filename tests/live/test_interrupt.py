@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
-from harness.server import OWNER_VARIABLE
 from tests.live.matrix_runs import command, variables
 
 pytestmark = [
@@ -52,19 +52,6 @@ def running(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
-def owned(directory: Path) -> list[psutil.Process]:
-    """The servers of the run that works in ``directory``: they carry its mark and live there."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            seen = process.environ()
-        except (psutil.Error, OSError):
-            continue
-        if OWNER_VARIABLE in seen and seen.get("HOME", "").startswith(str(directory)):
-            found.append(process)
-    return found
-
-
 def eventually(happens: Callable[[], bool], within_s: float) -> bool:
     deadline = time.monotonic() + within_s
     while not happens():
@@ -91,7 +78,7 @@ def test_ctrl_c_reports_what_was_found_and_leaves_no_server(tmp_path: Path, work
     assert f"{len(found)} cells: " in output
     assert "|b8929" in output
     assert "Traceback" not in output
-    assert eventually(lambda: not owned(tmp_path), REAPED_WITHIN_S)
+    assert eventually(lambda: not owned_processes(home=tmp_path), REAPED_WITHIN_S)
     assert not list((tmp_path / "scratch").glob("llama-harness-*"))
 
 
@@ -102,7 +89,7 @@ def test_servers_of_a_killed_runner_are_ended(tmp_path: Path, workers: str) -> N
         assert eventually(lambda: bool(caught_at_work(run, tmp_path)), PATIENCE_S)
         family = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
-        assert eventually(lambda: not owned(tmp_path), REAPED_WITHIN_S)
+        assert eventually(lambda: not owned_processes(home=tmp_path), REAPED_WITHIN_S)
         assert eventually(lambda: not any(map(works, family)), REAPED_WITHIN_S)
 
 
@@ -116,10 +103,10 @@ def works(process: psutil.Process) -> bool:
 
 def caught_at_work(run: "subprocess.Popen[str]", directory: Path) -> list[psutil.Process]:
     """The servers of a run that is stopped with at least one; it goes on where there is none."""
-    if not owned(directory):
+    if not owned_processes(home=directory):
         return []
     os.kill(run.pid, signal.SIGSTOP)
-    servers = owned(directory)
+    servers = owned_processes(home=directory)
     if not servers:
         os.kill(run.pid, signal.SIGCONT)
     return servers

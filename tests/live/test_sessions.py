@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from harness.model import FailureKind, LoadRequest, Verdict
-from harness.reaper import OWNER_VARIABLE
+from harness.reaper import owned_processes
 from harness.server.ports import reserved_port
 from harness.sessions.guarded import GuardedSession
 from harness.sessions.runner import Runner, StepReport
@@ -55,14 +55,7 @@ def run_script(workbench: Workbench, memory: Memory, subject: str, path: Path) -
 
 def servers_of(workbench: Workbench) -> list[int]:
     """Every process of this workbench that is a server, asked of the system."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(OWNER_VARIABLE) == workbench.owner:
-                found.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return found
+    return [process.pid for process in owned_processes(workbench.owner)]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

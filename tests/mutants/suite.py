@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from harness.workbench import Workbench, open_workbench
 from tests.mutants.guards import GUARD_MUTANTS, kill_guards
+from tests.mutants.launches import ObservedLaunches
 from tests.mutants.mutants import Mutant, all_mutants
 from tests.mutants.panel import Kill, Panel
 
@@ -28,8 +29,9 @@ class Fate:
 @contextmanager
 def open_panel() -> Iterator[Panel]:
     """The panel, with what every cell shows already seen."""
+    launches = ObservedLaunches()
     with open_workbench() as bench:
-        panel = Panel(bench=bench)
+        panel = Panel(bench=replace(bench, launches=launches, watcher=launches.watch))
         panel.record()
         yield panel
 
