@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.reaper import OWNER_VARIABLE, Reaper, owned_processes
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(120)"]
 RUNNER = f"""
@@ -24,9 +25,9 @@ time.sleep(120)
 
 
 @contextmanager
-def sleeper(token: str | None) -> Iterator["subprocess.Popen[bytes]"]:
-    env = dict(os.environ) if token is None else {**os.environ, OWNER_VARIABLE: token}
-    with subprocess.Popen(SLEEP, env=env) as process:
+def sleeper(token: str | None, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+    owned = {} if token is None else {OWNER_VARIABLE: token}
+    with subprocess.Popen(SLEEP, env={**os.environ, **owned, **variables}) as process:
         try:
             yield process
         finally:
@@ -68,6 +69,22 @@ def test_an_interrupted_runner_sweeps_its_own_and_spares_others() -> None:
         assert owned.wait(timeout=30) != 0
         assert foreign.poll() is None
         assert free.poll() is None
+
+
+def test_processes_are_listed_by_their_runner_and_by_their_home(tmp_path: Path) -> None:
+    with (
+        sleeper("one", HOME=str(tmp_path / "a" / "home")) as one,
+        sleeper("other", HOME=str(tmp_path / "b")) as other,
+        sleeper(None, HOME=str(tmp_path / "a")),
+    ):
+        assert pids(owned_processes("one")) == {one.pid}
+        assert pids(owned_processes(home=tmp_path)) == {one.pid, other.pid}
+        assert pids(owned_processes(home=tmp_path / "a")) == {one.pid}
+        assert pids(owned_processes("other", home=tmp_path / "a")) == set()
+
+
+def pids(processes: Iterable[psutil.Process]) -> set[int]:
+    return {process.pid for process in processes}
 
 
 def test_each_runner_has_a_token_of_its_own() -> None:
