@@ -4,9 +4,10 @@ A subject is named by a spec: ``reference``, ``reference@A``, ``unsloth==VERSION
 ``unsloth@PATH``, ``command:PROGRAM ...``, ``argv:FILE`` or ``recording:FILE``.
 """
 
+import re
 from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from harness.errors import UsageError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest
@@ -38,6 +39,8 @@ _ATTACHED = {"reference": "reference", "unsloth": "unsloth"}
 
 _COLON = {"command": "command", "argv": "argv_file", "recording": "recording"}
 """Kinds whose spec goes on after a colon; the rest is passed on without it."""
+
+_VERSION_AS_PATH: Final = re.compile(r"unsloth@\d+(\.\d+)+")
 
 
 def open_subject(spec: str) -> AbstractContextManager[Subject]:
@@ -72,6 +75,12 @@ def _split(spec: str) -> tuple[str, str]:
     for name, module in _ATTACHED.items():
         rest = spec.removeprefix(name)
         if spec.startswith(name) and (not rest or rest.startswith(("@", "=="))):
+            if _VERSION_AS_PATH.fullmatch(spec):
+                raise UsageError(
+                    f"subject {spec!r}: what follows the @ is the path of a checkout; a release is "
+                    f"written {spec.replace('@', '==')}, a directory of that name "
+                    f"{spec.replace('@', '@./')}"
+                )
             return module, rest
     raise UsageError(
         f"subject {spec!r} is of no known kind; use reference, reference@VARIANT, "

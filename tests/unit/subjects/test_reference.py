@@ -284,6 +284,7 @@ def test_open_subject(spec: str) -> None:
         ("referenc", "of no known kind"),
         ("reference2", "of no known kind"),
         ("nothing:at-all", "of no known kind"),
+        ("unsloth@2026.5.5", "a release is written unsloth==2026.5.5"),
         ("command:", "nothing follows the colon"),
         ("reference@F", "no such variant; there are reference, reference@A"),
         ("reference==1", "no such variant"),
