@@ -226,9 +226,17 @@ class Store:
             with self._readable_errors():
                 held.enter_context(self._lock(name, SilentProgress(), threading.Event()))
                 self._remove_leftovers_of(name)
-                work = Path(tempfile.mkdtemp(prefix=f"{name}~", dir=self._made("tmp")))
-            held.callback(shutil.rmtree, work, ignore_errors=True)
+                work = held.enter_context(self.scratch_of(name))
             yield work
+
+    @contextmanager
+    def scratch_of(self, name: str) -> Iterator[Path]:
+        """The same for a caller that holds the lock of this name already."""
+        work = Path(tempfile.mkdtemp(prefix=f"{name}~", dir=self.scratch()))
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left in workspaces that none is at work in now."""
@@ -276,33 +284,31 @@ class Store:
         start = time.monotonic()
         reasons: list[HarnessError] = []
         for origin in _in_order(build.sources, order):
-            work = Path(tempfile.mkdtemp(prefix=f"{build.id}~", dir=self._made("tmp")))
-            try:
-                output = work / "output"
-                output.mkdir()
-                workspace = Workspace(
-                    output=output,
-                    scratch=work,
-                    downloads=self._made("downloads"),
-                    packed=self.packed,
-                    platform=self.platform,
-                    progress=progress,
-                    compile_slot=lambda: self._lock("@compile", progress, cancelled),
-                    cancelled=cancelled,
-                )
-                delivery = self._sources(origin.kind).deliver(build, origin, workspace)
-                manifest = _manifest(build, origin, delivery, output, time.monotonic() - start)
-                write_manifest(output, manifest)
-                self._put(build.id, output, work)
-                for archive in delivery.spent:
-                    archive.unlink(missing_ok=True)
-                _tell_version(build, manifest, progress)
-            except (SourceUnavailableError, CompileError) as error:
-                reasons.append(error)
-            else:
-                return
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+            with self.scratch_of(build.id) as work:
+                try:
+                    output = work / "output"
+                    output.mkdir()
+                    workspace = Workspace(
+                        output=output,
+                        scratch=work,
+                        downloads=self._made("downloads"),
+                        packed=self.packed,
+                        platform=self.platform,
+                        progress=progress,
+                        compile_slot=lambda: self._lock("@compile", progress, cancelled),
+                        cancelled=cancelled,
+                    )
+                    delivery = self._sources(origin.kind).deliver(build, origin, workspace)
+                    manifest = _manifest(build, origin, delivery, output, time.monotonic() - start)
+                    write_manifest(output, manifest)
+                    self._put(build.id, output, work)
+                    for archive in delivery.spent:
+                        archive.unlink(missing_ok=True)
+                    _tell_version(build, manifest, progress)
+                except (SourceUnavailableError, CompileError) as error:
+                    reasons.append(error)
+                else:
+                    return
         if len(reasons) == 1:
             raise _unavailable(build, reasons[0])
         if not reasons:

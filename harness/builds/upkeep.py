@@ -1,7 +1,5 @@
 """Keeping a store: verifying and clearing it."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +83,8 @@ def clear(store: Store, *, limit_bytes: int) -> Cleared:
             if not locked:
                 continue
             # Out of sight first: a build is in the store whole or not at all.
-            grave = Path(tempfile.mkdtemp(prefix=f"{build_id}~", dir=store.scratch()))
-            directory.replace(grave / "removed")
-            shutil.rmtree(grave, ignore_errors=True)
+            with store.scratch_of(build_id) as grave:
+                directory.replace(grave / "removed")
         removed.append(build_id)
         total -= sizes[build_id]
     return Cleared(removed=tuple(removed), freed=sum(sizes[each] for each in removed), kept=total)

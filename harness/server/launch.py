@@ -154,7 +154,7 @@ def _wait_until_healthy(
             exit_status = _await_exit(process, _REAPING_S)
         if exit_status is not None:
             log.close(_DRAIN_S)
-            process.kill()
+            process.kill()  # What it started may still have its port.
             failure = classify_exit(exit_status, log.lines(), log.tail())
             raise LaunchFailedError(_or_taken_port(failure, client.port))
         asked = time.perf_counter()
