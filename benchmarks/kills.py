@@ -24,8 +24,9 @@ from statistics import median
 import psutil
 
 from benchmarks._figures import add_json_option, keep
-from harness.builds import Catalogue, Store, load_catalogue
+from harness.builds import Catalogue, load_catalogue
 from harness.builds.digest import sha256_of
+from harness.qualification import open_store
 from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
 
@@ -83,7 +84,7 @@ class Place:
         self._output = root / "output"
         catalogue = self._cache / "catalogue"
         catalogue.mkdir(parents=True)
-        own, known = Store(), load_catalogue()
+        own, known = open_store(), load_catalogue()
         for build_id in BUILDS:
             build = known.get(build_id)
             binary = str(own.acquire(build).binary)
@@ -152,7 +153,7 @@ class Place:
         )
 
     def _store_is_valid(self) -> bool:
-        store, catalogue = Store(self._cache), self._catalogue()
+        store, catalogue = open_store(self._cache), self._catalogue()
         for build_id in BUILDS:
             build = catalogue.get(f"kill-{build_id}")
             acquired = store.find(build)
@@ -164,7 +165,7 @@ class Place:
         return True
 
     def _locks_are_free(self) -> bool:
-        store = Store(self._cache)
+        store = open_store(self._cache)
         for build_id in BUILDS:
             with store.try_lock(f"kill-{build_id}") as had:
                 if not had:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -36,12 +36,15 @@ from harness.model import (
     LaunchPlan,
     LaunchTarget,
     LoadRequest,
+    Replacement,
     TinyModel,
     Verdict,
 )
 from harness.server import LaunchFailedError, launch
+from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.server.ports import LAST_PORT, reserved_port
+from harness.standalone.loopback import WHY, on_loopback
 from harness.subjects import Subject
 from harness.witnesses import (
     DisagreementError,
@@ -52,18 +55,9 @@ from harness.witnesses import (
 )
 from harness.workbench import Launched, Workbench
 
-ATTEMPTS: Final = 3
 PORT_PLACEHOLDER: Final = "{port}"
 PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
 """Sets the port of a server whose argv does not; every build has it."""
-
-_HOST_AT_FAULT: Final = frozenset(
-    {FailureKind.NOT_EXECUTABLE, FailureKind.MISSING_LIBRARY, FailureKind.PORT_IN_USE}
-)
-"""Failures to start that say nothing about the subject."""
-
-WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
-"""Another port helps; and b9093 and b9246 can end before their last words are written."""
 
 
 @dataclass(kw_only=True)
@@ -84,6 +78,7 @@ class _Progress:
     witnesses: tuple[Evidence, ...] = ()
     startup_ms: float | None = None
     failure: Failure | None = None
+    replaced: tuple[Replacement, ...] = ()
 
     def result(self, status: Verdict) -> CellResult:
         return CellResult(
@@ -104,6 +99,7 @@ class _Progress:
             witnesses=self.witnesses,
             host=self.host,
             devices=self.devices,
+            replaced=self.replaced,
             startup_ms=self.startup_ms,
             wall_ms=(time.perf_counter() - self.started) * 1000,
             failure=self.failure,
@@ -114,9 +110,17 @@ class _Progress:
         self.failure = Failure(kind=kind, message=message)
         return self.result(Verdict.ERROR)
 
-    def cannot_tell(self, kind: FailureKind, message: str) -> CellResult:
+    def not_started(self, failure: Failure) -> CellResult:
+        """A failure of the command line or the build, or an error where the host is at fault."""
+        if failure.kind in HOST_FAULTS:
+            return self.cannot_tell(failure)
+        self.failure = failure
+        self.checks.append(check_start(failure))
+        return self.result(Verdict.FAIL)
+
+    def cannot_tell(self, failure: Failure) -> CellResult:
         """An error, unless a check has already told that the cell fails."""
-        self.failure = Failure(kind=kind, message=message)
+        self.failure = failure
         failed = any(not check.ok for check in self.checks)
         return self.result(Verdict.FAIL if failed else Verdict.ERROR)
 
@@ -155,14 +159,11 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             return progress.error(FailureKind.HARNESS, f"the host refuses a launch: {error}")
         except ProtocolError as error:
             progress.checks.append(check_start(None))
-            return progress.cannot_tell(FailureKind.PROTOCOL, str(error))
+            return progress.cannot_tell(Failure(kind=FailureKind.PROTOCOL, message=str(error)))
         except LaunchFailedError as error:
             if error.failure.kind in WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
                 continue
-            progress.failure = error.failure
-            progress.checks.append(check_start(error.failure))
-            at_fault = error.failure.kind in _HOST_AT_FAULT
-            return progress.result(Verdict.ERROR if at_fault else Verdict.FAIL)
+            return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
     progress.startup_ms = launched.startup_ms
     return _judge(launched, expectation, cell.request, progress)
@@ -171,6 +172,21 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
     """The result of a cell that could not be run at all."""
     return _Progress(cell=cell).error(kind, message)
+
+
+def _or_of_the_host(failure: Failure, cell: Cell, workbench: Workbench) -> Failure:
+    """The failure, or that of a plain command line where not even that starts on this host now."""
+    if failure.kind not in UNEXPLAINED or workbench.build(cell.build).build.emulated:
+        return failure
+    plain = workbench.start_plainly(cell.build, cell.environment)
+    if plain is None:
+        return failure
+    return replace(
+        failure,
+        kind=FailureKind.UNQUALIFIED,
+        message=f"{failure.message}; on this host {cell.build} does not start with a plain command "
+        f"line either: {plain.message}",
+    )
 
 
 class _CannotPrepareError(Exception):
@@ -239,6 +255,7 @@ def _plan_and_launch(
         progress.checks = check_plan(
             plan, arguments, situation.capabilities, cell.request, expectation
         )
+        plan, progress.replaced = plan_on_loopback(plan)
         key = _launch_key(cell, plan, port)
         if key in workbench.launches:
             return workbench.launches[key]
@@ -246,6 +263,13 @@ def _plan_and_launch(
         if workbench.share_launches:
             workbench.launches[key] = launched
         return launched
+
+
+def plan_on_loopback(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
+    """The plan whose server listens on loopback only, and what was replaced for that."""
+    argv, env, replaced = on_loopback(plan.argv, plan.env)
+    told = tuple(Replacement(given=given, used=used, why=WHY) for given, used in replaced)
+    return replace(plan, argv=argv, env=env), told
 
 
 def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
@@ -309,7 +333,8 @@ def _judge(
     try:
         state = agree(progress.witnesses)
     except DisagreementError as error:
-        return progress.cannot_tell(FailureKind.HARNESS, f"the witnesses disagree: {error}")
+        message = f"the witnesses disagree: {error}"
+        return progress.cannot_tell(Failure(kind=FailureKind.HARNESS, message=message))
     progress.effective = state.implementations
     progress.witnessed_by = state.witnessed_by
     progress.checks += check_state(state, expectation, request, progress.arguments)

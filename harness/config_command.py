@@ -66,7 +66,7 @@ def run_config(options: argparse.Namespace) -> int:
 
 def _usual() -> Mapping[str, str]:
     """What holds where a key is not set."""
-    from harness.builds import Store
+    from harness.builds.locations import cache_root
     from harness.matrix.axes import (
         DEFAULT_ENVIRONMENTS,
         DEFAULT_LENGTHS,
@@ -88,7 +88,7 @@ def _usual() -> Mapping[str, str]:
         ),
         "models": ", ".join(DEFAULT_MODELS),
         "sources": "as the catalogue lists them",
-        "cache": str(Store().root),
+        "cache": str(cache_root()),
         "ledger": "the harness's own",
         "workers": "as cores and cells allow",
     }

@@ -108,9 +108,9 @@ def _python(_env: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _store(_env: Mapping[str, str]) -> Iterator[Finding]:
-    from harness.builds import Store
+    from harness.builds.locations import cache_root
 
-    root = Store().root
+    root = cache_root()
     yield store_finding(root)
     existing = next(folder for folder in (root, *root.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
@@ -145,16 +145,31 @@ def store_finding(root: Path) -> Finding:
 
 def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
     """What the builds of the smoke profile take, which is needed only where the store lacks one."""
-    from harness.builds import Store, load_catalogue
+    from harness.builds import load_catalogue
+    from harness.qualification import open_store
 
-    store = Store()
-    wanted = load_catalogue().profile("smoke")
-    absent = [build.id for build in wanted if store.find(build) is None]
+    store = open_store()
+    yield Finding(name="host", state=State.OK, detail=str(store.host))
+    absent = []
+    for build in load_catalogue().profile("smoke"):
+        acquired = store.find(build)
+        if acquired is None:
+            absent.append(build.id)
+        elif store.ready(build) is None and (refusal := store.requalify(acquired).refusal):
+            absent.append(build.id)
+            yield Finding(
+                name=f"build {build.id}",
+                state=State.ABSENT,
+                detail=f"in the store, and does not run on this host: {refusal}",
+                remedy="the next run takes it from another source",
+            )
     needed = State.MISSING if absent else State.ABSENT
     yield Finding(
         name="smoke builds",
         state=State.OK,
-        detail="all in the store" if not absent else f"to be acquired: {', '.join(absent)}",
+        detail="all in the store, and run on this host"
+        if not absent
+        else f"to be acquired: {', '.join(absent)}",
     )
     yield _index(needed)
     yield from _compiling(env, needed)

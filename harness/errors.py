@@ -57,6 +57,10 @@ class SourceUnavailableError(HarnessError):
     """One source cannot serve this build on this host; another one may."""
 
 
+class UnqualifiedError(SourceUnavailableError):
+    """A build does not run on this host; the message says what the host lacks or refuses."""
+
+
 class BuildUnavailableError(HarnessError):
     """No source of a build works here; the message says why for each."""
 

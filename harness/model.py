@@ -243,6 +243,11 @@ class FailureKind(StrEnum):
     MODEL_LOAD = "model-load"
     MISSING_LIBRARY = "missing-library"
     NOT_EXECUTABLE = "not-executable"
+    ILLEGAL_INSTRUCTION = "illegal-instruction"
+    OUT_OF_MEMORY = "out-of-memory"
+    HOST_LIMIT = "host-limit"
+    ENDED_FROM_OUTSIDE = "ended-from-outside"
+    UNQUALIFIED = "unqualified"
     ABORT = "abort"
     PORT_IN_USE = "port-in-use"
     TIMEOUT = "timeout"
@@ -270,6 +275,21 @@ class Failure:
     message: str
     argument: str | None = None
     log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """Something of a command line that the harness put its own in place of.
+
+    Attributes:
+        given: As the command line has it, e.g. ``--host 0.0.0.0``.
+        used: What the server was started with.
+        why: Why, in a few words.
+    """
+
+    given: str
+    used: str
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +325,7 @@ class CellResult:
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
+        replaced: What of ``argv`` the server was started without, and with what instead.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
             None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
@@ -331,6 +352,7 @@ class CellResult:
     reason: str | None = None
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    replaced: tuple[Replacement, ...] = ()
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()

@@ -93,7 +93,8 @@ def _locate(target: str) -> tuple[Path, Mapping[str, str]]:
         raise ProbeError(f"{path} is a directory; give the llama-server program in it")
     if path.is_file() or len(path.parts) > 1:
         return path.absolute(), {}
-    from harness.builds import Store, load_catalogue
+    from harness.builds import load_catalogue
+    from harness.qualification import open_store
 
-    acquired = Store().acquire(load_catalogue().get(target))
+    acquired = open_store().acquire(load_catalogue().get(target))
     return acquired.binary, acquired.env

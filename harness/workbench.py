@@ -18,7 +18,8 @@ from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
 from harness.errors import EnvironmentUnavailableError, ProbeError
 from harness.gguf_models import ensure_models
-from harness.model import Cell, Check, Evidence, HostProfile, TinyModel
+from harness.model import Cell, Check, Evidence, Failure, HostProfile, TinyModel
+from harness.qualification import MODELS_DIRECTORY, open_store, start_plainly
 from harness.reaper import OWNER_VARIABLE, Reaper
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
@@ -26,7 +27,6 @@ from harness.subjects import Subject, open_subject
 from harness.variables import joined
 from harness.witnesses import Observation
 
-MODELS_DIRECTORY: Final = "models"
 REMEMBERED_LAUNCHES: Final = 64
 """Cells that share a launch are near each other."""
 
@@ -176,6 +176,20 @@ class Workbench:
             self._variables[key] = with_libraries(build_id, build.binary, environment, wanted)
         return self._variables[key]
 
+    def start_plainly(self, build_id: str, environment: str) -> Failure | None:
+        """Why the build does not start with a plain command line just now; None where it does.
+
+        Raises:
+            HarnessError: Build or environment cannot be had.
+        """
+        with self.launch_directory() as directory:
+            return start_plainly(
+                self.build(build_id).binary,
+                self.variables(build_id, environment),
+                directory=Path(directory),
+                models=self.store.root / MODELS_DIRECTORY,
+            )
+
     def subject(self, spec: str) -> Subject:
         """The subject, opened once; ``spec`` is that of ``open_subject`` or an added one's name.
 
@@ -247,7 +261,7 @@ def open_workbench(
         StoreError: The store cannot be used.
     """
     with ExitStack() as resources:
-        store = store or Store()
+        store = store or open_store()
         scratch = Path(
             resources.enter_context(
                 tempfile.TemporaryDirectory(prefix="llama-harness-", ignore_cleanup_errors=True)

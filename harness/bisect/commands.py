@@ -131,10 +131,10 @@ def run(options: argparse.Namespace) -> int:
         HarnessError: The usage is wrong, or there is no answer.
     """
     from harness.bisect.journal import Journal
-    from harness.builds import Store
+    from harness.qualification import open_store
 
     _refuse_contradictions(options)
-    store = Store()
+    store = open_store()
     if options.replay:
         return _replay(Journal.open(options.replay), store, options)
     if options.resume:

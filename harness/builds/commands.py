@@ -32,6 +32,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.model import SourceKind
+from harness.qualification import open_store
 
 if TYPE_CHECKING:
     from harness.builds.offers import Offers
@@ -159,12 +160,12 @@ def list_builds(arguments: argparse.Namespace) -> int:
     """Print the catalogue, or everything that the sources offer."""
     if arguments.available:
         return _list_available(arguments)
-    catalogue, store = load_catalogue(), Store()
+    catalogue, store = load_catalogue(), open_store()
     if arguments.json:
         _print_json([_row(build, store) for build in catalogue.builds])
         return EXIT_OK
     _print_table(
-        ("ID", "FLAVOUR", "PROFILES", "SOURCES", "IN STORE"),
+        ("ID", "FLAVOUR", "PROFILES", "SOURCES", "IN STORE", "ON THIS HOST"),
         [
             (
                 build.id,
@@ -172,6 +173,7 @@ def list_builds(arguments: argparse.Namespace) -> int:
                 ",".join(build.profiles) or "-",
                 ",".join(origin.kind for origin in build.sources),
                 "yes" if store.find(build) else "no",
+                _standing(build, store) or "-",
             )
             for build in catalogue.builds
         ],
@@ -217,7 +219,7 @@ def get_builds(arguments: argparse.Namespace) -> int:
     chosen = load_catalogue().select(arguments.ids)
     code = EXIT_OK
     with open_progress(quiet=arguments.quiet) as progress:
-        store = Store(extract=arguments.extract)
+        store = open_store(extract=arguments.extract)
         for build, outcome in store.acquire_all(chosen, progress=progress, order=arguments.order):
             if isinstance(outcome, HarnessError):
                 code = max(code, outcome.exit_code)
@@ -232,7 +234,7 @@ def print_path(arguments: argparse.Namespace) -> int:
     """Acquire one build and print exactly one path."""
     build = load_catalogue().get(arguments.id)
     with open_progress(quiet=arguments.quiet) as progress:
-        store = Store(extract=arguments.extract)
+        store = open_store(extract=arguments.extract)
         acquired = store.acquire(build, progress=progress, order=arguments.order)
     sys.stdout.write(f"{acquired.binary}\n")
     return EXIT_OK
@@ -242,7 +244,7 @@ def verify_builds(arguments: argparse.Namespace) -> int:
     """Verify stored builds; exit 1 where one is not as it came."""
     from harness.builds.upkeep import held, verify
 
-    store = Store()
+    store = open_store()
     stored = held(store)
     missing = [build_id for build_id in arguments.ids if build_id not in stored]
     if missing:
@@ -278,7 +280,7 @@ def add_build(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from error
     else:
-        file = Store().add_to_catalogue(build.id, text)
+        file = open_store().add_to_catalogue(build.id, text)
     sys.stdout.write(f"{file}\n")
     return EXIT_OK
 
@@ -399,7 +401,7 @@ def clear_store(arguments: argparse.Namespace) -> int:
     """Remove builds until the store is within its limit, and say which."""
     from harness.builds.upkeep import clear
 
-    result = clear(Store(), limit_bytes=arguments.limit)
+    result = clear(open_store(), limit_bytes=arguments.limit)
     for build_id in result.removed:
         sys.stdout.write(f"removed {build_id}\n")
     sys.stdout.write(f"freed {result.freed / 1e6:.1f} MB, kept {result.kept / 1e6:.1f} MB\n")
@@ -414,7 +416,7 @@ def export(arguments: argparse.Namespace) -> int:
     if arguments.python and not arguments.wheels:
         raise UsageError("--python says which wheels to pack: give --wheels as well")
     python = parse_python(arguments.python) if arguments.python else None
-    chosen, store = load_catalogue().select(arguments.ids), Store()
+    chosen, store = load_catalogue().select(arguments.ids), open_store()
     with (
         store.workspace("@export") as scratch,
         open_progress(quiet=arguments.quiet) as progress,
@@ -474,7 +476,7 @@ def import_(arguments: argparse.Namespace) -> int:
     """Unpack builds and sources into the store."""
     from harness.builds.bundle import import_bundle
 
-    imported = import_bundle(Store(), arguments.archive, load_catalogue().builds)
+    imported = import_bundle(open_store(), arguments.archive, load_catalogue().builds)
     for name in (*imported.builds, *imported.sources):
         sys.stdout.write(f"{name}\n")
     return EXIT_OK
@@ -512,6 +514,17 @@ def _size(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500M or 2G") from error
 
 
+def _standing(build: Build, store: Store) -> str | None:
+    """Whether a stored build runs on this host; None where there is nothing to tell."""
+    acquired = store.find(build)
+    if acquired is None or build.emulated:
+        return None
+    known = store.qualification(acquired)
+    if known is None or known.untried:
+        return "not tried"
+    return "not on this host" if known.refusal else "qualified"
+
+
 def _row(build: Build, store: Store) -> dict[str, object]:
     acquired = store.find(build)
     return {
@@ -522,6 +535,7 @@ def _row(build: Build, store: Store) -> dict[str, object]:
         "fork": build.fork,
         "profiles": build.profiles,
         "sources": [origin.kind for origin in build.sources],
+        "standing": _standing(build, store),
         "binary": str(acquired.binary) if acquired else None,
     }
 

@@ -1,5 +1,6 @@
 """What the store knows of a build it holds: written once, beside the binary."""
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -7,12 +8,29 @@ from pathlib import Path
 import msgspec
 
 from harness.builds.digest import sha256_of
+from harness.builds.hosts import HostFingerprint
 from harness.model import SourceKind
 
 NAME = "manifest.json"
 
 OWN_OPTIONS = "own_options"
 """The manifest's detail that names the options a source adds; absent where it adds none."""
+
+
+class Qualification(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of trying a build on one host.
+
+    Attributes:
+        host: The host.
+        at: When, UTC.
+        refusal: Why it does not run there; empty where it does.
+        untried: Why it could not be tried there; empty where it was.
+    """
+
+    host: HostFingerprint
+    at: datetime
+    refusal: str = ""
+    untried: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         seconds: Wall time of the whole acquisition.
         acquired: When, UTC.
         files: SHA-256 of every file, by path relative to the build's directory.
+        qualified: What came of trying it, by host, the newest last.
     """
 
     build: str
@@ -45,6 +64,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     acquired: datetime
     files: dict[str, str]
+    qualified: tuple[Qualification, ...] = ()
+
+    def qualification(self, host: HostFingerprint) -> Qualification | None:
+        """What came of trying it on a host; None where nobody did."""
+        return next((one for one in self.qualified if one.host == host), None)
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -58,7 +82,9 @@ def read_manifest(directory: Path) -> Manifest | None:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write a manifest into a build's directory."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    (directory / NAME).write_bytes(text + b"\n")
+    part = directory / f"{NAME}.{os.getpid()}.part"
+    part.write_bytes(text + b"\n")
+    part.replace(directory / NAME)
 
 
 def digests(directory: Path) -> dict[str, str]:

@@ -53,6 +53,13 @@ FAST_OPTIONS: Mapping[str, str] = {
 ``GGML_IQK_FLASH_ATTENTION`` is not among them: ik_llama.cpp of April 2026 does not link without.
 """
 
+OLDEST_CPU_OPTIONS: Mapping[str, str] = {
+    f"GGML_{feature}": "OFF"
+    for feature in ("SSE42", "AVX", "AVX_VNNI", "AVX2", "BMI2", "FMA", "F16C", "AVX512")
+}
+"""Leaves plain x86-64, which every such processor runs; without ``GGML_NATIVE`` upstream compiles
+for AVX2. An arm64 build is for plain ARMv8-A already, and ignores these names."""
+
 FAST_FLAGS = "-O1 -DNDEBUG -w -g0"
 
 LIGHT_FLAGS = ("-O0",)
@@ -89,7 +96,9 @@ class Recipe:
     options: Mapping[str, str]
 
 
-FAST = Recipe(unity=True, flags=FAST_FLAGS, options={**OPTIONS, **FAST_OPTIONS})
+FAST = Recipe(
+    unity=True, flags=FAST_FLAGS, options={**OPTIONS, **OLDEST_CPU_OPTIONS, **FAST_OPTIONS}
+)
 """The harness's own recipe."""
 
 

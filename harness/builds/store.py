@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -25,10 +26,12 @@ from harness.builds.catalogue import (
     Origin,
     PackageFile,
 )
+from harness.builds.hosts import HostFingerprint, host_fingerprint
 from harness.builds.locations import CACHE_VARIABLE, cache_root
 from harness.builds.manifest import (
     OWN_OPTIONS,
     Manifest,
+    Qualification,
     digests,
     options_text,
     read_manifest,
@@ -45,13 +48,22 @@ from harness.errors import (
     HarnessError,
     SourceUnavailableError,
     StoreError,
+    UnqualifiedError,
 )
 from harness.model import SourceKind
 
 SourceFactory = Callable[[SourceKind], Source]
 
+Qualifier = Callable[[Build, Path, Mapping[str, str]], str]
+"""Tries a build's program with the variables that it needs, on this host.
+
+Returns why it could not be tried; empty where it runs. Raises UnqualifiedError where it does not.
+"""
+
+HOSTS_KEPT = 8
+"""How many hosts a manifest remembers, the newest ones."""
+
 _LOCK_POLL_S = 0.1
-_NOT_LOADED = re.compile(r"error while loading shared libraries: ([^:]+): cannot open shared")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +94,9 @@ class Store:
         self,
         root: Path | None = None,
         *,
+        qualifier: Qualifier,
         platform: Platform | None = None,
+        host: HostFingerprint | None = None,
         sources: SourceFactory | None = None,
         extract: bool = False,
     ) -> None:
@@ -90,14 +104,24 @@ class Store:
 
         Args:
             root: Its directory; ``LLAMA_HARNESS_CACHE`` or the user's cache directory if None.
+            qualifier: Tries whether a build runs here; no build is handed out untried.
             platform: The machine that builds must run on; this one if None.
+            host: Its fingerprint; taken if None.
             sources: Gives the source of each kind; the real ones if None.
             extract: Copy programs out of container images instead of running containers.
         """
         self.root = root or cache_root()
         self.platform = platform or this_platform()
+        self._qualifier = qualifier
+        self._host = host
+        self._tried: dict[str, Qualification] = {}
         self._extract = extract
         self._sources = sources or default_sources(extract=extract)
+
+    @cached_property
+    def host(self) -> HostFingerprint:
+        """The host that builds are qualified for."""
+        return self._host or host_fingerprint()
 
     def directory(self, build_id: str) -> Path:
         """Return where a build lives, or would live."""
@@ -108,8 +132,16 @@ class Store:
         """Return where archives from bundles lie, for builds that are compiled from them."""
         return self.root / "packed"
 
+    def ready(self, build: Build) -> AcquiredBuild | None:
+        """Return a build if the store holds it and it is known to run on this host."""
+        acquired = self.find(build)
+        return acquired if acquired is not None and self._runs_here(acquired) else None
+
     def find(self, build: Build) -> AcquiredBuild | None:
-        """Return a build if the store holds it as the catalogue describes it."""
+        """Return a build if the store holds it as the catalogue describes it, runs it here or not.
+
+        ``qualification`` tells which.
+        """
         directory = self.directory(build.id)
         manifest = read_manifest(directory)
         if manifest is None or not any(matches(origin, manifest) for origin in build.sources):
@@ -158,13 +190,16 @@ class Store:
         progress = progress or SilentProgress()
         cancelled = cancelled or threading.Event()
         with self._readable_errors():
-            acquired = self.find(build)
+            acquired = self.ready(build)
             if acquired is None:
-                with self._lock(build.id, progress, cancelled):
+                with self._lock_unless_read_only(build, progress, cancelled):
+                    acquired = self.ready(build)
+                    stored = self.find(build) if acquired is None else None
+                    refusal = self._requalify(stored) if stored else None
+                    if acquired is None and (stored is None or refusal is not None):
+                        wanted = order or _configured(build)
+                        self._make(build, progress, wanted, cancelled, refusal)
                     acquired = self.find(build)
-                    if acquired is None:
-                        self._make(build, progress, order or _configured(build), cancelled)
-                        acquired = self.find(build)
             if acquired is None:
                 raise StoreError(
                     f"{self.directory(build.id)} vanished while it was read: is another program "
@@ -172,6 +207,44 @@ class Store:
                 )
             self._mark_used(build.id)
         return acquired
+
+    def qualification(self, acquired: AcquiredBuild) -> Qualification | None:
+        """What came of trying a stored build on this host; None where nobody has."""
+        return self._tried.get(acquired.build.id) or acquired.manifest.qualification(self.host)
+
+    def requalify(self, acquired: AcquiredBuild) -> Qualification:
+        """Try a stored build on this host and remember what came of it."""
+        self._requalify(acquired)
+        return self._tried[acquired.build.id]
+
+    def _runs_here(self, acquired: AcquiredBuild) -> bool:
+        if acquired.build.emulated:
+            return True
+        known = self.qualification(acquired)
+        return known is not None and not known.refusal
+
+    def _requalify(self, acquired: AcquiredBuild) -> "_Refused | None":
+        """Try a stored build; None where it runs."""
+        build, manifest = acquired.build, acquired.manifest
+        try:
+            found, error = self._try(build, acquired.binary, acquired.env), None
+        except UnqualifiedError as refused:
+            found, error = self._qualification(refusal=str(refused)), refused
+        self._tried[build.id] = found
+        others = [one for one in manifest.qualified if one.host != self.host]
+        kept = (*others, found)[-HOSTS_KEPT:]
+        with suppress(OSError):  # a store that is only read
+            write_manifest(
+                self.directory(build.id), msgspec.structs.replace(manifest, qualified=kept)
+            )
+        return _Refused(manifest=manifest, error=error) if error else None
+
+    def _try(self, build: Build, binary: Path, env: Mapping[str, str]) -> Qualification:
+        return self._qualification(untried=self._qualifier(build, binary, env))
+
+    def _qualification(self, *, refusal: str = "", untried: str = "") -> Qualification:
+        now = datetime.now(UTC).replace(microsecond=0)
+        return Qualification(host=self.host, at=now, refusal=refusal, untried=untried)
 
     def acquire_all(
         self,
@@ -277,13 +350,26 @@ class Store:
         progress: Progress,
         order: Sequence[SourceKind],
         cancelled: threading.Event,
+        refused: "_Refused | None",
     ) -> None:
-        """Acquire a build whose lock is held."""
+        """Acquire a build whose lock is held.
+
+        Args:
+            build: Which one.
+            progress: Where to show what happens.
+            order: Kinds of source to use, in this order; the catalogue's order if empty.
+            cancelled: Ends the work when set.
+            refused: What the store holds of it and does not run here.
+        """
         self._remove_leftovers_of(build.id)
         self.remove_leftovers()
         start = time.monotonic()
         reasons: list[HarnessError] = []
-        for origin in _in_order(build.sources, order):
+        origins = _in_order(build.sources, order)
+        for origin in origins:
+            if refused is not None and refused.would_repeat(origin):
+                reasons.append(_named(origin, refused.error))
+                continue
             with self.scratch_of(build.id) as work:
                 try:
                     output = work / "output"
@@ -296,15 +382,20 @@ class Store:
                         platform=self.platform,
                         progress=progress,
                         compile_slot=lambda: self._lock("@compile", progress, cancelled),
+                        alone=origin is origins[-1],
                         cancelled=cancelled,
                     )
                     delivery = self._sources(origin.kind).deliver(build, origin, workspace)
-                    manifest = _manifest(build, origin, delivery, output, time.monotonic() - start)
+                    manifest = self._manifest(build, origin, delivery, output, start)
                     write_manifest(output, manifest)
                     self._put(build.id, output, work)
                     for archive in delivery.spent:
                         archive.unlink(missing_ok=True)
                     _tell_version(build, manifest, progress)
+                except UnqualifiedError as error:
+                    reasons.append(_named(origin, error))
+                    if origin is not origins[-1]:
+                        progress.note(f"{build.id}: {reasons[-1]}; trying the next source")
                 except (SourceUnavailableError, CompileError) as error:
                     reasons.append(error)
                 else:
@@ -320,12 +411,57 @@ class Store:
         each = "; ".join(str(reason) for reason in reasons)
         raise BuildUnavailableError(f"{build.id}: no source works here: {each}")
 
+    def _manifest(
+        self, build: Build, origin: Origin, delivery: Delivery, output: Path, start: float
+    ) -> Manifest:
+        """Try what a source delivered, and describe it.
+
+        Raises:
+            UnqualifiedError: It does not run on this host.
+        """
+        local = isinstance(origin, LocalBinary)
+        place = str(output)
+        env = {name: text.replace("{directory}", place) for name, text in delivery.env.items()}
+        files = {} if local else digests(output)
+        emulated = origin.kind == "emulated"
+        found = None if emulated else self._try(build, delivery.binary, env)
+        binary = delivery.binary
+        return Manifest(
+            build=build.id,
+            number=build.number,
+            source=origin.kind,
+            asset=delivery.asset,
+            sha256=delivery.sha256,
+            binary=str(binary) if local else binary.relative_to(output).as_posix(),
+            env=dict(delivery.env),
+            details={name: value for name, value in delivery.details.items() if value},
+            reported_version=reported_version(binary, env),
+            seconds=round(time.monotonic() - start, 2),
+            acquired=datetime.now(UTC).replace(microsecond=0),
+            files=files,
+            qualified=(found,) if found else (),
+        )
+
+    @contextmanager
+    def _lock_unless_read_only(
+        self, build: Build, progress: Progress, cancelled: threading.Event
+    ) -> Iterator[None]:
+        """Hold a build's lock; where the store can only be read, a stored build needs none."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._lock(build.id, progress, cancelled))
+            except OSError:
+                if self.find(build) is None:
+                    raise
+            yield
+
     def _put(self, build_id: str, output: Path, work: Path) -> None:
         place = self.directory(build_id)
         self._made("builds")
         if place.exists():
             place.replace(work / "replaced")
         output.replace(place)
+        self._tried.pop(build_id, None)
 
     def _remove_leftovers_of(self, name: str) -> None:
         """Remove what a process that held the lock of this name left when it was killed."""
@@ -431,6 +567,43 @@ def _make_source(kind: SourceKind, *, extract: bool) -> Source:
             return EmulatedSource()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Refused:
+    """A stored build that does not run on this host.
+
+    Attributes:
+        manifest: Where it came from.
+        error: Why it does not run.
+    """
+
+    manifest: Manifest
+    error: UnqualifiedError
+
+    def would_repeat(self, origin: Origin) -> bool:
+        """Whether a source would only give the same program again."""
+        return not is_compiled(origin) and matches(origin, self.manifest)
+
+
+def is_compiled(origin: Origin) -> bool:
+    """Whether a source compiles, and so gives what suits the host."""
+    return isinstance(origin, GitReference) or (
+        isinstance(origin, PackageFile) and not origin.is_wheel
+    )
+
+
+def _named(origin: Origin, reason: UnqualifiedError) -> UnqualifiedError:
+    """The refusal of a source, with what it gave."""
+    asset = {
+        "package": "file",
+        "release": "tag",
+        "git": "ref",
+        "image": "reference",
+        "local": "path",
+    }
+    what = getattr(origin, asset.get(origin.kind, ""), "")
+    return UnqualifiedError(f"{origin.kind} {what} does not run on this host: {reason}")
+
+
 def _configured(build: Build) -> Sequence[SourceKind]:
     """The configured order of sources; an emulated build has only one source, and no choice."""
     return () if build.emulated else load_configuration().settings.sources
@@ -487,36 +660,8 @@ def _unavailable(build: Build, reason: HarnessError) -> HarnessError:
     return BuildUnavailableError(f"{build.id}: {reason}")
 
 
-def _manifest(
-    build: Build, origin: Origin, delivery: Delivery, output: Path, seconds: float
-) -> Manifest:
-    local = isinstance(origin, LocalBinary)
-    env = {name: value.replace("{directory}", str(output)) for name, value in delivery.env.items()}
-    return Manifest(
-        build=build.id,
-        number=build.number,
-        source=origin.kind,
-        asset=delivery.asset,
-        sha256=delivery.sha256,
-        binary=(str(delivery.binary) if local else delivery.binary.relative_to(output).as_posix()),
-        env=dict(delivery.env),
-        details={name: value for name, value in delivery.details.items() if value},
-        reported_version=reported_version(delivery.binary, env),
-        seconds=round(seconds, 2),
-        acquired=datetime.now(UTC).replace(microsecond=0),
-        files={} if local else digests(output),
-    )
-
-
 def reported_version(binary: Path, env: Mapping[str, str]) -> str:
-    """Return the first line of a server's ``--version``, or which library kept it from telling.
-
-    A server that is linked against a GPU's driver may be kept on a host without one: whether it
-    starts is a matter of the environment.
-
-    Raises:
-        SourceUnavailableError: It is no program that runs here.
-    """
+    """Return the first line of a program's ``--version``; empty where it does not tell."""
     try:
         answer = subprocess.run(
             [binary, "--version"],
@@ -528,21 +673,10 @@ def reported_version(binary: Path, env: Mapping[str, str]) -> str:
             stdin=subprocess.DEVNULL,
             env={**os.environ, **env},
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SourceUnavailableError(
-            f"{binary.name} is no program that runs on this host: {error}"
-        ) from error
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
     lines = [line.strip() for line in f"{answer.stderr}\n{answer.stdout}".splitlines()]
-    for line in lines:
-        if line.startswith("version:"):
-            return line
-    said = next(filter(None, lines), "nothing")
-    if missing := _NOT_LOADED.search(said):
-        return f"not told: {missing[1]} is missing"
-    raise SourceUnavailableError(
-        f"{binary.name} does not answer --version like a llama-server: exit code "
-        f"{answer.returncode}, it said {said!r}"
-    )
+    return next((line for line in lines if line.startswith("version:")), "")
 
 
 def _tell_version(build: Build, manifest: Manifest, progress: Progress) -> None:

@@ -18,6 +18,7 @@ _PACKAGES: Final = {
     "libcublasLt": "nvidia-cublas",
     "libnccl": "nvidia-nccl",
 }
+_OF_CUDA: Final = re.compile(r"lib(?:cuda|cudart|cublas(?:Lt)?|nccl|nvidia-ml)\.so")
 _UNSUFFIXED_FROM: Final = 13
 """Up to CUDA 12 the packages' names end in ``-cu12`` and the like."""
 
@@ -48,6 +49,11 @@ def advice(libraries: Iterable[str]) -> str:
     if DRIVER in names:
         parts.append(f"{DRIVER} is the driver's, which cuda-spoof stands in for")
     return "; ".join(parts)
+
+
+def are_of_cuda(libraries: Iterable[str]) -> bool:
+    """Whether a GPU's environment may bring all of some libraries: CUDA's or its driver's."""
+    return all(_OF_CUDA.match(name) for name in libraries)
 
 
 def _package(library: str) -> str | None:

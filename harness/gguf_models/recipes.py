@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+PLAIN_MODEL: Final = "tiny-llama"
+"""Every build loads it."""
+
 
 class Architecture(Enum):
     """The network a file holds, by its ``general.architecture``."""

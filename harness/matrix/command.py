@@ -22,6 +22,7 @@ from harness.matrix.configured import completed
 from harness.matrix.executor_names import LOCAL, dask_address
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
 from harness.model import Cell
+from harness.qualification import open_store
 
 CELLS_WORTH_A_WORKER: Final = 24
 """Fewer cells than this take less time than starting another worker does."""
@@ -101,7 +102,7 @@ def run_matrix(options: argparse.Namespace) -> int:
     if remote and options.workers not in {None, "0"}:
         raise UsageError("-n is for --executor local; a Dask cluster has the workers it has")
     _check_open_files()
-    store = Store()
+    store = open_store()
     if not remote:
         _acquire(cells, catalogue, store, quiet=bool(options.quiet))
     arguments = [
@@ -181,7 +182,7 @@ def _acquire(cells: Sequence[Cell], catalogue: Catalogue, store: Store, *, quiet
     from harness.builds.progress import open_progress
 
     wanted = [catalogue.get(build_id) for build_id in dict.fromkeys(cell.build for cell in cells)]
-    missing = [build for build in wanted if store.find(build) is None]
+    missing = [build for build in wanted if store.ready(build) is None]
     if not missing:
         return
     with open_progress(quiet=quiet) as progress:

@@ -132,11 +132,12 @@ def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:
     Args:
         builds: Of these only, builds of the store are asked for their ``--help``.
     """
-    from harness.builds import Store, load_catalogue
+    from harness.builds import load_catalogue
     from harness.capabilities import probe
+    from harness.qualification import open_store
 
     catalogue = load_catalogue()
-    store = Store()
+    store = open_store()
     known: dict[str, Capabilities] = {}
     for build in catalogue.builds:
         recorded = recorded_help_directory() / f"{build.id}.txt"

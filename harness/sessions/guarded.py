@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from harness.cells import ATTEMPTS, WORTH_ANOTHER_TRY
 from harness.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.errors import SubjectError
 from harness.model import Failure, FailureKind, LaunchPlan, LoadRequest
 from harness.server import LaunchFailedError
+from harness.server.failure import ATTEMPTS, WORTH_ANOTHER_TRY
 from harness.server.ports import reserved_port
 from harness.sessions.served import Served
 from harness.sessions.servers import LiveServer, Servers

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from harness.arguments import read_arguments
-from harness.cells import PORT_PLACEHOLDER, WORTH_ANOTHER_TRY, listening_port, switches
+from harness.cells import PORT_PLACEHOLDER, listening_port, plan_on_loopback, switches
 from harness.environments.hermetic import home_variables
 from harness.model import Failure, LaunchPlan
 from harness.server import LaunchFailedError, RunningServer, launch
+from harness.server.failure import WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.sessions.served import Served, look_at
 from harness.sessions.surroundings import Surroundings
@@ -69,6 +70,7 @@ class HostServers:
 
     def start(self, plan: LaunchPlan, port: int) -> "HostServer":
         """Start one; see ``Servers``."""
+        plan, _ = plan_on_loopback(plan)
         with ExitStack() as stack:
             directory = Path(stack.enter_context(self._workbench.launch_directory()))
             variables = {

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.builds import Store, load_catalogue
+from harness.builds import load_catalogue
 from harness.builds.progress import open_progress
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from harness.qualification import open_store
 from harness.shim.install import Shim, install_shim
 from harness.shim.recordings import (
     Launch,
@@ -65,7 +66,7 @@ def record(arguments: argparse.Namespace) -> int:
     """Run the application, then print and save what it asked for."""
     build = load_catalogue().get(arguments.build)
     with open_progress(quiet=arguments.quiet) as progress:
-        acquired = Store().acquire(build, progress=progress)
+        acquired = open_store().acquire(build, progress=progress)
     with tempfile.TemporaryDirectory(prefix="llama-harness-record-") as directory:
         shim = install_shim(
             Path(directory) / "bin",

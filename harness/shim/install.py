@@ -16,12 +16,12 @@ from harness.shim import recorder
 
 _SCRIPT: Final = """\
 #!/bin/sh
-for argument in "$@"; do
-    case "$argument" in
+if [ $# -eq 1 ]; then
+    case "$1" in
         {asks_only})
-            {exports}exec {binary} "$@" ;;
+            {exports}exec {binary} "$1" ;;
     esac
-done
+fi
 exec {python} -I -S {recorder} {config} "$@"
 """
 _LAUNCHED: Final = "import sys\nfrom {recorder} import main\nsys.exit(main())\n"

@@ -12,6 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+if __name__ == "__main__":  # alone, isolated from every package
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from harness.standalone.loopback import WHY, on_loopback
+
 CONFIG_NAME = "shim.json"
 RECORDED_PREFIXES = (
     "LLAMA_",
@@ -43,14 +48,17 @@ def main(config_path: str | None = None, argv: Sequence[str] | None = None) -> i
         argv = sys.argv[1:]
     assert argv is not None
     config = json.loads(Path(config_path).read_text(encoding="utf-8"))
+    local, env, replaced = on_loopback(argv, {**os.environ, **config["env"]})
+    for given, used in replaced:
+        sys.stderr.write(f"llama-harness: started with {used} in place of {given}: {WHY}\n")
     if ASKS_ONLY.isdisjoint(argv):
         try:
             write_launch(Path(config["recordings"]), argv)
         except OSError as error:
             sys.stderr.write(f"llama-harness: this start could not be recorded: {error}\n")
         if config["health_only"]:
-            return answer_health(argv)
-    return become(config["binary"], argv, config["env"])
+            return answer_health(local)
+    return become(config["binary"], local, env)
 
 
 def write_launch(directory: Path, argv: Sequence[str]) -> Path:
@@ -88,9 +96,8 @@ def recorded_environment(env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def become(binary: str, argv: Sequence[str], extra: Mapping[str, str]) -> int:
+def become(binary: str, argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Replace this process by the real server; where a system cannot, wait for it instead."""
-    env = {**os.environ, **extra}
     if sys.platform != "win32":
         os.execve(binary, [binary, *argv], env)
     return subprocess.run([binary, *argv], env=env, check=False).returncode

@@ -31,8 +31,8 @@ LOAD_TIMEOUT_S: Final = 660.0
 DRIVERS_KEPT: Final = 4
 
 _BOOTSTRAP: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from unsloth_driver import main; "
-    "sys.path[0] = sys.argv[2]; main.start()"
+    "import sys; sys.path[:0] = sys.argv[1:3]; from unsloth_driver import main; "
+    "sys.path[:2] = sys.argv[3:]; main.start()"
 )
 _RESOLVED: Final = {
     None: Mode.OFF,
@@ -219,7 +219,9 @@ class Driver:
     def __init__(self, name: str, backend: Path, python: Path, env: Mapping[str, str]) -> None:
         self._name = name
         self._scratch = tempfile.TemporaryDirectory(prefix="llama-harness-unsloth-")
-        command = [str(python), "-c", _BOOTSTRAP, str(Path(__file__).parent), str(backend)]
+        ours = Path(__file__).parent
+        standalone = ours.parent / "standalone"
+        command = [str(python), "-c", _BOOTSTRAP, str(ours), str(standalone), str(backend)]
         try:
             self._process = JsonLinesProcess(name, command, env=env, cwd=Path(self._scratch.name))
             hello = self._process.answer(START_TIMEOUT_S)

@@ -11,6 +11,7 @@ from harness.builds import Store
 from harness.cells import run_cell
 from harness.emulation.faults import FAULTS
 from harness.model import Cell, CellResult, FailureKind, LoadRequest, Verdict
+from harness.qualification import open_store
 from harness.reaper import owned_processes
 from harness.server.ports import LOOPBACK
 from harness.workbench import Workbench, open_workbench
@@ -82,7 +83,7 @@ def test_no_two_bad_faults_are_told_alike() -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("store"))
+    return open_store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.builds import AcquiredBuild, Build, Store, load_catalogue
+from harness.builds import AcquiredBuild, Build, load_catalogue
 from harness.builds.catalogue import pinned_directory
 from harness.builds.upkeep import verify
 from harness.capabilities import probe
+from harness.qualification import open_store
 
 REAL = [build for build in load_catalogue(pinned_directory()).builds if not build.emulated]
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.live
 @pytest.fixture(params=REAL, ids=[build.id for build in REAL])
 def acquired(request: pytest.FixtureRequest) -> AcquiredBuild:
     build: Build = request.param
-    store = Store()
+    store = open_store()
     if build.fork and store.find(build) is None:
         pytest.skip(f"{build.id} is not in the store; no other test of this run needs it compiled")
     return store.acquire(build)
@@ -36,7 +37,7 @@ def test_help_shows_what_the_catalogue_expects(acquired: AcquiredBuild) -> None:
 
 
 def test_the_manifest_agrees_with_the_store(acquired: AcquiredBuild) -> None:
-    store = Store()
+    store = open_store()
     manifest = json.loads((store.directory(acquired.build.id) / "manifest.json").read_text())
     pins = {
         getattr(origin, "sha256", "")

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from docker.errors import APIError
 
-from harness.builds import AcquiredBuild, Build, Catalogue, Store
+from harness.builds import AcquiredBuild, Build, Catalogue
 from harness.builds.bundle import Contents, export_bundle
 from harness.builds.catalogue import ContainerImage
 from harness.builds.offers import catalogue_text
@@ -25,6 +25,7 @@ from harness.builds.progress import PlainProgress
 from harness.cells import run_cell
 from harness.errors import BuildUnavailableError, DigestMismatchError, StoreError
 from harness.model import Cell, LoadRequest, Verdict
+from harness.qualification import open_store
 from harness.server.http import ServerClient
 from harness.server.ports import reserved_port
 from harness.workbench import Workbench, open_workbench
@@ -77,7 +78,7 @@ def imaged(engine: Engine, workbench: Workbench, monkeypatch: pytest.MonkeyPatch
 
 @contextmanager
 def bench(imaged: Imaged, directory: Path, *, extract: bool = False) -> Iterator[Workbench]:
-    store = Store(directory / "cache", extract=extract)
+    store = open_store(directory / "cache", extract=extract)
     with open_workbench(catalogue=Catalogue(builds=(imaged.build,)), store=store) as opened:
         yield opened
 
@@ -131,7 +132,7 @@ def test_an_image_is_pulled_and_pinned_by_the_digest_of_its_registry(
         out = io.StringIO()
         origin = ContainerImage(reference=f"{name}:{tag}", digest=pushed[0])
         build = replace(imaged, build=msgspec.structs.replace(imaged.build, sources=(origin,)))
-        store = Store(tmp_path / "cache")
+        store = open_store(tmp_path / "cache")
         acquired = store.acquire(build.build, progress=PlainProgress(out))
         assert acquired.manifest.asset == origin.reference
         assert f"pull {origin.reference}: done" in out.getvalue()
@@ -143,19 +144,19 @@ def test_an_image_is_pulled_and_pinned_by_the_digest_of_its_registry(
 def test_an_extracted_build_replaces_one_that_runs_in_containers(
     imaged: Imaged, tmp_path: Path
 ) -> None:
-    in_container = Store(tmp_path).acquire(imaged.build)
-    assert Store(tmp_path).acquire(imaged.build).manifest == in_container.manifest
+    in_container = open_store(tmp_path).acquire(imaged.build)
+    assert open_store(tmp_path).acquire(imaged.build).manifest == in_container.manifest
     assert in_container.binary.read_bytes().startswith(b"#!")
     contents = Contents(builds=[imaged.build])
     with pytest.raises(StoreError, match="runs in containers of this machine"):
-        export_bundle(Store(tmp_path), contents, tmp_path / "builds.tar.gz")
-    extracted = Store(tmp_path, extract=True).acquire(imaged.build)
+        export_bundle(open_store(tmp_path), contents, tmp_path / "builds.tar.gz")
+    extracted = open_store(tmp_path, extract=True).acquire(imaged.build)
     assert extracted.binary.read_bytes() == imaged.direct.binary.read_bytes()
-    export_bundle(Store(tmp_path), contents, tmp_path / "builds.tar.gz")
+    export_bundle(open_store(tmp_path), contents, tmp_path / "builds.tar.gz")
 
 
 def test_output_and_exit_status_are_the_servers(imaged: Imaged, tmp_path: Path) -> None:
-    binary = Store(tmp_path).acquire(imaged.build).binary
+    binary = open_store(tmp_path).acquire(imaged.build).binary
     for words in (["--version"], ["--help"], ["--no-such-flag"]):
         inside, outside = (
             subprocess.run([program, *words], capture_output=True, text=True, check=False)
@@ -169,7 +170,7 @@ def test_output_and_exit_status_are_the_servers(imaged: Imaged, tmp_path: Path) 
 @contextmanager
 def serving(imaged: Imaged, directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The program that the store has of an image, while its server runs in a container."""
-    binary = Store(directory).acquire(imaged.build).binary
+    binary = open_store(directory).acquire(imaged.build).binary
     with bench(imaged, directory) as opened, ExitStack() as stack:
         model = opened.models["tiny-llama"].path
         port = stack.enter_context(reserved_port())
@@ -228,7 +229,7 @@ def test_a_killed_run_leaves_no_container(
     imaged: Imaged, tmp_path: Path, number: signal.Signals
 ) -> None:
     cache = tmp_path / "cache"
-    Store(cache).add_to_catalogue(imaged.build.id, catalogue_text(imaged.build))
+    open_store(cache).add_to_catalogue(imaged.build.id, catalogue_text(imaged.build))
     with subprocess.Popen(
         command("--build", imaged.build.id, "--env", "cpu", "-n", "2"),
         stdout=subprocess.PIPE,
@@ -262,7 +263,7 @@ def test_no_engine_is_one_line(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(BuildUnavailableError, match="no container engine answers") as caught:
-        Store(tmp_path / "cache").acquire(imaged.build)
+        open_store(tmp_path / "cache").acquire(imaged.build)
     assert "DOCKER_HOST" in one_line(caught.value)
     # The SDK does not close the socket on which nobody answered.
     del caught
@@ -273,7 +274,7 @@ def test_no_image_is_one_line(imaged: Imaged, tmp_path: Path) -> None:
     origin = ContainerImage(reference="llama-harness.invalid/llama.cpp:server-b1")
     build = Build(id="b1", number=1, sources=(origin,))
     with pytest.raises(BuildUnavailableError, match="cannot be pulled") as caught:
-        Store(tmp_path).acquire(build)
+        open_store(tmp_path).acquire(build)
     assert origin.reference in one_line(caught.value)
 
 
@@ -281,7 +282,7 @@ def test_another_image_than_the_pinned_one_is_refused(imaged: Imaged, tmp_path: 
     origin = ContainerImage(reference=f"{REPOSITORY}:server-{BUILD}", digest=f"sha256:{'0' * 64}")
     build = Build(id="pinned", number=1, sources=(origin,))
     with pytest.raises(DigestMismatchError, match="pinned is sha256:0000"):
-        Store(tmp_path).acquire(build)
+        open_store(tmp_path).acquire(build)
 
 
 def test_an_image_that_went_away_is_an_error_of_the_harness(imaged: Imaged, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from harness.builds.upkeep import verify
 from harness.cells import run_cell
 from harness.errors import BuildUnavailableError, DigestMismatchError, HarnessError
 from harness.model import Cell, LoadRequest, Verdict
+from harness.qualification import open_store
 from harness.workbench import Workbench, open_workbench
 from tests.live.matrix_runs import ROOT, run_matrix, variables
 from tests.live.release_archives import (
@@ -108,7 +109,7 @@ def released(acquired: AcquiredBuild, era: Era, **pins: str) -> Build:
 def impatient(root: Path) -> Store:
     """A store whose downloads are tried again at once."""
     patience = Patience(timeout_s=10, sleep=lambda _: None)
-    return Store(root, sources=lambda _: ReleaseSource(GitHub(patience=patience)))
+    return open_store(root, sources=lambda _: ReleaseSource(GitHub(patience=patience)))
 
 
 def assert_cells_pass(
@@ -132,7 +133,7 @@ def test_a_release_of_each_era_runs_cells(
 ) -> None:
     real = workbench.build(origin)
     packed = served_archive(web, era, real)
-    build, store = released(real, era), Store(tmp_path)
+    build, store = released(real, era), open_store(tmp_path)
     acquired = store.acquire(build)
     assert acquired.manifest.asset == era.asset
     assert acquired.manifest.sha256 == hashlib.sha256(packed).hexdigest()

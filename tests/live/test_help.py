@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.builds import Build, Store, load_catalogue
+from harness.builds import Build, load_catalogue
 from harness.capabilities import diff, parse_help, probe
 from harness.environments import open_environment
+from harness.qualification import open_store
 
 pytestmark = pytest.mark.live
 
@@ -24,7 +25,7 @@ HELP = Path(__file__).parents[2] / "fixtures" / "help"
 )
 def test_recorded_help(build: Build, tmp_path: Path) -> None:
     recorded = parse_help((HELP / f"{build.id}.txt").read_text(encoding="utf-8"))
-    acquired = Store().acquire(build)
+    acquired = open_store().acquire(build)
     with open_environment("cpu", home=tmp_path) as variables:
         real = probe(acquired.binary, {**variables, **acquired.env})
     changes = diff(recorded, real)

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from harness.builds import AcquiredBuild, Store, load_catalogue
+from harness.builds import AcquiredBuild, load_catalogue
 from harness.capabilities import Capabilities, probe
 from harness.environments import open_environment
 from harness.gguf_models import ensure_models, file_for
 from harness.gguf_models.writer import FAVOURITE
 from harness.model import TinyModel
+from harness.qualification import open_store
 from harness.subjects.reference.flags import SpeculativeFlags
 
 pytestmark = pytest.mark.live
@@ -38,7 +39,7 @@ class Probed:
 def build(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Probed]:
-    acquired = Store().acquire(load_catalogue().get(request.param))
+    acquired = open_store().acquire(load_catalogue().get(request.param))
     with open_environment("cpu", home=tmp_path_factory.mktemp("home")) as variables:
         env = {**variables, **acquired.env, "GGML_NO_BACKTRACE": "1"}
         yield Probed(acquired=acquired, capabilities=probe(acquired.binary, env), env=env)
@@ -46,7 +47,7 @@ def build(
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, TinyModel]:
-    return dict(ensure_models(Store().root / "models"))
+    return dict(ensure_models(open_store().root / "models"))
 
 
 @contextmanager

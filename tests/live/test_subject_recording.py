@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.builds import AcquiredBuild, Store, load_catalogue
+from harness.builds import AcquiredBuild, load_catalogue
 from harness.cells import run_cell
 from harness.cli import main
 from harness.gguf_models import ensure_models
 from harness.model import Cell, LoadRequest, TinyModel, Verdict
+from harness.qualification import open_store
 from harness.server.ports import reserved_port
 from harness.shim.install import install_shim
 from harness.shim.recordings import load_recording
@@ -51,12 +52,12 @@ echo "status $?"
 
 @pytest.fixture(scope="module")
 def build() -> AcquiredBuild:
-    return Store().acquire(load_catalogue().get("b9246"))
+    return open_store().acquire(load_catalogue().get("b9246"))
 
 
 @pytest.fixture(scope="module")
 def model() -> TinyModel:
-    return ensure_models(Store().root / "models")["tiny-mtp"]
+    return ensure_models(open_store().root / "models")["tiny-mtp"]
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from harness.builds import Store, load_catalogue
+from harness.builds import load_catalogue
 from harness.checks import CHECK_NAMES
 from harness.model import LaunchPlan, LaunchTarget, Verdict
+from harness.qualification import open_store
 from harness.subjects import Subject
 from harness.subjects.reference.generator import ReferenceSubject
 from harness.witnesses.testimony import WITNESSES
@@ -30,7 +31,7 @@ MUTANTS = {mutant.name: mutant for mutant in all_mutants()}
 
 @pytest.fixture(scope="module")
 def panel() -> Iterator[Panel]:
-    catalogue, store = load_catalogue(), Store()
+    catalogue, store = load_catalogue(), open_store()
     for name in (*BUILDS, *SOME_REQUESTS_ON):
         build = catalogue.get(name)
         if not build.emulated and store.find(build) is None:

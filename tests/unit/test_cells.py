@@ -107,9 +107,9 @@ class Stubborn:
 
 @pytest.fixture(scope="module")
 def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    from harness.builds import Store
+    from harness.qualification import open_store
 
-    with open_workbench(store=Store(tmp_path_factory.mktemp("store"))) as opened:
+    with open_workbench(store=open_store(tmp_path_factory.mktemp("store"))) as opened:
         yield opened
 
 

@@ -6,9 +6,10 @@ from typing import cast
 
 import pytest
 
-from harness.builds import Catalogue, Store
+from harness.builds import Catalogue
 from harness.flakes import run_settled
 from harness.model import Cell, CellResult, Failure, FailureKind, Verdict
+from harness.qualification import open_store
 from harness.report.failures import describe
 from harness.report.jsonl import decode_result, encode_result
 from harness.workbench import Workbench
@@ -26,7 +27,7 @@ ERROR = result(
 def bench(tmp_path: Path) -> Workbench:
     return Workbench(
         catalogue=Catalogue(builds=()),
-        store=Store(tmp_path),
+        store=open_store(tmp_path),
         models={},
         scratch=tmp_path,
         owner="nobody",

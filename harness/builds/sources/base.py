@@ -32,6 +32,7 @@ class Workspace:
         progress: Where to show what happens.
         compile_slot: To be held while compiling.
         cancelled: Set when the user gave up; long work looks at it.
+        alone: Whether no other source is left, so that patience is worth its time.
     """
 
     output: Path
@@ -42,6 +43,7 @@ class Workspace:
     progress: Progress
     compile_slot: CompileSlot
     cancelled: threading.Event
+    alone: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

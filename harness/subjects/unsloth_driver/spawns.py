@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loopback import on_loopback  # type: ignore[import-not-found]  # put on the path beside us
+
 _ASKS_ONLY = frozenset({"--help", "-h", "--usage", "--version", "--list-devices"})
 _THREAD_FLAGS = frozenset({"-t", "--threads", "-tb", "--threads-batch"})
 _OWN_VARIABLES = {"LLAMA_ARG_THREADS": "1", "GGML_NO_BACKTRACE": "1"}
@@ -104,7 +106,8 @@ class SpawnRecorder:
         for index, flag in enumerate(argv[:-1]):
             if flag in _THREAD_FLAGS:
                 argv[index + 1] = "1"
-        return argv, {**_OWN_VARIABLES, **spawn.env}
+        local, env, _ = on_loopback(argv, {**_OWN_VARIABLES, **spawn.env})
+        return list(local), env
 
     def after(self, spawn: Spawn, process: "subprocess.Popen[Any]") -> None:
         """Wait until a started server is healthy, gone, or out of time."""

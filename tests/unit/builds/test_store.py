@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from harness.builds.catalogue import read_build
-from harness.builds.store import Store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
+from harness.qualification import open_store
 from tests.unit.builds.builds_bench import Workbench, catalogue_text
 
 
@@ -252,7 +252,7 @@ def test_two_builds_that_compile_take_turns(bench: Workbench, tmp_path: Path) ->
 def test_find_makes_nothing(tmp_path: Path, bench: Workbench) -> None:
     bench.add()
     build = read_build(bench.cache / "catalogue" / "t1.toml")
-    assert Store(tmp_path / "none").find(build) is None
+    assert open_store(tmp_path / "none").find(build) is None
     assert not (tmp_path / "none").exists()
 
 

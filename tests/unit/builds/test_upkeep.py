@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.builds import Store
 from harness.builds.upkeep import parse_size
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
+from harness.qualification import open_store
 from tests.unit.builds.builds_bench import Workbench, write_tree
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in server is a shell script")
@@ -151,7 +151,7 @@ def test_what_killed_acquisitions_left_goes_and_what_one_works_on_stays(
     left, busy = bench.cache / "tmp" / "b1~killed", bench.cache / "tmp" / "b2~working"
     for directory in (left, busy):
         (directory / "tree").mkdir(parents=True)
-    with Store(bench.cache).try_lock("b2") as locked:
+    with open_store(bench.cache).try_lock("b2") as locked:
         assert locked
         assert bench.run(*command).returncode == EXIT_OK
         assert list((bench.cache / "tmp").iterdir()) == [busy]

@@ -1,0 +1,1 @@
+"""Modules that also run in the interpreters of applications: the standard library alone."""
