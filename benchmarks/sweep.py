@@ -27,7 +27,7 @@ from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
 
 ROOT = Path(__file__).parents[1]
-BUILDS = ("b8929", "b9246", "b10434")
+BUILDS = ("b8929", "b9246", "b10435")
 MODELS = ("tiny-llama", "tiny-mtp")
 ENVIRONMENTS = ("cpu", "cuda-spoof")
 LOOK_S = 0.25

@@ -46,6 +46,7 @@ from harness.server.http import ProtocolError
 from harness.server.ports import LAST_PORT, reserved_port
 from harness.standalone.loopback import WHY, on_loopback
 from harness.subjects import Subject
+from harness.variables import joined
 from harness.witnesses import (
     DisagreementError,
     agree,
@@ -291,9 +292,8 @@ def _launch_and_observe(
 ) -> Launched:
     with workbench.launch_directory() as directory:
         variables = {
-            **situation.variables,
+            **joined(situation.variables, workbench.one_core),
             **home_variables(Path(directory)),
-            **workbench.one_core,
             **switches,
             **plan.env,
         }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness import __version__
-from harness.errors import EXIT_INTERRUPTED, EXIT_OK, HarnessError
+from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, HarnessError
 
 _COMMANDS: Final = (
     ("matrix", "harness.matrix.command"),
@@ -50,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough. Python flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"llama-harness: this host refuses: {what}", file=sys.stderr)
+        return EXIT_CANNOT_TELL
     return status
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from harness.errors import ConfigurationError
+from harness.paths import exists, is_file, working_directory
 from harness.toml_lines import line_of_field
 
 FILE: Final = "llama-harness.toml"
@@ -118,7 +119,7 @@ def load_configuration(
         ConfigurationError: A file or a variable is wrong; the message names file, line and key.
     """
     environ = os.environ if environ is None else environ
-    file = _find(directory or Path.cwd(), environ)
+    file = _find(directory or working_directory(), environ)
     layers = [layer for layer in (_from_file(file) if file else None, _from(environ)) if layer]
     values = {key: value for layer in layers for key, value in layer.values.items()}
     origins = {key: origin for layer in layers for key, origin in layer.origins.items()}
@@ -144,16 +145,16 @@ class _Layer:
     origins: Mapping[str, str]
 
 
-def _find(directory: Path, environ: Mapping[str, str]) -> Path | None:
+def _find(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
     if named := environ.get(FILE_VARIABLE):
         return Path(named).expanduser().absolute()
-    for folder in (directory, *directory.parents):
-        if (folder / FILE).is_file():
+    for folder in (directory, *directory.parents) if directory else ():
+        if is_file(folder / FILE):
             return folder / FILE
         project = folder / PROJECT_FILE
-        if project.is_file() and _table_of(project, _read(project)[1]) is not None:
+        if is_file(project) and _table_of(project, _read(project)[1]) is not None:
             return project
-        if (folder / ".git").exists():
+        if exists(folder / ".git"):
             break
     return None
 

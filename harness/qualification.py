@@ -26,6 +26,7 @@ from harness.reaper import OWNER_VARIABLE, Reaper
 from harness.server import LaunchFailedError, launch
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, WORTH_ANOTHER_TRY, classify_exit
 from harness.server.http import ProtocolError
+from harness.server.launch import why_not_executable
 from harness.server.ports import reserved_port
 from harness.standalone.loopback import HOST_FLAG, LOOPBACK
 from harness.variables import joined
@@ -125,9 +126,8 @@ def start_plainly(
             with reserved_port() as port:
                 argv = ("-m", str(model), HOST_FLAG, LOOPBACK, "--port", str(port))
                 env = {
-                    **variables,
+                    **joined(variables, one_core_variables()),
                     **home_variables(directory),
-                    **one_core_variables(),
                     **_PLAIN_VARIABLES,
                 }
                 failure = _start_and_generate(binary, argv, port, env, directory)
@@ -172,7 +172,9 @@ def _why_no_help(binary: Path, variables: Mapping[str, str]) -> str:
             timeout=_VERSION_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError as error:
+        return why_not_executable(binary, error)
+    except subprocess.TimeoutExpired:
         return ""
     failure = classify_exit(done.returncode, done.stdout.splitlines(), ())
     return failure.message if failure.kind in HOST_FAULTS else ""

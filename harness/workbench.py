@@ -16,7 +16,12 @@ from harness.environments import detect_host, open_environment
 from harness.environments.hermetic import is_untouched
 from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
-from harness.errors import EnvironmentUnavailableError, ProbeError
+from harness.errors import (
+    BuildUnavailableError,
+    EnvironmentUnavailableError,
+    HarnessError,
+    ProbeError,
+)
 from harness.gguf_models import ensure_models
 from harness.model import Cell, Check, Evidence, Failure, HostProfile, TinyModel
 from harness.qualification import MODELS_DIRECTORY, open_store, start_plainly
@@ -92,7 +97,8 @@ class Workbench:
     Whatever costs time is done once: a build is acquired and probed once, a subject started once,
     an environment made once. ``launches`` remembers what each launch showed, so that cells whose
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
-    is off. ``one_core`` holds the variables that make a server see one core.
+    is off. ``one_core`` holds the variables that make a server see one core. ``unavailable`` holds
+    why builds cannot be had, which is asked for once.
     """
 
     catalogue: Catalogue
@@ -106,6 +112,7 @@ class Workbench:
     one_core: Mapping[str, str] = field(default_factory=dict)
     watcher: Watcher = _looks_away
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
+    unavailable: dict[str, HarnessError] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
@@ -121,8 +128,14 @@ class Workbench:
             UnknownBuildError: The catalogue has no such build.
             BuildUnavailableError: No source of it works here.
         """
+        if build_id in self.unavailable:
+            raise self.unavailable[build_id]
         if build_id not in self._builds:
-            self._builds[build_id] = self.store.acquire(self.catalogue.get(build_id))
+            try:
+                self._builds[build_id] = self.store.acquire(self.catalogue.get(build_id))
+            except HarnessError as error:
+                self.unavailable[build_id] = error
+                raise
         return self._builds[build_id]
 
     def capabilities(self, build_id: str, environment: str = "cpu") -> Capabilities:
@@ -246,6 +259,7 @@ def open_workbench(
     store: Store | None = None,
     health_timeout_s: float | None = None,
     share_launches: bool = True,
+    unavailable: Mapping[str, str] | None = None,
 ) -> Iterator[Workbench]:
     """Make a workbench, and give back all that its cells took.
 
@@ -254,6 +268,7 @@ def open_workbench(
         store: Where acquired builds are; the user's store if None.
         health_timeout_s: Longest wait for health, in seconds; the configured one if None.
         share_launches: Whether cells that ask for the same launch share it.
+        unavailable: Why builds cannot be had, by id, where that is known already.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -279,4 +294,8 @@ def open_workbench(
             share_launches=share_launches,
             launches=RecentLaunches(REMEMBERED_LAUNCHES),
             one_core=one_core_variables(),
+            unavailable={
+                build: BuildUnavailableError(reason)
+                for build, reason in (unavailable or {}).items()
+            },
         )

@@ -17,6 +17,7 @@ import msgspec
 from harness.builds.locations import user_catalogue_directory
 from harness.errors import CatalogueError, UnknownBuildError
 from harness.model import Flavour, SourceKind
+from harness.paths import entries
 from harness.toml_lines import line_of_field
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -247,7 +248,7 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
     directories = [directory] if directory else [pinned_directory(), user_catalogue_directory()]
     builds: dict[str, Build] = {}
     for each in directories:
-        for file in sorted(each.glob("*.toml")) if each.is_dir() else ():
+        for file in (one for one in entries(each) if one.suffix == ".toml"):
             build = read_build(file)
             builds.setdefault(build.id, build)
     return Catalogue(builds=_ordered(builds.values()))

@@ -32,6 +32,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.model import SourceKind
+from harness.paths import exists
 from harness.qualification import open_store
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def _described(arguments: argparse.Namespace) -> Build:
     origins: list[Origin] = []
     if arguments.local:
         path = Path(arguments.local).expanduser()
-        origins.append(LocalBinary(path=str(path.absolute()) if path.exists() else arguments.local))
+        origins.append(LocalBinary(path=str(path.absolute()) if exists(path) else arguments.local))
     if arguments.git:
         origins.append(GitReference(url=arguments.git, ref=arguments.ref or build_id))
     if arguments.image:

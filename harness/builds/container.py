@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from harness.paths import exists
 from harness.reaper import unowned
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def named_paths(words: Iterable[str]) -> list[str]:
     found: dict[str, None] = {}
     for word in words:
         path = Path(word)
-        if not path.is_absolute() or not path.exists() or path == Path(path.anchor):
+        if not path.is_absolute() or not exists(path) or path == Path(path.anchor):
             continue
         found[word] = None
         if parts := _SPLIT_MODEL.fullmatch(path.name):

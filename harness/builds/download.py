@@ -73,14 +73,14 @@ def get(
             )
         except requests.exceptions.SSLError as error:
             raise SourceUnavailableError(
-                f"{redacted(url)}: the certificate was not accepted ({_brief(error)}); tell pip's "
+                f"{redacted(url)}: the certificate was not accepted ({brief(error)}); tell pip's "
                 "settings (cert) or REQUESTS_CA_BUNDLE which authority to trust"
             ) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            problem = _brief(error)
+            problem = brief(error)
             continue
         except requests.exceptions.RequestException as error:
-            raise SourceUnavailableError(f"{redacted(url)}: {_brief(error)}") from error
+            raise SourceUnavailableError(f"{redacted(url)}: {brief(error)}") from error
         if response.status_code not in _WORTH_ANOTHER_TRY:
             return response
         problem = f"HTTP status {response.status_code}"
@@ -180,13 +180,13 @@ def _receive(
                 done += len(chunk)
                 reach(done, total)
     except requests.exceptions.RequestException as error:
-        return f"{_brief(error)} after {done} bytes"
+        return f"{brief(error)} after {done} bytes"
     if total is not None and done != total:
         return f"truncated: {done} of {total} bytes"
     return ""
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """Return the innermost reason, without the addresses that outer layers quote."""
     reason: object = error
     seen: set[int] = set()

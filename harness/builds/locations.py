@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from harness.config import load_configuration
+from harness.errors import ConfigurationError
 
 CACHE_VARIABLE = "LLAMA_HARNESS_CACHE"
 
@@ -11,13 +12,18 @@ def cache_root() -> Path:
     """Return the store's root: the configured one, else the user's cache directory.
 
     Raises:
-        ConfigurationError: The configuration is wrong.
+        ConfigurationError: The configuration is wrong, or the user has no home.
     """
     if chosen := load_configuration().settings.cache:
         return Path(chosen)
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("llama-harness", appauthor=False))
+    own = Path(platformdirs.user_cache_dir("llama-harness", appauthor=False))
+    if not own.is_absolute():
+        raise ConfigurationError(
+            f"this user has no home directory to keep a cache in: name one with {CACHE_VARIABLE}"
+        )
+    return own
 
 
 def user_catalogue_directory() -> Path:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.paths import home, is_file
 
 DEFAULT_INDEX = "https://pypi.org/simple/"
 DEFAULT_TIMEOUT_S = 15.0
@@ -107,7 +108,7 @@ def configuration_files(env: Mapping[str, str]) -> tuple[Path, ...]:
     files = [Path(part) / name for part in reversed(shared.split(os.pathsep))]
     if sys.platform != "win32":
         files.append(Path("/etc") / name)
-    if not chosen or not Path(chosen).is_file():
+    if not chosen or not is_file(Path(chosen)):
         files += _user_files(name)
     files.append(Path(sys.prefix) / name)
     if chosen:
@@ -118,14 +119,17 @@ def configuration_files(env: Mapping[str, str]) -> tuple[Path, ...]:
 def _user_files(name: str) -> Iterator[Path]:
     import platformdirs
 
-    yield Path.home() / ("pip" if sys.platform == "win32" else ".pip") / name
+    own = home()
+    if own is None:
+        return
+    yield own / ("pip" if sys.platform == "win32" else ".pip") / name
     if sys.platform == "darwin":
-        yield Path.home() / ".config" / "pip" / name
+        yield own / ".config" / "pip" / name
     yield Path(platformdirs.user_config_dir("pip", appauthor=False, roaming=True)) / name
 
 
 def _options_of(file: Path) -> Iterator[tuple[str, str, str]]:
-    if not file.is_file():
+    if not is_file(file):
         return
     parser = configparser.RawConfigParser()
     try:

@@ -51,6 +51,7 @@ from harness.errors import (
     UnqualifiedError,
 )
 from harness.model import SourceKind
+from harness.paths import is_file
 
 SourceFactory = Callable[[SourceKind], Source]
 
@@ -147,7 +148,7 @@ class Store:
         if manifest is None or not any(matches(origin, manifest) for origin in build.sources):
             return None
         binary = directory / manifest.binary
-        if not binary.is_file():
+        if not is_file(binary):
             return None
         if manifest.source == "local" and not _is_unchanged(binary, manifest):
             return None
@@ -472,7 +473,7 @@ class Store:
         from harness.builds.sources.image import INTERPRETER
 
         interpreter = manifest.details.get(INTERPRETER)
-        return interpreter is None or (not self._extract and Path(interpreter).is_file())
+        return interpreter is None or (not self._extract and is_file(Path(interpreter)))
 
     def _mark_used(self, build_id: str) -> None:
         # Last use, for the one that clears the store; a read-only store is still of use.

@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import digests, read_manifest
 from harness.builds.store import Store
+from harness.paths import entries, is_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ def verify(store: Store, build_id: str) -> Verified:
     problems = []
     if manifest.source == "local":
         binary = Path(manifest.binary)
-        if not binary.is_file():
+        if not is_file(binary):
             problems.append(f"{binary} is gone")
         elif sha256_of(binary) != manifest.sha256:
             problems.append(f"{binary} has changed")
@@ -58,7 +59,7 @@ def verify(store: Store, build_id: str) -> Verified:
 def held(store: Store) -> list[str]:
     """Return the ids of all builds that a store holds."""
     directory = store.root / "builds"
-    return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    return [path.name for path in entries(directory)]
 
 
 def clear(store: Store, *, limit_bytes: int) -> Cleared:

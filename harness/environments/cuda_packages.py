@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from harness.paths import is_dir, is_file
+
 DRIVER: Final = "libcuda.so.1"
 _LIBRARY: Final = re.compile(r"(?P<stem>lib\w+)\.so\.(?P<major>\d+)")
 _PACKAGES: Final = {
@@ -29,14 +31,14 @@ def directories_with(libraries: Iterable[str]) -> tuple[str, ...]:
     return tuple(
         str(directory)
         for directory in _library_directories()
-        if any((directory / name).is_file() for name in wanted)
+        if any(is_file(directory / name) for name in wanted)
     )
 
 
 def _library_directories() -> Iterator[Path]:
     for place in dict.fromkeys(sys.path):
         for pattern in ("nvidia/*/lib", "nvidia/cu*/lib/*-linux"):
-            yield from sorted(path for path in Path(place or ".").glob(pattern) if path.is_dir())
+            yield from sorted(path for path in Path(place or ".").glob(pattern) if is_dir(path))
 
 
 def advice(libraries: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from harness.environments.native_libraries import native_libraries
 from harness.environments.spoof import Spoof, spoof_directory
 from harness.environments.variants import Variant
 from harness.errors import EnvironmentUnavailableError
+from harness.paths import exists
 
 _SPOOF = ".cuda-spoof"
 _HIDING = ".path"
@@ -97,7 +98,7 @@ def environment(
             spoof = stack.enter_context(_spoof(home, pretended, spec, cache))
             variables["PATH"] = os.pathsep.join([str(spoof.programs), path])
             variables.update(spoof.variables())
-        elif _DRIVER.exists():
+        elif exists(_DRIVER):
             variables.update(stack.enter_context(_hidden_driver(home, cache)))
         yield Environment(name=name, variables=variables, spoof=spoof)
 

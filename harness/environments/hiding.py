@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import EnvironmentUnavailableError
+from harness.paths import entries, exists
 
 _TOOL = "nvidia-smi"
 
@@ -47,12 +48,12 @@ def path_without_smi(path: str, scratch: Path) -> Iterator[str]:
 
 
 def _holds_smi(directory: Path) -> bool:
-    return any((directory / name).exists() for name in (_TOOL, f"{_TOOL}.exe"))
+    return any(exists(directory / name) for name in (_TOOL, f"{_TOOL}.exe"))
 
 
 def _links(directory: Path, links: Path) -> Path:
     links.mkdir(parents=True)
-    for entry in directory.iterdir():
+    for entry in entries(directory):
         if entry.name != _TOOL:
             (links / entry.name).symlink_to(entry)
     return links

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.environments.cuda_packages import advice, directories_with
 from harness.errors import EnvironmentUnavailableError
+from harness.paths import exists, is_file
 
 _PATH = "LD_LIBRARY_PATH"
 _TIMEOUT_S = 10
@@ -69,7 +70,7 @@ def with_libraries(
 def _loaded_files(program: Path) -> Iterator[Path]:
     yield program
     for library in sorted(program.parent.glob("*.so*")):
-        if library.is_file() and not library.is_symlink():
+        if is_file(library) and not library.is_symlink():
             yield library
 
 
@@ -80,7 +81,7 @@ def _not_found(file: Path, env: Mapping[str, str]) -> tuple[str, ...]:
                 return ()
     except OSError:
         return ()
-    loader = next((path for path in _loaders() if path.exists()), None)
+    loader = next((path for path in _loaders() if exists(path)), None)
     if loader is None:
         return ()
     try:

@@ -8,6 +8,7 @@ the C library for the number of cores. The threads of ik_llama.cpp's draft model
 variable nor that question: it counts the cores that it finds under ``/sys``.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,7 @@ from harness.builds.locations import cache_root
 from harness.environments.native_compiler import compile_libraries
 
 _LIBRARY: Final = "one-core.so"
-_SEPARATORS: Final = frozenset(" :")
-"""Of the names in LD_PRELOAD; there is no way to quote one."""
+_PATH: Final = "LD_LIBRARY_PATH"
 
 _SOURCE: Final = """\
 #define _GNU_SOURCE
@@ -56,6 +56,9 @@ SHOWN FILE *fopen64(const char *path, const char *mode) {
 def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
     """Variables for a server process; none where the host cannot do it (no Linux, no compiler).
 
+    To be put together with others by ``joined``: the library is named without its directory, since
+    a space in LD_PRELOAD separates names and cannot be quoted.
+
     Args:
         cache: Where the library is kept; the store's root if not given.
     """
@@ -63,6 +66,6 @@ def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
         return {}
     kept = (cache or cache_root()) / "one-core"
     compiled = compile_libraries({_LIBRARY: "one_core.c"}, {"one_core.c": _SOURCE}, kept)
-    if isinstance(compiled, str) or _SEPARATORS & set(str(kept)):
+    if isinstance(compiled, str) or os.pathsep in str(kept):
         return {}
-    return {"LD_PRELOAD": str(compiled[_LIBRARY])}
+    return {"LD_PRELOAD": _LIBRARY, _PATH: str(compiled[_LIBRARY].parent)}

@@ -1,6 +1,7 @@
 """``llama-harness matrix``: select cells, get their builds, run them under pytest."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -103,8 +104,7 @@ def run_matrix(options: argparse.Namespace) -> int:
         raise UsageError("-n is for --executor local; a Dask cluster has the workers it has")
     _check_open_files()
     store = open_store()
-    if not remote:
-        _acquire(cells, catalogue, store, quiet=bool(options.quiet))
+    unavailable = {} if remote else _acquire(cells, catalogue, store, quiet=bool(options.quiet))
     arguments = [
         str(_HERE / "matrix"),
         "-p",
@@ -121,6 +121,7 @@ def run_matrix(options: argparse.Namespace) -> int:
         *_verbosity(options),
         *(["-n", "0"] if remote else _workers(workers, len(cells))),
         f"--matrix-executor={options.executor}",
+        f"--matrix-unavailable={json.dumps(unavailable)}",
         *([f"--matrix-jsonl={Path(options.jsonl).absolute()}"] if options.jsonl else []),
         *([f"--junit-xml={Path(options.junit).absolute()}"] if options.junit else []),
         f"--matrix-retries={retries}",
@@ -174,21 +175,29 @@ def _exit_status(status: int, cells: Sequence[Cell]) -> int:
     return EXIT_USAGE if status == pytest.ExitCode.USAGE_ERROR else status
 
 
-def _acquire(cells: Sequence[Cell], catalogue: Catalogue, store: Store, *, quiet: bool) -> None:
+def _acquire(
+    cells: Sequence[Cell], catalogue: Catalogue, store: Store, *, quiet: bool
+) -> dict[str, str]:
     """Get every build before the first cell, with progress.
 
     A build that cannot be had is named here and again in its cells, which come out as ``error``.
+
+    Returns:
+        The reason for each such build.
     """
     from harness.builds.progress import open_progress
 
     wanted = [catalogue.get(build_id) for build_id in dict.fromkeys(cell.build for cell in cells)]
     missing = [build for build in wanted if store.ready(build) is None]
+    unavailable: dict[str, str] = {}
     if not missing:
-        return
+        return unavailable
     with open_progress(quiet=quiet) as progress:
-        for _, outcome in store.acquire_all(missing, progress=progress):
+        for build, outcome in store.acquire_all(missing, progress=progress):
             if isinstance(outcome, HarnessError):
+                unavailable[build.id] = str(outcome)
                 print(f"llama-harness: {outcome}", file=sys.stderr)
+    return unavailable
 
 
 def _verbosity(options: argparse.Namespace) -> list[str]:

@@ -1,5 +1,6 @@
 """Cells as pytest items, so that ``-k``, ``-n``, ``--lf`` and JUnit work on them."""
 
+import json
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -66,6 +67,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="WHERE",
         default=LOCAL,
         help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
+    )
+    group.addoption(
+        "--matrix-unavailable",
+        dest="matrix_unavailable",
+        metavar="JSON",
+        default="{}",
+        help="why builds cannot be had, by id, where that is known already",
     )
     group.addoption(
         "--matrix-retries",
@@ -182,6 +190,7 @@ class CellRunner:
 
     def __init__(self, config: pytest.Config) -> None:
         self._retries: int = config.getoption("matrix_retries")
+        self._unavailable: dict[str, str] = json.loads(config.getoption("matrix_unavailable"))
         self._catalogue = config.stash[_CATALOGUE]
         self._ledger = config.stash[_LEDGER]
         self._resources = ExitStack()
@@ -203,7 +212,7 @@ class CellRunner:
     def workbench(self) -> Workbench:
         """The workbench."""
         if self._workbench is None:
-            bench = open_workbench(catalogue=self._catalogue)
+            bench = open_workbench(catalogue=self._catalogue, unavailable=self._unavailable)
             self._workbench = self._resources.enter_context(bench)
         return self._workbench
 

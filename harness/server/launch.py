@@ -1,5 +1,6 @@
 """One start of one server: plan in, healthy server out, nothing left behind."""
 
+import errno
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.model import Failure, FailureKind
+from harness.paths import is_file
 from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
 from harness.server.log import ServerLog
@@ -21,6 +23,10 @@ _FIRST_POLL_S: Final = 0.005
 _LONGEST_POLL_S: Final = 0.05
 _FIRST_REQUEST_S: Final = 0.25
 _LONGEST_REQUEST_S: Final = 2.0
+_BAD_CPU_TYPE: Final = 86
+"""macOS' EBADARCH."""
+_BAD_EXE: Final = 193
+"""Windows' ERROR_BAD_EXE_FORMAT."""
 _DRAIN_S: Final = 2.0
 _REAPING_S: Final = 0.5
 
@@ -104,7 +110,7 @@ def launch(
         raise LaunchFailedError(
             Failure(
                 kind=FailureKind.NOT_EXECUTABLE,
-                message=f"{program.name} cannot be executed: {error.strerror or error}",
+                message=f"{program.name} cannot be executed: {why_not_executable(program, error)}",
             )
         ) from error
     log = ServerLog(process.output)
@@ -122,6 +128,15 @@ def launch(
     finally:
         process.kill()
         log.close()
+
+
+def why_not_executable(program: Path, error: OSError) -> str:
+    """Why a system does not execute a file, in a few words."""
+    if error.errno == errno.ENOENT and is_file(program):
+        return "the loader or interpreter that it names is not on this host"
+    if error.errno in {errno.ENOEXEC, _BAD_CPU_TYPE} or getattr(error, "winerror", 0) == _BAD_EXE:
+        return f"it is no program for this host ({error.strerror})"
+    return error.strerror or str(error)
 
 
 def _wait_until_healthy(

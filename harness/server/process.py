@@ -94,6 +94,6 @@ def listening_ports(pid: int) -> set[int]:
                 for connection in process.net_connections(kind="tcp")
                 if connection.status == psutil.CONN_LISTEN
             }
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return ports
     return ports

@@ -9,6 +9,7 @@ from typing import Final
 
 from harness.errors import SubjectError
 from harness.model import TinyModel
+from harness.paths import is_file
 from harness.subjects.plans import is_server_program
 
 MODEL_FLAGS: Final = frozenset({"-m", "--model"})
@@ -136,7 +137,7 @@ def _replaced(flag: str, value: str, model: TinyModel, port: int, origin: str) -
         return (flag if flag in DRAFT_FLAGS else "-md", _draft(model, origin))
     if flag in PORT_FLAGS:
         return (flag, str(port))
-    if not Path(value).is_file():
+    if not is_file(Path(value)):
         raise SubjectError(
             f"{origin}: {flag} names {value!r}, which is not on this host; leave it out"
         )

@@ -16,6 +16,7 @@ from typing import Final
 
 from harness.builds.locations import cache_root
 from harness.errors import SubjectError
+from harness.paths import is_file
 
 REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "structlog")
 """What Studio's llama-server backend imports when it loads a model, in any of the versions
@@ -63,11 +64,11 @@ def backend_of_version(version: str, *, pip: Pip = run_pip) -> Path:
         )
     home = cache_root() / SUBJECTS_DIRECTORY / "unsloth" / version
     backend = home / _BACKEND
-    if (backend / _ENTRY).is_file():
+    if is_file(backend / _ENTRY):
         return backend
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_name(f"{version}.lock")):
-        if not (backend / _ENTRY).is_file():
+        if not is_file(backend / _ENTRY):
             _fetch(version, home, pip)
     return backend
 
@@ -118,7 +119,7 @@ def backend_of_checkout(path: Path) -> Path:
         SubjectError: The path holds none.
     """
     for backend in (path / _BACKEND, path):
-        if (backend / _ENTRY).is_file():
+        if is_file(backend / _ENTRY):
             return backend.resolve()
     raise SubjectError(
         f"unsloth@{path}: holds no {_BACKEND}/{_ENTRY.as_posix()}; name the root of a checkout"
@@ -138,11 +139,11 @@ def interpreter(*, pip: Pip = run_pip) -> Path:
     home = cache_root() / SUBJECTS_DIRECTORY / "unsloth" / f"python-{major}.{minor}-{digest}"
     python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     complete = home / "complete"
-    if complete.is_file():
+    if is_file(complete):
         return python
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_name(f"{home.name}.lock")):
-        if not complete.is_file():
+        if not is_file(complete):
             venv.create(home, clear=True, with_pip=False, symlinks=sys.platform != "win32")
             try:
                 pip(["--python", str(python), "install", *REQUIREMENTS])

@@ -38,7 +38,7 @@ pytestmark = [
 ]
 
 MACHINE = this_platform().machine
-STATIC, SHARED = "b9246", "b10434"
+STATIC, SHARED = "b9246", "b10435"
 """One program, compiled here; and one with libraries of its own, as upstream's releases are."""
 
 REQUESTS = (

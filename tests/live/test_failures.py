@@ -167,7 +167,7 @@ def test_bad_environment_variable(failing: Failing, build: str) -> None:
     assert failure.argument == "LLAMA_ARG_DRAFT_MAX"
 
 
-@pytest.mark.parametrize("build", [RENAMED, "b10434", NEWEST])
+@pytest.mark.parametrize("build", [RENAMED, "b10435", NEWEST])
 def test_mtp_on_a_model_without_a_head(failing: Failing, build: str) -> None:
     failure = failing.with_its_last_words(build, "--spec-type", "draft-mtp")
     assert failure.kind is FailureKind.MODEL_LOAD
@@ -244,7 +244,7 @@ def test_a_file_with_the_right_to_execute_but_no_program(failing: Failing) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="the prebuilt wheel is for Linux")
 def test_missing_library(failing: Failing) -> None:
     # The prebuilt server finds its libraries beside itself; a copy elsewhere does not.
-    acquired = failing.workbench.build("b10434")
+    acquired = failing.workbench.build("b10435")
     alone = failing.directory / "llama-server"
     alone.write_bytes(acquired.binary.read_bytes())
     alone.chmod(0o755)

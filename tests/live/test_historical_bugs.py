@@ -17,7 +17,7 @@ from tests.live.matrix_runs import Run, run_matrix
 
 pytestmark = pytest.mark.live
 
-RENAMED = ("b9246", "b10434", "b11434")
+RENAMED = ("b9246", "b10435", "b11434")
 
 
 def judged(

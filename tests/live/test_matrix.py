@@ -16,7 +16,7 @@ from tests.live.matrix_runs import ROOT, Run, run_matrix
 
 pytestmark = pytest.mark.live
 
-MTP_BUILDS = ("b9246", "b10434", "b11434")
+MTP_BUILDS = ("b9246", "b10435", "b11434")
 DRAFT_BUILDS = ("py0.3.16", "b8929", "b9246", "b9464")
 
 FIELDS = {

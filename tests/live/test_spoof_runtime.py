@@ -135,7 +135,7 @@ def test_a_program_of_the_driver_library_starts_only_inside(tmp_path: Path) -> N
 
 
 def test_the_cpu_server_lists_no_cuda_device(workbench: Workbench) -> None:
-    build = workbench.build("b10434")
+    build = workbench.build("b10435")
     variables = {**workbench.environment("cuda-spoof").variables, **build.env}
     listed = subprocess.run(
         [build.binary, "--list-devices"],

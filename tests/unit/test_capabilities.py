@@ -86,7 +86,7 @@ FACTS = {
         removed=LEGACY,
         options=241,
     ),
-    "b10434": Facts(
+    "b10435": Facts(
         flavour=Flavour.RENAMED,
         types=MTP_ERA | {"draft-dflash", "draft-dspark"},
         takes_list=True,
@@ -94,7 +94,7 @@ FACTS = {
         spec_default=True,
         length_flag="--spec-draft-n-max",
         removed=LEGACY,
-        options=248,
+        options=247,
     ),
     "b11434": Facts(
         flavour=Flavour.RENAMED,

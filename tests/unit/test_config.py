@@ -251,11 +251,11 @@ def test_configured_axes_are_those_of_the_matrix(
     assert listed(capsys, "--profile", "night", "--draft-max", "1") == [
         "b8929-cpu-reference-off-n1"
     ]
-    assert listed(capsys, "--build", "b10434", "--draft-max", "1") == [
-        "b10434-cpu-reference-mtp-n1"
+    assert listed(capsys, "--build", "b10435", "--draft-max", "1") == [
+        "b10435-cpu-reference-mtp-n1"
     ]
     of_the_catalogue = listed(capsys, "--profile", "smoke", "--draft-max", "1")
-    assert {one.partition("-")[0] for one in of_the_catalogue} == {"b8929", "b9246", "b10434"}
+    assert {one.partition("-")[0] for one in of_the_catalogue} == {"b8929", "b9246", "b10435"}
 
 
 @pytest.mark.parametrize(

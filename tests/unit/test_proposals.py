@@ -99,7 +99,7 @@ def test_failures_that_belong_together_are_one_entry(tmp_path: Path) -> None:
         for model in ("tiny-mtp", "tiny-llama")
     ]  # fmt: skip
 
-    (entry,) = propose_entries([*cells, result(build="b10434")], empty(tmp_path))
+    (entry,) = propose_entries([*cells, result(build="b10435")], empty(tmp_path))
 
     assert (entry.since, entry.until, entry.modes) == (8929, 9246, ("mtp", "auto"))
     assert (entry.model, entry.environment) == ("*", "*")

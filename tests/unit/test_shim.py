@@ -229,5 +229,5 @@ def test_the_windows_launcher_runs_the_recorder_beside_its_configuration(
 
     monkeypatch.setattr(recorder, "become", become)
     assert recorder.main() == 5
-    assert ran == [(str(Path("C:/llama-server.exe")), ["-m", "x"], {})]
+    assert ran == [(str(Path("C:/llama-server.exe")), ("-m", "x"), dict(os.environ))]
     assert [launch.argv for launch in collect_launches(stand_in.recordings)] == [["-m", "x"]]

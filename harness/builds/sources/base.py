@@ -10,6 +10,7 @@ from typing import Protocol
 from harness.builds.catalogue import Build, Origin
 from harness.builds.platforms import Platform
 from harness.builds.progress import Progress
+from harness.paths import entries
 
 
 class CompileSlot(Protocol):
@@ -86,7 +87,7 @@ def library_variables(binary: Path, workspace: Workspace) -> dict[str, str]:
 
     Windows looks beside the program without being told.
     """
-    libraries = [path for path in binary.parent.iterdir() if is_shared_library(path)]
+    libraries = [path for path in entries(binary.parent) if is_shared_library(path)]
     if not libraries or workspace.platform.system == "windows":
         return {}
     directory = binary.parent.relative_to(workspace.output).as_posix()

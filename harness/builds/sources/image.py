@@ -19,6 +19,7 @@ from harness.builds.container import Network, brief, disposable, server_variable
 from harness.builds.running import CancelledError
 from harness.builds.sources.base import Delivery, Workspace, library_variables
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.paths import is_dir
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -180,7 +181,7 @@ def _write_launcher(image: "Image", binary: str, network: Network, workspace: Wo
 
 
 def _site_directories() -> list[str]:
-    return [path for path in sys.path if path and Path(path).is_dir() and "site-packages" in path]
+    return [path for path in sys.path if path and is_dir(Path(path)) and "site-packages" in path]
 
 
 def _copy_out(

@@ -26,6 +26,7 @@ from harness.builds.download import Patience, fetch_file, get, redacted
 from harness.builds.pip_settings import PipSettings
 from harness.builds.progress import Progress
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.paths import entries, is_dir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +163,9 @@ class PackageIndexes:
     def _files_of_links(self, place: str, project: str) -> Iterator[IndexFile]:
         local = _local_path(place)
         directory = local if local is not None else Path(place).expanduser()
-        if not directory.is_dir():
+        if not is_dir(directory):
             return
-        for path in sorted(directory.iterdir()):
+        for path in entries(directory):
             with suppress(UnparsableFilenameError):
                 owner, version, _ = parse_filename(path.name, project)
                 if canonicalize_name(owner) == canonicalize_name(project):

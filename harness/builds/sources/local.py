@@ -8,6 +8,7 @@ from harness.builds.catalogue import Build, LocalBinary, Origin
 from harness.builds.digest import sha256_of
 from harness.builds.sources.base import Delivery, Workspace, is_shared_library
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.paths import entries, is_dir, is_file
 
 
 class LocalSource:
@@ -24,7 +25,7 @@ class LocalSource:
             )
         env = {}
         if workspace.platform.system != "windows" and any(
-            map(is_shared_library, binary.parent.iterdir())
+            map(is_shared_library, entries(binary.parent))
         ):
             env = {workspace.platform.library_path_variable: str(binary.parent)}
         return Delivery(binary=binary, asset=origin.path, sha256=found, env=env)
@@ -32,9 +33,9 @@ class LocalSource:
 
 def _find(path: str, server_name: str) -> Path:
     place = Path(path).expanduser()
-    if place.is_file():
+    if is_file(place):
         return place.absolute()
-    if place.is_dir():
+    if is_dir(place):
         if found := find_program(place, server_name):
             return found.absolute()
         raise SourceUnavailableError(f"{path} holds no {server_name}")

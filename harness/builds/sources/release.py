@@ -1,7 +1,9 @@
 """Builds from GitHub releases: which asset fits, how it is fetched, and what is in it."""
 
 import os
+import queue
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ import requests
 
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, Origin, ReleaseAsset
-from harness.builds.download import Patience, fetch_file, get, redacted
+from harness.builds.download import Patience, brief, fetch_file, get, redacted
 from harness.builds.platforms import Platform
 from harness.builds.sources.base import (
     Delivery,
@@ -22,6 +24,9 @@ from harness.builds.sources.base import (
 from harness.errors import DigestMismatchError, SourceUnavailableError
 
 DEFAULT_API = "https://api.github.com"
+
+REACHABLE_WITHIN_S = 2.0
+"""Longest wait for a first answer, where a build has other sources."""
 
 KNOWN_BAD: Mapping[str, str] = {
     "b9110": "its assets are incomplete",
@@ -68,6 +73,35 @@ class GitHub:
         self._token = token or os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN")
         self.session = session or requests.Session()
         self.patience = patience or Patience()
+        self._asked = threading.Lock()
+        self._silence: str | None = None
+
+    def unreachable(self, within_s: float = REACHABLE_WITHIN_S) -> str:
+        """Why nothing answers at the API's address; empty where something does.
+
+        Asked once, however many builds want to know, and given up after ``within_s`` seconds, the
+        search for the address included, which no time-out of a connection bounds.
+        """
+        with self._asked:
+            if self._silence is None:
+                answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+                asking = threading.Thread(
+                    target=lambda: answers.put(self._knock(within_s)), daemon=True
+                )
+                asking.start()
+                try:
+                    self._silence = answers.get(timeout=within_s)
+                except queue.Empty:
+                    self._silence = f"no answer within {within_s:g} s"
+            return self._silence
+
+    def _knock(self, timeout_s: float) -> str:
+        try:
+            # Does not count against the rate limit.
+            with requests.get(f"{self.api}/rate_limit", timeout=timeout_s, stream=True):
+                return ""
+        except requests.exceptions.RequestException as error:
+            return brief(error)
 
     def assets(self, repository: str, tag: str) -> tuple[Asset, ...]:
         """Return the files of a release.
@@ -140,6 +174,8 @@ class ReleaseSource:
                 f"release {origin.tag} is known to be bad: {KNOWN_BAD[origin.tag]}; take another "
                 "build or source"
             )
+        if not workspace.alone and (silence := self._github.unreachable()):
+            raise SourceUnavailableError(f"{redacted(self._github.api)} is not reached: {silence}")
         assets = self._github.assets(origin.repository, origin.tag)
         chosen = choose_assets(assets, origin, workspace.platform)
         digests: list[str] = []

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from harness.builds.hosts import host_fingerprint
+
 DIGEST = "0" * 64
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,6 +74,7 @@ def make_shelf(root: Path, numbers: Sequence[int]) -> Shelf:
     """Put the builds into a new store."""
     catalogue = root / "catalogue"
     catalogue.mkdir()
+    host = msgspec.to_builtins(host_fingerprint())
     for number in numbers:
         build_id = f"b{number}"
         (catalogue / f"{build_id}.toml").write_text(
@@ -95,6 +100,7 @@ def make_shelf(root: Path, numbers: Sequence[int]) -> Shelf:
                     "seconds": 1.0,
                     "acquired": "2026-01-01T00:00:00Z",
                     "files": {},
+                    "qualified": [{"host": host, "at": "2026-01-01T00:00:00Z"}],
                 }
             )
         )

@@ -156,6 +156,7 @@ def test_interrupted_it_says_how_to_go_on(shelf: Shelf) -> None:
     # An interrupt within Popen leaves its object to the collector, which then may warn.
     with shelf.start(*arguments, *command, warnings="default::DeprecationWarning") as process:
         while not shelf.tested():
+            assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

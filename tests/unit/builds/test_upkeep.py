@@ -13,16 +13,9 @@ from harness.builds.upkeep import parse_size
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
 from harness.qualification import open_store
 from tests.unit.builds.builds_bench import Workbench, write_tree
+from tests.unit.builds.stand_in import write_server
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in server is a shell script")
-
-
-def script(path: Path, version: str = "version: 5 (script)", wait: bool = False) -> Path:
-    """A program that answers --version; with ``wait`` it also stays when run otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{version}" >&2\nexit 0\n')
-    path.chmod(0o755)
-    return path
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -42,12 +35,12 @@ def add_local(bench: Workbench, build_id: str, path: Path) -> None:
 
 @posix
 def test_a_local_program_is_used_where_it_is(bench: Workbench, tmp_path: Path) -> None:
-    binary = script(tmp_path / "own" / "llama-server")
+    binary = write_server(tmp_path / "own" / "llama-server")
     add_local(bench, "mine", binary)
     assert bench.run("path", "-q", "mine").stdout == f"{binary}\n"
     add_local(bench, "mine-too", binary.parent)
     assert bench.run("path", "-q", "mine-too").stdout == f"{binary}\n"
-    script(binary, "version: 6 (newer)")
+    write_server(binary, version="version: 6 (newer)")
     assert bench.run("path", "-q", "mine").stdout == f"{binary}\n"
     manifest = json.loads((bench.cache / "builds/mine/manifest.json").read_text())
     assert manifest["reported_version"] == "version: 6 (newer)", "a changed program is looked at"
@@ -55,7 +48,7 @@ def test_a_local_program_is_used_where_it_is(bench: Workbench, tmp_path: Path) -
 
 @posix
 def test_a_local_program_on_path(bench: Workbench, tmp_path: Path) -> None:
-    binary = script(tmp_path / "own" / "llama-server")
+    binary = write_server(tmp_path / "own" / "llama-server")
     path = f"{binary.parent}{os.pathsep}{os.environ['PATH']}"
     assert bench.run("add", "mine", "--local", "llama-server", PATH=path).returncode == EXIT_OK
     assert bench.run("path", "-q", "mine", PATH=path).stdout == f"{binary}\n"

@@ -18,7 +18,7 @@ def select(**changes: object) -> tuple[Cell, ...]:
 
 def test_the_default_axes() -> None:
     cells = select()
-    assert {cell.build for cell in cells} == {"b8929", "b9246", "b10434"}
+    assert {cell.build for cell in cells} == {"b8929", "b9246", "b10435"}
     assert {cell.environment for cell in cells} == {"cpu", "cuda-spoof"}
     assert {cell.subject for cell in cells} == {"reference"}
     assert {cell.request.mode for cell in cells} == set(Mode)

@@ -37,8 +37,8 @@ def refused(build: str = "b9246", *, subject: str = "reference") -> CellResult:
 
 def flaky() -> CellResult:
     """A cell that failed once and passed once, with no check of its own."""
-    one = result(build="b10434", status=Verdict.FLAKY)
-    return replace(one, attempts=(refused("b10434"), result(build="b10434", status=Verdict.PASS)))
+    one = result(build="b10435", status=Verdict.FLAKY)
+    return replace(one, attempts=(refused("b10435"), result(build="b10435", status=Verdict.PASS)))
 
 
 def untold() -> CellResult:

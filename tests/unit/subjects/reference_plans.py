@@ -18,7 +18,7 @@ MTP_UNKNOWN = ModelFacts(has_mtp=True, parameters=None)
 PLAIN = ModelFacts(has_mtp=False, parameters=8_000_000_000)
 
 HELP = Path(__file__).parents[3] / "fixtures" / "help"
-BUILDS = ("py0.3.16", "b8929", "b9093", "b9246", "b9464", "b10434", "b11434", "fork")
+BUILDS = ("py0.3.16", "b8929", "b9093", "b9246", "b9464", "b10435", "b11434", "fork")
 """``fork``: legacy flags with an ``mtp`` token and a type list."""
 
 DRAFT = Path("/models/draft.gguf")
