@@ -128,6 +128,10 @@ def judge(result: CellResult, workbench: Workbench) -> Finding:
         for check in result.checks
         if check.name in _REMARKS and not check.ok
     )
+    replaced = tuple(
+        f"started with {one.used} in place of {one.given}: {one.why}" for one in result.replaced
+    )
+    remarks += replaced
     if result.effective is None:
         message = result.failure.message if result.failure else "the harness could not tell"
         refused = result.status is Verdict.FAIL

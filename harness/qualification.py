@@ -23,7 +23,7 @@ from harness.gguf_models import ensure_models
 from harness.gguf_models.recipes import PLAIN_MODEL
 from harness.model import Failure, FailureKind
 from harness.reaper import OWNER_VARIABLE, Reaper
-from harness.server import LaunchFailedError, launch
+from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, WORTH_ANOTHER_TRY, classify_exit
 from harness.server.http import ProtocolError
 from harness.server.launch import why_not_executable
@@ -95,14 +95,25 @@ def qualify_build(build: Build, binary: Path, env: Mapping[str, str], *, models:
                 probe(binary, found)
             except ProbeError as error:
                 raise UnqualifiedError(_why_no_help(binary, found) or str(error)) from error
-            failure = start_plainly(binary, found, directory=directory / "launch", models=models)
+            failure = start_plainly(
+                binary,
+                found,
+                directory=directory / "launch",
+                models=models,
+                health_timeout_s=load_configuration().settings.health_timeout,
+            )
             if failure is not None:
                 raise UnqualifiedError(failure.message)
     return ""
 
 
 def start_plainly(
-    binary: Path, variables: Mapping[str, str], *, directory: Path, models: Path
+    binary: Path,
+    variables: Mapping[str, str],
+    *,
+    directory: Path,
+    models: Path,
+    health_timeout_s: float,
 ) -> Failure | None:
     """Start a server with nothing but a model and an address, and let it generate.
 
@@ -111,6 +122,7 @@ def start_plainly(
         variables: All variables of an environment, with what the build needs.
         directory: Its working directory and home; made if it is missing.
         models: Where the tiny models are kept.
+        health_timeout_s: Longest wait for health, in seconds.
 
     Returns:
         Why it did not come to an answer; None where it did.
@@ -130,7 +142,17 @@ def start_plainly(
                     **home_variables(directory),
                     **_PLAIN_VARIABLES,
                 }
-                failure = _start_and_generate(binary, argv, port, env, directory)
+                with launch(
+                    binary,
+                    argv,
+                    port=port,
+                    env=env,
+                    cwd=directory,
+                    health_timeout_s=health_timeout_s,
+                ) as server:
+                    failure = _generate(server)
+        except LaunchFailedError as error:
+            failure = error.failure
         except OSError as error:
             return Failure(kind=FailureKind.HOST_LIMIT, message=f"this host refuses it: {error}")
         if failure is None or failure.kind not in WORTH_ANOTHER_TRY:
@@ -138,21 +160,12 @@ def start_plainly(
     return failure
 
 
-def _start_and_generate(
-    binary: Path, argv: tuple[str, ...], port: int, env: Mapping[str, str], directory: Path
-) -> Failure | None:
-    timeout_s = load_configuration().settings.health_timeout
+def _generate(server: RunningServer) -> Failure | None:
+    request = {"prompt": "a", "n_predict": _TOKENS}
     try:
-        with launch(
-            binary, argv, port=port, env=env, cwd=directory, health_timeout_s=timeout_s
-        ) as server:
-            request = {"prompt": "a", "n_predict": _TOKENS}
-            try:
-                answer = server.client.post("/completion", request, _ANSWER_S)
-            except ProtocolError as error:
-                return server.death() or Failure(kind=FailureKind.PROTOCOL, message=str(error))
-    except LaunchFailedError as error:
-        return error.failure
+        answer = server.client.post("/completion", request, _ANSWER_S)
+    except ProtocolError as error:
+        return server.death() or Failure(kind=FailureKind.PROTOCOL, message=str(error))
     if not isinstance(answer, dict) or not answer.get("content"):
         return Failure(kind=FailureKind.PROTOCOL, message="it generates nothing")
     return None

@@ -201,6 +201,7 @@ class Workbench:
                 self.variables(build_id, environment),
                 directory=Path(directory),
                 models=self.store.root / MODELS_DIRECTORY,
+                health_timeout_s=self.health_timeout_s,
             )
 
     def subject(self, spec: str) -> Subject:

@@ -18,7 +18,10 @@ def cache_root() -> Path:
         return Path(chosen)
     import platformdirs
 
-    own = Path(platformdirs.user_cache_dir("llama-harness", appauthor=False))
+    try:
+        own = Path(platformdirs.user_cache_dir("llama-harness", appauthor=False))
+    except RuntimeError:  # from platformdirs 4.5 or so on; a relative path before
+        own = Path()
     if not own.is_absolute():
         raise ConfigurationError(
             f"this user has no home directory to keep a cache in: name one with {CACHE_VARIABLE}"

@@ -27,7 +27,7 @@ def file_for(model: TinyModel, *, mtp_token: str | None) -> TinyModel:
     """The model with the file that a build loads, given the MTP token that the build offers.
 
     Only builds with ``draft-mtp`` (ggml-org/llama.cpp PR 22673) load a qwen35 file with an MTP
-    block; all others get the ``glm4moe`` file with the same name, size and head. b9246 and b10434
+    block; all others get the ``glm4moe`` file with the same name, size and head. b9246 and b10435
     load that one too but abort when they draft with it.
     """
     if model.fallback_path is None or mtp_token == "draft-mtp":

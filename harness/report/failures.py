@@ -64,6 +64,8 @@ def _argv_lines(result: CellResult) -> Iterator[str]:
         yield f"  argv: llama-server {' '.join(words)}"
     for flag in sorted(offending):
         yield f"  offending: {flag}"
+    for one in result.replaced:
+        yield f"  started with {one.used} in place of {one.given}: {one.why}"
 
 
 def _witness_lines(result: CellResult) -> Iterator[str]:

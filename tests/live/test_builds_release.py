@@ -15,6 +15,7 @@ from harness.builds import AcquiredBuild, Build, Catalogue, Store
 from harness.builds.catalogue import ReleaseAsset
 from harness.builds.download import Patience
 from harness.builds.platforms import this_platform
+from harness.builds.sources.base import is_shared_library
 from harness.builds.sources.release import GitHub, ReleaseSource
 from harness.builds.upkeep import verify
 from harness.cells import run_cell
@@ -30,6 +31,7 @@ from tests.live.release_archives import (
     with_entries,
     zip_in_build_bin,
 )
+from tests.live.shared_library import with_library
 from tests.unit.builds.builds_bench import API, Reply, Web, release, serving
 
 pytestmark = [
@@ -38,8 +40,7 @@ pytestmark = [
 ]
 
 MACHINE = this_platform().machine
-STATIC, SHARED = "b9246", "b10435"
-"""One program, compiled here; and one with libraries of its own, as upstream's releases are."""
+STATIC = "b9246"
 
 REQUESTS = (
     LoadRequest(model="tiny-mtp", mode="mtp", draft_n_max=5),
@@ -126,12 +127,22 @@ def assert_cells_pass(
             assert result.witnessed_by == directly.witnessed_by
 
 
-@pytest.mark.parametrize("origin", [STATIC, SHARED])
+@pytest.fixture(scope="session", params=["one program", "with a library"])
+def origin(
+    workbench: Workbench, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AcquiredBuild:
+    """A build as it was acquired, and the same with a library of its own."""
+    real = workbench.build(STATIC)
+    if request.param == "one program":
+        return real
+    return replace(real, binary=with_library(real.binary, tmp_path_factory.mktemp("shared")))
+
+
 @pytest.mark.parametrize("era", ERAS, ids=[f"{each.tag}-{each.end}" for each in ERAS])
 def test_a_release_of_each_era_runs_cells(
-    web: Web, workbench: Workbench, tmp_path: Path, era: Era, origin: str
+    web: Web, workbench: Workbench, tmp_path: Path, era: Era, origin: AcquiredBuild
 ) -> None:
-    real = workbench.build(origin)
+    real = origin
     packed = served_archive(web, era, real)
     build, store = released(real, era), open_store(tmp_path)
     acquired = store.acquire(build)
@@ -140,7 +151,8 @@ def test_a_release_of_each_era_runs_cells(
     told = "checked" if era.digests else "recorded, nobody stated one"
     assert acquired.manifest.details["digest"] == told
     assert acquired.manifest.reported_version == real.manifest.reported_version
-    assert ("LD_LIBRARY_PATH" in acquired.env) == (origin == SHARED)
+    beside = map(is_shared_library, real.binary.parent.iterdir())
+    assert ("LD_LIBRARY_PATH" in acquired.env) == any(beside)
     assert verify(store, build.id).problems == ()
     assert_cells_pass(build, real, store, workbench, *REQUESTS)
     assert web.paths() == [f"{API}{era.tag}", f"/download/{era.tag}/{era.asset}"]

@@ -1,27 +1,40 @@
 """Every way in which a real server fails to start, classified, with the offending word named."""
 
+import os
 import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from harness.capabilities import Capabilities
+from harness.cells import run_cell
 from harness.environments.hermetic import hermetic_variables
 from harness.gguf_models import file_for
-from harness.model import Failure, FailureKind, LoadRequest, Verdict
+from harness.model import Cell, CellResult, Failure, FailureKind, LoadRequest, Verdict
 from harness.server import LaunchFailedError, launch
+from harness.server.failure import HOST_FAULTS
 from harness.server.ports import reserved_port
 from harness.witnesses import observing_environment
 from harness.workbench import Workbench
 from tests.live.altered import Altered, adding, run, setting
+from tests.live.shared_library import LIBRARY, with_library
 
 pytestmark = pytest.mark.live
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="scripts as programs")
+
+
+def unprivileged() -> bool:
+    """Whether a file without any permission is closed to this user."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).chmod(0)
+        return not os.access(file.name, os.R_OK)
+
 
 LEGACY, RENAMED, NEWEST = "b8929", "b9246", "b11434"
 ERAS = ("py0.3.16", LEGACY, "b9093", RENAMED, NEWEST)
@@ -241,18 +254,13 @@ def test_a_file_with_the_right_to_execute_but_no_program(failing: Failing) -> No
     assert failing.program(path).kind is FailureKind.NOT_EXECUTABLE
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the prebuilt wheel is for Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="adds a library as Linux has them")
 def test_missing_library(failing: Failing) -> None:
-    # The prebuilt server finds its libraries beside itself; a copy elsewhere does not.
-    acquired = failing.workbench.build("b10435")
-    alone = failing.directory / "llama-server"
-    alone.write_bytes(acquired.binary.read_bytes())
-    alone.chmod(0o755)
-    failure = failing.program(alone)
+    # Nothing says where the library lies that is beside the program.
+    program = with_library(failing.workbench.build(RENAMED).binary, failing.directory)
+    failure = failing.program(program)
     assert failure.kind is FailureKind.MISSING_LIBRARY
-    assert failure.argument is not None
-    assert failure.argument.startswith("lib")
-    assert ".so" in failure.argument
+    assert failure.argument == LIBRARY
 
 
 @posix_only
@@ -362,3 +370,84 @@ def test_a_flag_glued_to_its_value_is_unknown(workbench: Workbench) -> None:
     assert result.failure is not None
     assert result.failure.kind is FailureKind.UNKNOWN_ARGUMENT
     assert result.failure.argument == "--ctx-size=64"
+
+
+def limited(path: Path, binary: Path, limit: str) -> Path:
+    """A build behind a limit of the shell."""
+    path.write_text(f'#!/bin/sh\nulimit {limit}\nexec "{binary}" "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@posix_only
+@pytest.mark.parametrize("build", [LEGACY, RENAMED, NEWEST])
+@pytest.mark.parametrize("limit", ["-v 100000", "-v 40000"])
+def test_a_host_that_gives_no_memory(failing: Failing, build: str, limit: str) -> None:
+    acquired = failing.workbench.build(build)
+    program = limited(failing.directory / "limited", acquired.binary, limit)
+    model = str(failing.model("tiny-llama", build))
+    for _ in range(10):  # some builds can end before their last words are written
+        failure = failing.program(program, "-m", model, "-c", "8192", env=acquired.env)
+        if failure.kind in HOST_FAULTS:
+            break
+    assert failure.kind in {FailureKind.OUT_OF_MEMORY, FailureKind.HOST_LIMIT}, failure
+
+
+@posix_only
+@pytest.mark.parametrize("build", [LEGACY, RENAMED, NEWEST])
+def test_a_server_that_the_kernel_kills(failing: Failing, build: str) -> None:
+    acquired = failing.workbench.build(build)
+    program = limited(failing.directory / "limited", acquired.binary, "-t 0")
+    model = str(failing.model("tiny-llama", build))
+    failure = failing.program(program, "-m", model, env=acquired.env)
+    assert failure.kind in {FailureKind.OUT_OF_MEMORY, FailureKind.HOST_LIMIT}
+
+
+@posix_only
+@pytest.mark.skipif(not unprivileged(), reason="root reads whatever it likes")
+@pytest.mark.parametrize("build", ERAS)
+def test_a_model_that_may_not_be_read(failing: Failing, build: str) -> None:
+    locked = failing.directory / "locked.gguf"
+    locked.write_bytes(failing.model("tiny-llama", build).read_bytes())
+    locked.chmod(0)
+    failure = failing.with_its_last_words(build, "-m", str(locked))
+    assert failure.kind in {FailureKind.HOST_LIMIT, FailureKind.MODEL_LOAD}
+
+
+def broken_for_all(workbench: Workbench, directory: Path, text: str) -> CellResult:
+    """A cell on a build that qualified and then does ``text`` with every command line."""
+    real = workbench.build(RENAMED)
+    asked = f"import os, sys\nif '--port' not in sys.argv: os.execv({str(real.binary)!r}, sys.argv)"
+    broken = script(directory / "llama-server", f"{asked}\n{text}")
+    bench = replace(workbench, launches={}, share_launches=False, health_timeout_s=2)
+    bench._builds = {RENAMED: replace(real, binary=broken)}
+    request = LoadRequest(model="tiny-llama", mode="off")
+    cell = Cell(build=RENAMED, subject="reference", environment="cpu", request=request)
+    return run_cell(cell, bench)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "text",
+    ["sys.exit(7)", "os.abort()", "os.kill(os.getpid(), 11)", "import time; time.sleep(60)"],
+    ids=["exits", "aborts", "crashes", "hangs"],
+)
+def test_what_any_command_line_comes_to_is_not_laid_at_the_door_of_this_one(
+    workbench: Workbench, tmp_path: Path, text: str
+) -> None:
+    result = broken_for_all(workbench, tmp_path, text)
+    assert result.status is Verdict.ERROR
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.UNQUALIFIED
+    assert "a plain command line either" in result.failure.message
+
+
+@posix_only
+def test_an_illegal_instruction_is_an_error_of_its_own(
+    workbench: Workbench, tmp_path: Path
+) -> None:
+    text = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+    result = broken_for_all(workbench, tmp_path, text)
+    assert result.status is Verdict.ERROR
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.ILLEGAL_INSTRUCTION

@@ -69,7 +69,7 @@ def test_finds_what_the_profile_has(
 def test_plans_differ_as_the_host_does(workbench: Workbench, version: str) -> None:
     request = LoadRequest(model="tiny-mtp", mode="mtp")
     plans = {}
-    # A CPU build: for a Vulkan build such as b10435 2026.10.9 asks the build itself for devices.
+    # A CPU build: for a Vulkan build 2026.10.9 asks the build itself for devices.
     for name in ("cpu", "cuda-spoof", "cuda-spoof:no-driver"):
         target = LaunchTarget(
             binary=workbench.build("b9246").binary,

@@ -165,6 +165,7 @@ class ReleaseSource:
 
     def __init__(self, github: GitHub) -> None:
         self._github = github
+        self._told = False
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:  # noqa: ARG002
         """Fetch and unpack the asset that fits this host; errors as in ``Source``."""
@@ -175,7 +176,11 @@ class ReleaseSource:
                 "build or source"
             )
         if not workspace.alone and (silence := self._github.unreachable()):
-            raise SourceUnavailableError(f"{redacted(self._github.api)} is not reached: {silence}")
+            reason = f"{redacted(self._github.api)} is not reached ({silence})"
+            if not self._told:
+                self._told = True
+                workspace.progress.note(f"no releases: {reason}; taking builds from other sources")
+            raise SourceUnavailableError(reason)
         assets = self._github.assets(origin.repository, origin.tag)
         chosen = choose_assets(assets, origin, workspace.platform)
         digests: list[str] = []

@@ -1,11 +1,13 @@
 import hashlib
 import io
 import json
+import socket
 import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from harness.builds.progress import SilentProgress
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.sources.release import Asset, GitHub, ReleaseSource, choose_assets
 from harness.errors import DigestMismatchError, SourceUnavailableError
-from tests.unit.builds.builds_bench import Reply, Web, release
+from tests.unit.builds.builds_bench import Reply, Web, catalogue_text, release
+from tests.unit.builds.builds_bench import Workbench as Bench
 
 LINUX = Platform(system="linux", machine="x64")
 SERVER = b"#!/bin/sh\necho 'version: 5 (release)' >&2\n"
@@ -298,3 +301,45 @@ def test_tags_are_paged_and_only_those_with_files(web: Web, patience: Patience) 
     tags = list(GitHub(api=web.url, patience=patience).tags("ggml-org/llama.cpp"))
     assert len(tags) == 99
     assert "b110" not in tags
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where somebody listens and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_whoever_does_not_answer_costs_little_and_is_asked_once(silent: str) -> None:
+    github = GitHub(api=silent)
+    start = time.monotonic()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        answers = list(pool.map(lambda _: github.unreachable(0.5), range(8)))
+    assert len(set(answers)) == 1
+    assert answers[0]
+    assert time.monotonic() - start < 5
+
+
+def test_where_nobody_listens_it_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert GitHub(api=f"http://127.0.0.1:{port}").unreachable()
+
+
+def test_whoever_answers_is_reached(web: Web) -> None:
+    assert GitHub(api=web.url).unreachable() == ""
+
+
+def test_a_release_gives_way_to_another_source_where_nobody_answers(
+    bench: Bench, silent: str
+) -> None:
+    sdist = bench.add("t1")
+    digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
+    text = catalogue_text("t1", sdist, digest)
+    first = '[[sources]]\nkind = "release"\ntag = "t1"\n\n[[sources]]'
+    bench.catalogue("t1", text.replace("[[sources]]", first))
+    result = bench.run("get", "t1", GITHUB_API_URL=silent)
+    assert result.returncode == 0, result.stderr
+    assert "compile t1" in result.stderr
+    told = [line for line in result.stderr.splitlines() if silent in line]
+    assert len(told) == 1, "one line says why it is compiled"

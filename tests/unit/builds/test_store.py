@@ -12,6 +12,7 @@ import pytest
 from harness.builds.catalogue import read_build
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
 from harness.qualification import open_store
+from tests.signals import KILL
 from tests.unit.builds.builds_bench import Workbench, catalogue_text
 
 
@@ -178,7 +179,7 @@ def test_eight_processes_compile_once(bench: Workbench, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [KILL, signal.SIGTERM])
 def test_what_a_killed_process_left_is_ended_and_repaired(
     bench: Workbench, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -1,0 +1,229 @@
+"""Whatever a command line, a variable or a plan says: servers listen on loopback only.
+
+A build whose program watches its own server's sockets stands behind every command that starts one.
+"""
+
+import json
+import shlex
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.builds.locations import cache_root
+from harness.gguf_models import ensure_models
+from harness.model import CellResult
+from harness.report.jsonl import read_results
+from harness.server.ports import reserved_port
+from harness.workbench import Workbench
+from tests.live.matrix_runs import variables
+from tests.unit.builds.stand_in import local_text
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(sys.platform == "win32", reason="the watching program is a script"),
+]
+
+EVERYWHERE = "0.0.0.0"
+BUILD, NEWER = "b9246", "b9464"
+
+_WATCHER = """\
+import subprocess, sys, time
+import psutil
+
+server = subprocess.Popen([{real!r}, *sys.argv[1:]])
+seen = set()
+while server.poll() is None:
+    try:
+        for one in psutil.Process(server.pid).net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN and one.laddr.ip not in seen:
+                seen.add(one.laddr.ip)
+                with open({log!r}, "a") as file:
+                    file.write(one.laddr.ip + "\\n")
+    except psutil.Error:
+        pass
+    time.sleep(0.002)
+code = server.wait()
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A store of two builds whose servers' addresses are written down."""
+
+    root: Path
+
+    @property
+    def log(self) -> Path:
+        return self.root / "addresses.txt"
+
+    def add(self, build_id: str, number: int, real: Path) -> None:
+        source, program = self.root / f"{build_id}.py", self.root / build_id / "llama-server"
+        source.write_text(_WATCHER.format(real=str(real), log=str(self.log)), encoding="utf-8")
+        program.parent.mkdir()
+        words = shlex.join([sys.executable, str(source)])
+        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        catalogue = self.root / "cache" / "catalogue"
+        catalogue.mkdir(parents=True, exist_ok=True)
+        text = local_text(build_id, program, number=number)
+        (catalogue / f"{build_id}.toml").write_text(text, encoding="utf-8")
+
+    def run(self, *words: str, status: set[int]) -> "subprocess.CompletedProcess[str]":
+        self.log.unlink(missing_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *words],
+            env=variables({"LLAMA_HARNESS_CACHE": str(self.root / "cache")}),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in status, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    def addresses(self) -> set[str]:
+        return set(self.log.read_text().split()) if self.log.is_file() else set()
+
+    def script(self, name: str, text: str) -> str:
+        path = self.root / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def results(self) -> list[CellResult]:
+        return list(read_results([self.root / "results.jsonl"]))
+
+
+@pytest.fixture
+def watched(workbench: Workbench, tmp_path: Path) -> Watched:
+    opened = Watched(tmp_path)
+    for build_id, number, real in (("watched", 9246, BUILD), ("watched-newer", 9464, NEWER)):
+        acquired = workbench.build(real)
+        assert not acquired.env
+        opened.add(build_id, number, acquired.binary)
+    opened.run("builds", "get", "-q", "watched", "watched-newer", status={0})
+    assert opened.addresses() == {"127.0.0.1"}, "qualification itself"
+    return opened
+
+
+def test_the_watcher_sees_other_addresses(watched: Watched) -> None:
+    """Or the tests below could not fail."""
+    model = ensure_models(cache_root() / "models")["tiny-llama"].path
+    watched.log.unlink()
+    program = watched.root / "watched" / "llama-server"
+    with reserved_port() as port:
+        server = subprocess.Popen(
+            [program, "-m", model, "--port", str(port), "--host", "127.0.0.2"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with server:
+            try:
+                while "127.0.0.2" not in watched.addresses():
+                    assert server.poll() is None
+            finally:
+                subprocess.run(["pkill", "-P", str(server.pid)], check=False)
+    assert watched.addresses() == {"127.0.0.2"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["-m", "x.gguf", "--host", EVERYWHERE],
+        ["-m", "x.gguf", "--host", "::"],
+        ["-m", "x.gguf", "--host", socket.gethostname()],
+        ["-m", "x.gguf", "--host", "127.0.0.1", "--host", EVERYWHERE],
+        [f"LLAMA_ARG_HOST={EVERYWHERE}", "llama-server", "-m", "x.gguf"],
+    ],
+    ids=["flag", "ipv6", "name", "twice", "variable"],
+)
+def test_check(watched: Watched, line: list[str]) -> None:
+    done = watched.run("check", "--build", "watched", "--", *line, status={0, 1})
+    assert watched.addresses() == {"127.0.0.1"}
+    (written,) = [word for word in done.stdout.splitlines() if "watched " in word]
+    assert "servers under test listen on loopback only" in written
+    assert "in place of" in written
+
+
+def test_explain(watched: Watched) -> None:
+    line = ["-m", "x.gguf", "--host", EVERYWHERE, "--draft-max", "8"]
+    watched.run("explain", "--build", "watched", "--", *line, status={1})
+    assert watched.addresses() <= {"127.0.0.1"}
+
+
+def test_matrix_with_a_plan_that_says_otherwise(watched: Watched) -> None:
+    generator = watched.script(
+        "generator.py",
+        "import json, sys\n"
+        "asked = json.load(sys.stdin)['target']\n"
+        "argv = ['-m', asked['model_path'], '--port', str(asked['port'])]\n"
+        f"argv += ['--host', {EVERYWHERE!r}]\n"
+        f"print(json.dumps({{'argv': argv, 'env': {{'LLAMA_ARG_HOST': {EVERYWHERE!r}}}}}))\n",
+    )
+    subject = f"command:{shlex.join([sys.executable, generator])}"
+    cells = ["--build", "watched", "--env", "cpu", "--mode", "off", "--model", "tiny-llama"]
+    words = ["matrix", "-n", "0", *cells, "--subject", subject, "--jsonl", "results.jsonl"]
+    watched.run(*words, status={0, 1})
+    assert watched.addresses() == {"127.0.0.1"}
+    (first, *_) = watched.results()
+    assert first.argv[-2:] == ("--host", EVERYWHERE), "the plan is told as it was given"
+    assert [(one.given, one.used) for one in first.replaced] == [
+        (f"--host {EVERYWHERE}", "--host 127.0.0.1"),
+        (f"LLAMA_ARG_HOST={EVERYWHERE}", "LLAMA_ARG_HOST=127.0.0.1"),
+    ]
+    session = watched.script("one.session", "load --mode off --model tiny-llama\n")
+    watched.run("session", "--build", "watched", "--subject", subject, session, status={0, 1})
+    assert watched.addresses() == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("health_only", [False, True])
+def test_record(watched: Watched, health_only: bool) -> None:
+    model = ensure_models(cache_root() / "models")["tiny-llama"].path
+    application = watched.script(
+        "app.py",
+        "import subprocess, sys, time, urllib.request, os, psutil\n"
+        "model, port, log = sys.argv[1:]\n"
+        f"os.environ['LLAMA_ARG_HOST'] = {EVERYWHERE!r}\n"
+        "command = ['llama-server', '-m', model, '--port', port]\n"
+        f"server = subprocess.Popen([*command, '--host', {EVERYWHERE!r}])\n"
+        "for _ in range(200):\n"
+        "    try:\n"
+        "        urllib.request.urlopen(f'http://127.0.0.1:{port}/health', timeout=1)\n"
+        "        break\n"
+        "    except OSError:\n"
+        "        time.sleep(0.05)\n"
+        "tree = [psutil.Process(server.pid), *psutil.Process(server.pid).children()]\n"
+        "found = {one.laddr.ip for each in tree for one in each.net_connections('inet')\n"
+        "         if one.status == psutil.CONN_LISTEN}\n"
+        "open(log, 'w').write(' '.join(found))\n"
+        "[each.kill() for each in tree]\n"
+        "server.wait()\n",
+    )
+    with reserved_port() as port:
+        words = [sys.executable, application, str(model), str(port), "seen.txt"]
+        option = ["--health-only"] if health_only else []
+        done = watched.run("record", "--build", "watched", "-q", *option, "--", *words, status={0})
+    assert (watched.root / "seen.txt").read_text() == "127.0.0.1"
+    assert f"in place of --host {EVERYWHERE}" in done.stderr
+    recording = json.loads((watched.root / "recording.json").read_text())
+    assert recording["launches"][0]["argv"][-1] == EVERYWHERE, "recorded as the application wrote"
+
+
+def test_bisect(watched: Watched) -> None:
+    line = watched.script(
+        "line.txt", f"llama-server -m x.gguf -md y.gguf --draft-max 8 --host {EVERYWHERE}\n"
+    )
+    ends = ["--good", "watched", "--bad", "watched-newer", "--catalogue-only"]
+    cell = ["--subject", f"argv:{line}", "--mode", "draft", "--model", "tiny-llama"]
+    watched.run("bisect", "-q", *ends, *cell, "--env", "cpu", status={0, 1, 3})
+    assert watched.addresses() <= {"127.0.0.1"}
+
+
+def test_a_preset_cannot_set_an_address(watched: Watched) -> None:
+    preset = watched.script("presets.ini", f"[*]\nhost = {EVERYWHERE}\n[one]\nctx-size = 512\n")
+    watched.run("check", "--build", "watched*", "--", "--models-preset", preset, status={0, 1, 3})
+    assert watched.addresses() <= {"127.0.0.1"}
