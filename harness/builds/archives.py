@@ -3,9 +3,14 @@
 import os
 import shutil
 import stat
-import tarfile
+import sys
 import zipfile
 from pathlib import Path, PurePosixPath
+
+if sys.version_info >= (3, 12):
+    import tarfile
+else:  # without filters before 3.11.4, which Debian 12 does not have
+    from backports import tarfile
 
 from harness.errors import SourceUnavailableError
 
