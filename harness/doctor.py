@@ -164,7 +164,8 @@ def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
                 detail=f"in the store, and does not run on this host: {refusal}",
                 remedy="the next run takes it from another source",
             )
-    needed = State.MISSING if absent else State.ABSENT
+    releases = _releases()
+    needed = State.MISSING if absent and releases.state is not State.OK else State.ABSENT
     yield Finding(
         name="smoke builds",
         state=State.OK,
@@ -172,8 +173,22 @@ def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
         if not absent
         else f"to be acquired: {', '.join(absent)}",
     )
+    yield releases
     yield _index(needed)
     yield from _compiling(env, needed)
+
+
+def _releases() -> Finding:
+    from harness.builds.sources.release import GitHub
+
+    github = GitHub()
+    silence = github.unreachable()
+    return Finding(
+        name="releases",
+        state=State.ABSENT if silence else State.OK,
+        detail=f"{github.api}: {silence or 'answers'}",
+        remedy="builds are compiled from the package index instead" if silence else "",
+    )
 
 
 def _index(needed: State) -> Finding:
