@@ -12,7 +12,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -111,7 +110,7 @@ class Place:
             servers = len(owned_processes(home=self._scratch))
             family = psutil.Process(run.pid).children(recursive=True)
             before = self._results.read_bytes() if self._results.exists() else b""
-            run.send_signal(signal.SIGKILL)
+            run.kill()
             run.wait()
         killed = time.monotonic()
         while self._left(family) and time.monotonic() - killed < PATIENCE_S:

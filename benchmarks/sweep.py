@@ -171,10 +171,16 @@ def _watch(pid: int, watched: dict[int, Watched], ended: threading.Event) -> Non
                 kind = "controller" if process.pid == pid else "worker"
                 if "reaper" in " ".join(process.cmdline()) or not process.name().startswith("py"):
                     continue
-                sample = (time.monotonic(), process.memory_info().rss, process.num_fds())
+                sample = (time.monotonic(), process.memory_info().rss, _open_files(process))
             except (psutil.Error, AttributeError):
                 continue
             watched.setdefault(process.pid, Watched(kind=kind)).samples.append(sample)
+
+
+def _open_files(process: psutil.Process) -> int:
+    if sys.platform == "win32":
+        return process.num_handles()
+    return process.num_fds()
 
 
 def _children_cpu() -> float:

@@ -40,12 +40,13 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
 
     Args:
         process: The program.
-        platform: As ``sys.platform`` names it.
+        platform: As ``sys.platform`` names it. Windows' way works on every system; Windows has no
+            other.
 
     Returns:
         Its exit status.
     """
-    if platform == "win32":
+    if sys.platform == "win32" or platform == "win32":
         _kill_with_descendants(process)
     else:
         try:

@@ -256,6 +256,8 @@ def brief(error: BaseException) -> str:
 
 def _end_by_posix_signal(number: int) -> None:
     """End this process by a signal, without a core file; return where there is no such signal."""
+    if sys.platform == "win32":
+        return
     import resource
 
     with suppress(ValueError, OSError):

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -88,11 +89,10 @@ def _sysctl(name: str) -> str:
 
 
 def _libc() -> str:
-    try:
-        told = os.confstr("CS_GNU_LIBC_VERSION")
-    except (AttributeError, ValueError, OSError):
-        return " ".join(filter(None, platform.libc_ver()))
-    return told or ""
+    if sys.platform != "win32":
+        with suppress(AttributeError, ValueError, OSError):
+            return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    return " ".join(filter(None, platform.libc_ver()))
 
 
 def _in_container() -> bool:

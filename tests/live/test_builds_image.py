@@ -31,6 +31,7 @@ from harness.server.ports import reserved_port
 from harness.workbench import Workbench, open_workbench
 from tests.live.engine import REPOSITORY, Engine, private_engine, private_registry
 from tests.live.matrix_runs import command, variables
+from tests.signals import KILL, signal_group
 
 pytestmark = pytest.mark.live
 
@@ -199,7 +200,7 @@ def server_pids(engine: Engine) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, KILL])
 def test_a_server_that_a_signal_ends_is_told_from_one_that_exits(
     imaged: Imaged, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -220,11 +221,11 @@ def test_signals_reach_the_server(imaged: Imaged, tmp_path: Path, number: signal
 
 def test_killing_the_program_removes_its_container(imaged: Imaged, tmp_path: Path) -> None:
     with serving(imaged, tmp_path) as process:
-        os.killpg(process.pid, signal.SIGKILL)
+        signal_group(process.pid, KILL)
         assert eventually(lambda: imaged.engine.containers() == [], GONE_WITHIN_S)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [KILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_run_leaves_no_container(
     imaged: Imaged, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -241,11 +242,11 @@ def test_a_killed_run_leaves_no_container(
         try:
             # Two workers' servers at once: both are in the middle of a cell.
             assert eventually(lambda: len(server_pids(imaged.engine)) > 1, PATIENCE_S)
-            os.killpg(run.pid, number)
+            signal_group(run.pid, number)
             output, _ = run.communicate(timeout=PATIENCE_S)
         finally:
             if run.poll() is None:
-                os.killpg(run.pid, signal.SIGKILL)
+                signal_group(run.pid, KILL)
     assert run.returncode == (130 if number is signal.SIGINT else -number), output
     assert eventually(lambda: imaged.engine.containers() == [], GONE_WITHIN_S)
     time.sleep(1)

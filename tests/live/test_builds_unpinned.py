@@ -17,6 +17,7 @@ from harness.builds.catalogue import read_build
 from harness.errors import EXIT_FAIL
 from harness.model import Verdict
 from tests.live.matrix_runs import ROOT, run_matrix, variables
+from tests.signals import KILL
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -81,7 +82,7 @@ def compiled(harness: Harness, build_id: str) -> set[Path]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [KILL, signal.SIGTERM])
 def test_a_killed_compile_leaves_no_compiler(
     harness: Harness, build_id: str, number: signal.Signals
 ) -> None:

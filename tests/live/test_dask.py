@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -121,7 +119,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
                 assert run.poll() is None, run.communicate()[0]
                 assert time.monotonic() < until
                 time.sleep(0.01)
-            os.kill(workers.pids[0], signal.SIGKILL)
+            psutil.Process(workers.pids[0]).kill()
             done = jsonl.read_bytes().count(b"\n")
             output, _ = run.communicate(timeout=PATIENCE_S)
         finally:

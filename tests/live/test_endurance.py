@@ -6,7 +6,6 @@ import random
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -25,10 +24,10 @@ from harness.server import ports
 from harness.workbench import open_workbench
 from tests.live.matrix_runs import ROOT, Run, command, run_matrix, variables
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(sys.platform != "linux", reason="limits and signals as Linux has them"),
-]
+if sys.platform != "linux":
+    pytest.skip("limits and signals as Linux has them", allow_module_level=True)
+
+pytestmark = pytest.mark.live
 
 CELLS = ["--build", "b8929", "--env", "cpu", "--model", "tiny-llama"]
 FEW = [*CELLS, "--mode", "off", "--mode", "draft"]
@@ -371,7 +370,7 @@ def test_a_worker_that_is_killed_costs_one_cell_a_verdict(tmp_path: Path) -> Non
             assert time.monotonic() < until
             time.sleep(0.01)
         worker = parent_of_a_server(tmp_path / "scratch", until)
-        os.kill(worker, signal.SIGKILL)
+        psutil.Process(worker).kill()
         output = run.communicate(timeout=PATIENCE_S)[0]
     results = list(read_results([jsonl]))
     assert len({result.id for result in results}) == ALL_COUNT, output

@@ -1,6 +1,5 @@
 """Interrupting a run: what was found is reported, and no server outlives it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from harness.reaper import owned_processes
 from harness.report.jsonl import read_results
 from tests.live.matrix_runs import command, variables
+from tests.signals import KILL, signal_group
 
 pytestmark = [
     pytest.mark.live,
@@ -48,7 +48,7 @@ def running(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
         yield process
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            signal_group(process.pid, KILL)
         process.communicate()
 
 
@@ -70,7 +70,7 @@ def test_ctrl_c_reports_what_was_found_and_leaves_no_server(tmp_path: Path, work
     results = tmp_path / "results.jsonl"
     with running(tmp_path, workers) as run:
         assert eventually(lambda: lines(results) >= 3, PATIENCE_S)
-        os.killpg(run.pid, signal.SIGINT)
+        signal_group(run.pid, signal.SIGINT)
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 130
     found = list(read_results([results]))
@@ -88,7 +88,7 @@ def test_servers_of_a_killed_runner_are_ended(tmp_path: Path, workers: str) -> N
         # Stopped before it is killed, so that the servers seen are ones that it did not end.
         assert eventually(lambda: bool(caught_at_work(run, tmp_path)), PATIENCE_S)
         family = psutil.Process(run.pid).children(recursive=True)
-        os.kill(run.pid, signal.SIGKILL)
+        run.kill()
         assert eventually(lambda: not owned_processes(home=tmp_path), REAPED_WITHIN_S)
         assert eventually(lambda: not any(map(works, family)), REAPED_WITHIN_S)
 
@@ -105,8 +105,9 @@ def caught_at_work(run: "subprocess.Popen[str]", directory: Path) -> list[psutil
     """The servers of a run that is stopped with at least one; it goes on where there is none."""
     if not owned_processes(home=directory):
         return []
-    os.kill(run.pid, signal.SIGSTOP)
+    runner = psutil.Process(run.pid)
+    runner.suspend()
     servers = owned_processes(home=directory)
     if not servers:
-        os.kill(run.pid, signal.SIGCONT)
+        runner.resume()
     return servers

@@ -79,7 +79,7 @@ def test_unknown_build(bench: Workbench) -> None:
 
 def test_no_compiler(bench: Workbench, tmp_path: Path) -> None:
     bench.add()
-    result = bench.run("path", "-q", "t1", PATH=str(tmp_path))
+    result = bench.run("path", "-q", "t1", PATH=str(tmp_path), CC="", CXX="")
     assert result.returncode == EXIT_CANNOT_TELL
     line = one_line(result)
     assert "t1" in line
