@@ -174,8 +174,13 @@ def help_text(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> st
 
 def _ask(binary: Path, env: Mapping[str, str], timeout_s: float) -> tuple[str, Capabilities]:
     # Files, not pipes: a child of the program could keep a pipe open after the program ended.
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        code = _run_help(binary, env, timeout_s, stdout, stderr)
+    # And a directory of its own, for the core file of one that crashes.
+    with (
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+        tempfile.TemporaryDirectory(prefix="llama-harness-") as directory,
+    ):
+        code = _run_help(binary.absolute(), env, timeout_s, stdout, stderr, directory)
         texts = [text for text in (_read(stdout), _read(stderr)) if text.strip()]
     for text in texts:
         capabilities = parse_help(text)
@@ -265,7 +270,12 @@ def _unique(flags: Iterator[str]) -> tuple[str, ...]:
 
 
 def _run_help(
-    binary: Path, env: Mapping[str, str], timeout_s: float, stdout: IO[bytes], stderr: IO[bytes]
+    binary: Path,
+    env: Mapping[str, str],
+    timeout_s: float,
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    directory: str,
 ) -> int:
     try:
         process = subprocess.Popen(
@@ -274,6 +284,7 @@ def _run_help(
             stdout=stdout,
             stderr=stderr,
             env=dict(env),
+            cwd=directory,
         )
     except (OSError, ValueError) as error:
         raise ProbeError(

@@ -94,7 +94,8 @@ def qualify_build(build: Build, binary: Path, env: Mapping[str, str], *, models:
             try:
                 probe(binary, found)
             except ProbeError as error:
-                raise UnqualifiedError(_why_no_help(binary, found) or str(error)) from error
+                reason = _why_no_help(binary, found, directory) or str(error)
+                raise UnqualifiedError(reason) from error
             failure = start_plainly(
                 binary,
                 found,
@@ -171,12 +172,13 @@ def _generate(server: RunningServer) -> Failure | None:
     return None
 
 
-def _why_no_help(binary: Path, variables: Mapping[str, str]) -> str:
+def _why_no_help(binary: Path, variables: Mapping[str, str], directory: Path) -> str:
     """What the host lacks for a program to say anything; empty where that is not the reason."""
     try:
         done = subprocess.run(
             [binary, "--version"],
             env=dict(variables),
+            cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

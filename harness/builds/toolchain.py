@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -67,7 +68,7 @@ def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
         compiler_version=next(iter(version.splitlines()), compiler).strip(),
         is_gcc="Free Software Foundation" in version,
         cache=cache,
-        strip=_which("strip", path),
+        strip=_which(_strip_name(compiler), path),
     )
 
 
@@ -102,6 +103,13 @@ def _sibling(compiler: str, path: str | None) -> str:
             if shutil.which(sibling, path=path):
                 return sibling
     return "cc"
+
+
+def _strip_name(compiler: str) -> str:
+    """Return the strip program of a C++ compiler: ``aarch64-linux-gnu-g++`` has one of its own."""
+    place = Path(compiler)
+    cross = re.match(r"(.*-)(?:g\+\+|c\+\+|clang\+\+)", place.name)
+    return str(place.with_name(f"{cross[1]}strip")) if cross else "strip"
 
 
 def _from_package(name: str, path: str | None) -> Path:
