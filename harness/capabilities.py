@@ -180,7 +180,7 @@ def _ask(binary: Path, env: Mapping[str, str], timeout_s: float) -> tuple[str, C
         tempfile.TemporaryFile() as stderr,
         tempfile.TemporaryDirectory(prefix="llama-harness-") as directory,
     ):
-        code = _run_help(binary.absolute(), env, timeout_s, stdout, stderr, directory)
+        code = _run_help(binary.absolute(), env, timeout_s, (stdout, stderr), directory)
         texts = [text for text in (_read(stdout), _read(stderr)) if text.strip()]
     for text in texts:
         capabilities = parse_help(text)
@@ -273,16 +273,15 @@ def _run_help(
     binary: Path,
     env: Mapping[str, str],
     timeout_s: float,
-    stdout: IO[bytes],
-    stderr: IO[bytes],
+    outputs: tuple[IO[bytes], IO[bytes]],
     directory: str,
 ) -> int:
     try:
         process = subprocess.Popen(
             [str(binary), "--help"],
             stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
+            stdout=outputs[0],
+            stderr=outputs[1],
             env=dict(env),
             cwd=directory,
         )

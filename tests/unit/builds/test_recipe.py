@@ -165,12 +165,15 @@ def test_a_source_that_the_archive_lacks_is_named(tmp_path: Path, toolchain: Too
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts as programs")
-def test_a_cross_compiler_strips_with_a_program_of_its_own(tmp_path: Path) -> None:
+def test_a_cross_compiler_strips_with_a_program_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("other-linux-gnu-g++", "other-linux-gnu-gcc", "other-linux-gnu-strip", "strip"):
         (tmp_path / name).write_text("#!/bin/sh\necho 1\n")
         (tmp_path / name).chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    cross = find_toolchain({**env, "CXX": "other-linux-gnu-g++"})
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    path = {"PATH": os.environ["PATH"]}
+    cross = find_toolchain({**path, "CXX": "other-linux-gnu-g++"})
     assert cross.strip == tmp_path / "other-linux-gnu-strip"
     assert cross.c_compiler == "other-linux-gnu-gcc"
-    assert find_toolchain(env).strip == tmp_path / "strip"
+    assert find_toolchain(path).strip == tmp_path / "strip"
