@@ -20,7 +20,8 @@ from harness.environments.native_compiler import compile_libraries
 _LIBRARY: Final = "one-core.so"
 _PATH: Final = "LD_LIBRARY_PATH"
 
-_SOURCE: Final = """\
+_SOURCE: Final = "one_core.c"
+_TEXT: Final = """\
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,6 +53,9 @@ SHOWN FILE *fopen64(const char *path, const char *mode) {
 }
 """
 
+ONE_CORE_SOURCES: Final[Mapping[str, str]] = {_SOURCE: _TEXT}
+"""The text of the library's source by its file name."""
+
 
 def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
     """Variables for a server process; none where the host cannot do it (no Linux, no compiler).
@@ -65,7 +69,7 @@ def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
     if not sys.platform.startswith("linux"):
         return {}
     kept = (cache or cache_root()) / "one-core"
-    compiled = compile_libraries({_LIBRARY: "one_core.c"}, {"one_core.c": _SOURCE}, kept)
+    compiled = compile_libraries({_LIBRARY: _SOURCE}, ONE_CORE_SOURCES, kept)
     if isinstance(compiled, str) or os.pathsep in str(kept):
         return {}
     return {"LD_PRELOAD": _LIBRARY, _PATH: str(compiled[_LIBRARY].parent)}

@@ -515,7 +515,7 @@ EXPORT status cuGetExportTable(const void **table, const unsigned char *uuid) {
 }
 
 /* Among the versions of a call, the newest that a program of that CUDA version knows. */
-static void *newest(void *library, const char *name, int version) {
+static void *newest(const char *name, int version) {
     static const struct {
         const char *suffix;
         int since;
@@ -534,7 +534,7 @@ static void *newest(void *library, const char *name, int version) {
         int general = !versions[i].only && *versions[i].suffix;
         if (of_another || too_new || (general && !strcmp(name, "cuGetProcAddress"))) continue;
         snprintf(symbol, sizeof symbol, "%s%s", name, versions[i].suffix);
-        void *found = dlsym(library, symbol);
+        void *found = own_symbol(symbol);
         if (found) return found;
     }
     return NULL;
@@ -545,11 +545,7 @@ EXPORT status cuGetProcAddress_v2(const char *name, void **into, int version, ui
     (void)flags;
     if (!name || !into) return INVALID_VALUE;
     know_machine();
-    Dl_info here;
-    void *library = NULL;
-    if (dladdr((void *)&machine, &here)) library = dlopen(here.dli_fname, RTLD_NOLOAD | RTLD_LAZY);
-    *into = library ? newest(library, name, version) : NULL;
-    if (library) dlclose(library);
+    *into = newest(name, version);
     if (found) *found = *into ? 0 : 1;
     return *into ? SUCCESS : NOT_FOUND;
 }

@@ -4,15 +4,23 @@
 
 #define _GNU_SOURCE
 #include <ctype.h>
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#include <pthread.h>
+#endif
 
 #define MAX_CARDS 16
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
 #define EXPORT __attribute__((visibility("default")))
+#endif
 #define MIB (1024ULL * 1024ULL)
 
 struct card {
@@ -40,10 +48,76 @@ static struct {
     int unmasked;
     int count;
     struct card cards[MAX_CARDS];
-    char directory[1024];
 } machine;
 
+/* What each system does in its own way: opening a file beside this library, to read it or to add to
+   it; looking a name up in this library; doing something once. */
+static void read_machine(void);
+
+enum access { TO_READ, TO_ADD };
+
+#ifdef _WIN32
+
+static HMODULE this_library(void) {
+    HMODULE library = NULL;
+    DWORD how = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+    how |= GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    return GetModuleHandleExW(how, (LPCWSTR)(void *)&machine, &library) ? library : NULL;
+}
+
+static FILE *open_beside(const char *name, enum access access) {
+    wchar_t path[1100];
+    HMODULE library = this_library();
+    DWORD length = library ? GetModuleFileNameW(library, path, 1024) : 0;
+    if (!length || length >= 1024) return NULL;
+    wchar_t *slash = wcsrchr(path, L'\\');
+    if (!slash) return NULL;
+    do *++slash = (wchar_t)*name;
+    while (*name++);
+    return _wfopen(path, access == TO_READ ? L"rN" : L"aN");
+}
+
+__attribute__((unused)) static void *own_symbol(const char *name) {
+    HMODULE library = this_library();
+    return library ? (void *)GetProcAddress(library, name) : NULL;
+}
+
+static INIT_ONCE machine_read = INIT_ONCE_STATIC_INIT;
+
+static BOOL CALLBACK read_once(PINIT_ONCE once, PVOID parameter, PVOID *context) {
+    (void)once, (void)parameter, (void)context;
+    read_machine();
+    return TRUE;
+}
+
+static void know_machine(void) { InitOnceExecuteOnce(&machine_read, read_once, NULL, NULL); }
+
+#else
+
+static FILE *open_beside(const char *name, enum access access) {
+    Dl_info here;
+    char path[1100];
+    if (!dladdr((void *)&machine, &here) || !here.dli_fname) return NULL;
+    const char *slash = strrchr(here.dli_fname, '/');
+    if (!slash || slash - here.dli_fname >= 1024) return NULL;
+    snprintf(path, sizeof path, "%.*s/%s", (int)(slash - here.dli_fname), here.dli_fname, name);
+    return fopen(path, access == TO_READ ? "re" : "ae");
+}
+
+__attribute__((unused)) static void *own_symbol(const char *name) {
+    Dl_info here;
+    if (!dladdr((void *)&machine, &here)) return NULL;
+    void *library = dlopen(here.dli_fname, RTLD_NOLOAD | RTLD_LAZY);
+    void *found = library ? dlsym(library, name) : NULL;
+    if (library) dlclose(library);
+    return found;
+}
+
 static pthread_once_t machine_read = PTHREAD_ONCE_INIT;
+
+static void know_machine(void) { pthread_once(&machine_read, read_machine); }
+
+#endif
 
 static void read_card(struct card *card, const char *key, const char *value) {
     struct {
@@ -105,16 +179,9 @@ static void read_card(struct card *card, const char *key, const char *value) {
 }
 
 static void read_machine(void) {
-    Dl_info here;
-    char path[1100], line[256];
+    char line[256];
     machine.no_driver = 1; /* a library without its file knows no machine */
-    if (!dladdr((void *)&machine, &here) || !here.dli_fname) return;
-    snprintf(machine.directory, sizeof machine.directory, "%s", here.dli_fname);
-    char *slash = strrchr(machine.directory, '/');
-    if (!slash) return;
-    *slash = 0;
-    snprintf(path, sizeof path, "%s/machine.txt", machine.directory);
-    FILE *file = fopen(path, "re");
+    FILE *file = open_beside("machine.txt", TO_READ);
     if (!file) return;
     machine.no_driver = 0;
     struct card *card = NULL;
@@ -144,13 +211,9 @@ static void read_machine(void) {
     fclose(file);
 }
 
-static void know_machine(void) { pthread_once(&machine_read, read_machine); }
-
 /* One line per thing asked for that the spoof does not have, for whoever wonders why. */
 __attribute__((unused)) static void note_unanswered(const char *name) {
-    char path[1100];
-    snprintf(path, sizeof path, "%s/unanswered.txt", machine.directory);
-    FILE *file = fopen(path, "ae");
+    FILE *file = open_beside("unanswered.txt", TO_ADD);
     if (!file) return;
     fprintf(file, "%s\n", name);
     fclose(file);

@@ -170,15 +170,15 @@ EXPORT status nvmlDeviceGetHandleByPciBusId(const char *bus_id, device *into) {
     return find(bus_id, same_bus, into);
 }
 
-#define TEXT(function, text)                                            \
+#define STRING(function, text)                                          \
     EXPORT status function(device card, char *into, unsigned size) {    \
         status problem = checked(card, into);                           \
         return problem ? problem : give_text(into, size, text);         \
     }
 
-TEXT(nvmlDeviceGetName, card->name)
-TEXT(nvmlDeviceGetUUID, card->uuid)
-TEXT(nvmlDeviceGetVbiosVersion, card->vbios)
+STRING(nvmlDeviceGetName, card->name)
+STRING(nvmlDeviceGetUUID, card->uuid)
+STRING(nvmlDeviceGetVbiosVersion, card->vbios)
 
 EXPORT status nvmlDeviceGetSerial(device card, char *into, unsigned size) {
     status problem = checked(card, into);
