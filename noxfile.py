@@ -11,6 +11,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.default_venv_backend = "virtualenv"
 
 PYTHON_PATHS = ("harness", "tests", "benchmarks", "examples", "noxfile.py", "hatch_build.py")
+ACTION = "action.yml"
+SHELL_SCRIPTS = (".ci/run", "examples/subject.sh")
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
 
@@ -60,10 +62,16 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
+    """Check style and formatting, the workflows, and the shell in them."""
     session.install(*GROUPS["lint"])
     session.run("ruff", "check", *PYTHON_PATHS)
     session.run("ruff", "format", "--check", *PYTHON_PATHS)
+    workflows = sorted(map(str, Path(".github", "workflows").glob("*.yml")))
+    session.run("zizmor", "--offline", "--no-progress", *workflows, ACTION)
+    for schema, files in (("github-workflows", workflows), ("github-actions", [ACTION])):
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    session.run("python", "-m", "tests.workflow_scripts", *workflows, ACTION)
+    session.run("shellcheck", *SHELL_SCRIPTS)
 
 
 @nox.session

