@@ -31,7 +31,7 @@ from harness.bisect.search import Answer
 from harness.bisect.tester import LiveTester
 from harness.bisect.trial import Outcome, Signature, Trial
 from harness.builds.manifest import read_manifest
-from harness.builds.running import CancelledError
+from harness.processes.running import CancelledError
 
 SCALE = 0.03
 """A paced second lasts this many real ones."""

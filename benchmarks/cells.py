@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from benchmarks._figures import add_json_option, keep
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench, open_workbench
 from harness.matrix.axes import Selection, select_cells
 from harness.model import Cell, CellResult, Verdict
 from harness.server.ports import reserved_port
 from harness.witnesses import observing_environment
 from harness.witnesses.observation import TOKENS
-from harness.workbench import Workbench, open_workbench
 
 BUILDS = ("b8929", "b9246", "b11434")
 SHAPES: Mapping[str, Selection] = {

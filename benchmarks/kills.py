@@ -25,8 +25,8 @@ import psutil
 from benchmarks._figures import add_json_option, keep
 from harness.builds import Catalogue, load_catalogue
 from harness.builds.digest import sha256_of
-from harness.qualification import open_store
-from harness.reaper import owned_processes
+from harness.cells.qualification import open_store
+from harness.processes.reaper import owned_processes
 from harness.report.jsonl import read_results
 
 BUILDS = ("b8929", "b9246")

@@ -25,14 +25,14 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench, open_workbench
 from harness.environments.capture import capture_profile, write_profile
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError
 from harness.matrix.axes import Selection, select_cells
 from harness.model import Cell, CellResult, Verdict
 from harness.report.jsonl import JsonLinesWriter
 from harness.witnesses import Observation
-from harness.workbench import Workbench, open_workbench
 
 _HOME = re.compile(r"\S*/environment-\w+")
 """The home of an open environment, which applications put into their plans."""

@@ -23,7 +23,7 @@ from statistics import median
 import psutil
 
 from benchmarks._figures import add_json_option, keep
-from harness.reaper import owned_processes
+from harness.processes.reaper import owned_processes
 from harness.report.jsonl import read_results
 
 ROOT = Path(__file__).parents[1]

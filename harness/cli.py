@@ -1,4 +1,4 @@
-"""The ``llama-harness`` command; every command's logic lives in the package it belongs to."""
+"""The ``llama-harness`` command; every command is a module of ``harness.commands``."""
 
 import argparse
 import importlib
@@ -11,22 +11,22 @@ from harness import __version__
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, HarnessError
 
 _COMMANDS: Final = (
-    ("matrix", "harness.matrix.command"),
-    ("builds", "harness.builds.commands"),
-    ("probe", "harness.probe_command"),
-    ("env", "harness.environments.commands"),
-    ("record", "harness.shim.commands"),
-    ("session", "harness.sessions.command"),
-    ("bisect", "harness.bisect.commands"),
-    ("check", "harness.check"),
-    ("explain", "harness.explain"),
-    ("report", "harness.report.command"),
-    ("plan", "harness.matrix.plan_command"),
-    ("config", "harness.config_command"),
-    ("doctor", "harness.doctor"),
-    ("completion", "harness.completion"),
+    "matrix",
+    "builds",
+    "probe",
+    "env",
+    "record",
+    "session",
+    "bisect",
+    "check",
+    "explain",
+    "report",
+    "plan",
+    "config",
+    "doctor",
+    "completion",
 )
-"""Each command and the module that declares it; a module is imported only for its own command."""
+"""Each is a module of ``harness.commands``, imported only for its own command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,10 +72,9 @@ def make_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"llama-harness {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     asked = next((word for word in words if not word.startswith("-")), None)
-    names = [name for name, _ in _COMMANDS]
-    for name, module in _COMMANDS:
-        if asked == name or asked not in names:
-            importlib.import_module(module).add_parser(subparsers)
+    for name in _COMMANDS:
+        if asked == name or asked not in _COMMANDS:
+            importlib.import_module(f"harness.commands.{name}").add_parser(subparsers)
     return parser
 
 

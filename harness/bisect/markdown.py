@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from harness.bisect.journal import Point
 from harness.bisect.summary import End, Leg, Summary
 from harness.bisect.trial import AxisName
-from harness.capabilities import CapabilitiesDiff, OptionChange
+from harness.flags.capabilities import CapabilitiesDiff, OptionChange
 
 
 def write_markdown(summary: Summary) -> str:

@@ -15,12 +15,12 @@ from harness.bisect.summary import Summary, summarise
 from harness.bisect.tester import LiveTester, RecordedTester, Watcher
 from harness.builds import Catalogue, Store
 from harness.builds.progress import Progress
-from harness.capabilities import CapabilitiesDiff, diff, probe
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import open_workbench
 from harness.errors import HarnessError, SubjectError
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.flags.capabilities import CapabilitiesDiff, diff, probe
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
-from harness.workbench import open_workbench
 
 
 class Reporter(Observer, Watcher, Protocol):

@@ -10,8 +10,8 @@ from harness.bisect.journal import CellQuestion, Notebook, Point, Question, Step
 from harness.bisect.legs import Blame
 from harness.bisect.search import Answer
 from harness.bisect.trial import AxisName, Outcome, Trial
-from harness.capabilities import CapabilitiesDiff
 from harness.errors import EXIT_FAIL, EXIT_OK
+from harness.flags.capabilities import CapabilitiesDiff
 
 Compare = Callable[[str, str], CapabilitiesDiff | None]
 """The difference of two builds' capabilities by id, None where one cannot be asked."""

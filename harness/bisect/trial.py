@@ -6,8 +6,8 @@ from typing import Final, Literal
 import msgspec
 
 from harness.bisect.search import Answer
-from harness.checks import STARTS
 from harness.model import CellResult, Verdict
+from harness.verdicts.checks import STARTS
 
 AxisName = Literal["build", "subject"]
 PROGRAM: Final = "llama-server"

@@ -15,10 +15,10 @@ from typing import Annotated, cast
 import msgspec
 
 from harness.builds.locations import user_catalogue_directory
+from harness.config.paths import entries
+from harness.config.toml_lines import line_of_field
 from harness.errors import CatalogueError, UnknownBuildError
 from harness.model import Flavour, SourceKind
-from harness.paths import entries
-from harness.toml_lines import line_of_field
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 BuildId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from harness.paths import exists
-from harness.reaper import unowned
+from harness.config.paths import exists
+from harness.processes.reaper import unowned
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -7,8 +7,8 @@ after them. So each file's own command is taken from ninja and run by itself.
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.builds.running import Finished
 from harness.errors import CompileError
+from harness.processes.running import Finished
 
 
 class GeneratedFiles:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.config import load_configuration
+from harness.config.configuration import load_configuration
 from harness.errors import ConfigurationError
 
 CACHE_VARIABLE = "LLAMA_HARNESS_CACHE"

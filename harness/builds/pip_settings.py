@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.paths import home, is_file
 from harness.errors import UsageError
-from harness.paths import home, is_file
 
 DEFAULT_INDEX = "https://pypi.org/simple/"
 DEFAULT_TIMEOUT_S = 15.0

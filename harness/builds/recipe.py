@@ -14,11 +14,11 @@ from harness.builds.generated import GeneratedFiles
 from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
 from harness.builds.progress import Progress, Task
-from harness.builds.running import Finished, run_program, usable_cores
 from harness.builds.toolchain import Toolchain
 from harness.builds.unity_build import UnityBuild, first_error
 from harness.errors import CompileError
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.running import Finished, run_program, usable_cores
 
 OPTIONS: Mapping[str, str] = {
     "BUILD_SHARED_LIBS": "OFF",

@@ -39,9 +39,9 @@ from harness.builds.manifest import (
 )
 from harness.builds.platforms import Platform, this_platform
 from harness.builds.progress import Progress, SilentProgress
-from harness.builds.running import CancelledError
 from harness.builds.sources.base import Delivery, Source, Workspace
-from harness.config import load_configuration
+from harness.config.configuration import load_configuration
+from harness.config.paths import is_file
 from harness.errors import (
     BuildUnavailableError,
     CompileError,
@@ -51,7 +51,7 @@ from harness.errors import (
     UnqualifiedError,
 )
 from harness.model import SourceKind
-from harness.paths import is_file
+from harness.processes.running import CancelledError
 
 SourceFactory = Callable[[SourceKind], Source]
 

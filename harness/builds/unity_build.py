@@ -8,10 +8,10 @@ from pathlib import Path
 
 from harness.builds.cmake_model import Program
 from harness.builds.progress import Task
-from harness.builds.running import run_program
 from harness.builds.toolchain import Toolchain
 from harness.builds.unity import Unit, UnityPlanner, unit_text
 from harness.errors import CompileError
+from harness.processes.running import run_program
 
 _SUFFIX = {"C": ".c", "CXX": ".cpp"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import digests, read_manifest
 from harness.builds.store import Store
-from harness.paths import entries, is_file
+from harness.config.paths import entries, is_file
 
 
 @dataclass(frozen=True, kw_only=True)

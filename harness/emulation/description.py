@@ -8,11 +8,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from harness.capabilities import Capabilities, Option, parse_help
 from harness.emulation.command_line import CommandLine, Kind, OptionRow
 from harness.emulation.eras import ERAS
 from harness.emulation.faults import FAULTS
 from harness.errors import CatalogueError
+from harness.flags.capabilities import Capabilities, Option, parse_help
 
 EraName = Literal["b8929", "b9093", "b9246", "b11434"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from harness.paths import is_dir, is_file
+from harness.config.paths import is_dir, is_file
 
 DRIVER: Final = "libcuda.so.1"
 _LIBRARY: Final = re.compile(r"(?P<stem>lib\w+)\.so\.(?P<major>\d+)")

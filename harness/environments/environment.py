@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.config.paths import exists
 from harness.environments.detection import detect_host
 from harness.environments.hermetic import hermetic_variables
 from harness.environments.hiding import path_without_smi
@@ -17,7 +18,6 @@ from harness.environments.native_libraries import native_libraries
 from harness.environments.spoof import Spoof, spoof_directory
 from harness.environments.variants import Variant
 from harness.errors import EnvironmentUnavailableError
-from harness.paths import exists
 
 _SPOOF = ".cuda-spoof"
 _HIDING = ".path"

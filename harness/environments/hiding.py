@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.config.paths import entries, exists
 from harness.errors import EnvironmentUnavailableError
-from harness.paths import entries, exists
 
 _TOOL = "nvidia-smi"
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from harness.config.paths import exists, is_file
 from harness.environments.cuda_packages import advice, directories_with
 from harness.errors import EnvironmentUnavailableError
-from harness.paths import exists, is_file
 
 _PATH = "LD_LIBRARY_PATH"
 _TIMEOUT_S = 10

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.builds import Catalogue
-from harness.cell_names import DEFAULT_MODEL, cell_id
+from harness.cells.names import DEFAULT_MODEL, cell_id
 from harness.environments import parse_environment
 from harness.errors import UsageError
 from harness.gguf_models.recipes import MODELS

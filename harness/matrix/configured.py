@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.builds import Catalogue
-from harness.config import AXES, Axes, Configuration
+from harness.config.configuration import AXES, Axes, Configuration
 from harness.environments import parse_environment
 from harness.errors import ConfigurationError, HarnessError
 from harness.gguf_models.recipes import MODELS

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from harness.builds import Catalogue
-from harness.cells import error_result
+from harness.cells.running import error_result
 from harness.errors import ExecutorError, UsageError
 from harness.model import Cell, CellResult, FailureKind
 from harness.report.jsonl import decode_result

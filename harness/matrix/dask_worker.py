@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from distributed import Worker, WorkerPlugin, get_worker
 
 from harness.builds import Catalogue
-from harness.flakes import run_settled
+from harness.cells.flakes import run_settled
+from harness.cells.workbench import Workbench, open_workbench
 from harness.model import Cell
 from harness.report.jsonl import encode_result
-from harness.workbench import Workbench, open_workbench
 
 
 class CellWorker(WorkerPlugin):  # type: ignore[misc]  # untyped

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.builds import Catalogue
-from harness.ledger import Ledger
 from harness.model import CellResult, Verdict
-from harness.relations import RELATIONS, Relation, judge_relations
+from harness.verdicts.ledger import Ledger
+from harness.verdicts.relations import RELATIONS, Relation, judge_relations
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,11 @@ from typing import Any, Final
 import pytest
 
 from harness.builds import Catalogue, load_catalogue
-from harness.cell_names import cell_id
-from harness.cells import error_result
-from harness.config import load_configuration
+from harness.cells.flakes import RETRIES, run_settled
+from harness.cells.names import cell_id
+from harness.cells.running import error_result
+from harness.cells.workbench import Workbench, open_workbench
+from harness.config.configuration import load_configuration
 from harness.errors import (
     EXIT_CANNOT_TELL,
     EXIT_FAIL,
@@ -22,19 +24,17 @@ from harness.errors import (
     EXIT_OK,
     HarnessError,
 )
-from harness.flakes import RETRIES, run_settled
-from harness.ledger import Ledger, load_ledger
 from harness.matrix.axes import select_cells
 from harness.matrix.executor_names import LOCAL, dask_address
 from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.kept import KeptResults
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import Cell, CellResult, FailureKind, Verdict
-from harness.proposals import as_toml, propose_entries
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.report.jsonl import JsonLinesWriter, decode_result, encode_result
 from harness.report.outline import verdict_status
-from harness.workbench import Workbench, open_workbench
+from harness.verdicts.ledger import Ledger, load_ledger
+from harness.verdicts.proposals import as_toml, propose_entries
 
 NODE: Final = Path(__file__).with_name("matrix")
 """The file whose items the cells are; it only gives them a name."""

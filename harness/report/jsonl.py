@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from harness.config.json_schema import schema_of
 from harness.errors import UsageError
-from harness.json_schema import schema_of
 from harness.model import CellResult
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from harness.cell_names import DEFAULT_MODEL
+from harness.cells.names import DEFAULT_MODEL
 from harness.model import CellResult, Mode
 
 _LAST: Final = 10**9

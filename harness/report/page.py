@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 from harness.model import CellResult
 from harness.report.outline import label, request_text, short_state
 from harness.report.timeline import FlagLife, flag_lives

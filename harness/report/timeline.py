@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 
 SPECULATIVE_FLAGS: Final = (
     "--draft-max",

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from harness.config.paths import is_file
 from harness.model import Failure, FailureKind
-from harness.paths import is_file
 from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
 from harness.server.log import ServerLog

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-from harness.process_tree import group_options, kill_tree
+from harness.processes.tree import group_options, kill_tree
 
 
 class ServerProcess(Protocol):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from harness.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.errors import SubjectError
 from harness.model import Failure, FailureKind, LaunchPlan, LoadRequest
 from harness.server import LaunchFailedError
@@ -24,6 +23,7 @@ from harness.sessions.session import KeptBy, LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
 from harness.subjects import Subject
 from harness.subjects.reference import Guards, LoadedState
+from harness.verdicts.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 
 Ports = Callable[[], AbstractContextManager[int]]
 

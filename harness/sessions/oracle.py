@@ -9,13 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.contract import (
-    SPECULATIVE_TYPE_FLAG,
-    Expectation,
-    ExpectedDraft,
-    canonical_mode,
-    expect,
-)
 from harness.errors import SubjectError
 from harness.model import Check, Failure, LoadRequest
 from harness.server.ports import reserved_port
@@ -24,6 +17,13 @@ from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
 from harness.subjects import Subject
+from harness.verdicts.contract import (
+    SPECULATIVE_TYPE_FLAG,
+    Expectation,
+    ExpectedDraft,
+    canonical_mode,
+    expect,
+)
 
 SAME_AS_FRESH_LOAD: Final = "same-as-fresh-load"
 NO_NEEDLESS_RELOAD: Final = "no-needless-reload"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from harness.capabilities import Capabilities
-from harness.cell_names import DEFAULT_MODEL
+from harness.cells.names import DEFAULT_MODEL
+from harness.flags.capabilities import Capabilities
 from harness.model import LoadRequest
 
 MODES: Final = (

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NoReturn
 
-from harness.cell_names import DEFAULT_MODEL
+from harness.cells.names import DEFAULT_MODEL
 from harness.errors import UsageError
 from harness.model import MODE_UNSET, LoadRequest
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 from harness.model import Verdict
 from harness.sessions.oracle import Oracle
 from harness.sessions.runner import Runner, StepReport

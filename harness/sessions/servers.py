@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from harness.arguments import read_arguments
-from harness.cells import PORT_PLACEHOLDER, listening_port, plan_on_loopback, switches
+from harness.cells.running import PORT_PLACEHOLDER, listening_port, plan_on_loopback, switches
+from harness.cells.workbench import Workbench
 from harness.environments.hermetic import home_variables
+from harness.flags.arguments import read_arguments
 from harness.model import Failure, LaunchPlan
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.failure import WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.sessions.served import Served, look_at
 from harness.sessions.surroundings import Surroundings
-from harness.workbench import Workbench
 
 _THREAD_FLAGS: Final = frozenset({"-t", "--threads", "-tb", "--threads-batch"})
 

@@ -1,5 +1,6 @@
 """Sets a subject up on a build in an environment, so that sessions can be run there."""
 
+from harness.cells.workbench import Workbench
 from harness.sessions.guarded import GuardedSession
 from harness.sessions.oracle import FreshLoads, Oracle
 from harness.sessions.search import Stage
@@ -7,7 +8,6 @@ from harness.sessions.servers import HostServers, Memory, RememberedServers
 from harness.sessions.studio import StudioSession
 from harness.sessions.surroundings import surroundings_of
 from harness.subjects.unsloth import UnslothSubject
-from harness.workbench import Workbench
 
 
 def set_stage(

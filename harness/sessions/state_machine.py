@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 from harness.model import Verdict
 from harness.sessions.requests import FIRST, Wish, request_for, wishes
 from harness.sessions.runner import StepReport

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.builds import AcquiredBuild
-from harness.capabilities import Capabilities
+from harness.cells.workbench import Workbench
 from harness.errors import UsageError
+from harness.flags.capabilities import Capabilities
 from harness.gguf_models import file_for
 from harness.model import HostProfile, LaunchTarget, LoadRequest, TinyModel
-from harness.variables import joined
-from harness.workbench import Workbench
+from harness.processes.variables import joined
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 if __name__ == "__main__":  # alone, isolated from every package
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from harness.standalone.loopback import WHY, on_loopback
+from harness.processes.loopback import WHY, on_loopback
 
 CONFIG_NAME = "shim.json"
 RECORDED_PREFIXES = (

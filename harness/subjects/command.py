@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from harness.config.json_schema import schema_of
 from harness.errors import SubjectError
-from harness.json_schema import schema_of
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
 from harness.subjects.child import OUTPUT_LIMIT, run_child
 from harness.subjects.plans import checked_plan

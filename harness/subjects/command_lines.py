@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from harness.config.paths import is_file
 from harness.errors import SubjectError
 from harness.model import TinyModel
-from harness.paths import is_file
 from harness.subjects.plans import is_server_program
 
 MODEL_FLAGS: Final = frozenset({"-m", "--model"})

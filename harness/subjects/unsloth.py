@@ -220,8 +220,8 @@ class Driver:
         self._name = name
         self._scratch = tempfile.TemporaryDirectory(prefix="llama-harness-unsloth-")
         ours = Path(__file__).parent
-        standalone = ours.parent / "standalone"
-        command = [str(python), "-c", _BOOTSTRAP, str(ours), str(standalone), str(backend)]
+        processes = ours.parent / "processes"
+        command = [str(python), "-c", _BOOTSTRAP, str(ours), str(processes), str(backend)]
         try:
             self._process = JsonLinesProcess(name, command, env=env, cwd=Path(self._scratch.name))
             hello = self._process.answer(START_TIMEOUT_S)

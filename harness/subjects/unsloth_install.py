@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness.builds.locations import cache_root
+from harness.config.paths import is_file
 from harness.errors import SubjectError
-from harness.paths import is_file
 
 REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "structlog")
 """What Studio's llama-server backend imports when it loads a model, in any of the versions

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 
 DRAFT: Final = "{draft}"
 """Stands for the path of the draft model."""

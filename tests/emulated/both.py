@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.checks import check_log
+from harness.cells.workbench import Workbench
 from harness.emulation.command_line import ArgumentError, CommandLine
 from harness.emulation.eras import Era
 from harness.emulation.generation import (
@@ -27,9 +27,9 @@ from harness.model import Evidence, FailureKind
 from harness.server import LaunchFailedError, launch
 from harness.server.failure import classify_exit
 from harness.server.ports import reserved_port
+from harness.verdicts.checks import check_log
 from harness.witnesses import Observation, observe, observing_environment, testify
 from harness.witnesses.observation import TOKENS
-from harness.workbench import Workbench
 from tests.emulated.argvs import DRAFT
 
 _HEALTH_S = 30.0

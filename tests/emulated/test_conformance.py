@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from harness.builds import load_catalogue
+from harness.cells.workbench import Workbench, open_workbench
 from harness.emulation.description import command_line
 from harness.emulation.eras import ERAS
-from harness.workbench import Workbench, open_workbench
 from tests.emulated.argvs import Piece, generated_argvs
 from tests.emulated.both import by_emulation, by_real_build, is_emulated
 
@@ -68,8 +68,8 @@ def _compare(era: str, model: str, count: int, bench: Workbench) -> int:
 
 @pytest.mark.parametrize("era", ERAS)
 def test_generated_argvs_are_different_and_the_same_on_every_run(era: str) -> None:
-    from harness.capabilities import parse_help
     from harness.emulation.description import recorded_help
+    from harness.flags.capabilities import parse_help
 
     capabilities = parse_help(recorded_help(era))
     first = list(generated_argvs(era, capabilities, 200))
@@ -80,9 +80,9 @@ def test_generated_argvs_are_different_and_the_same_on_every_run(era: str) -> No
 
 @pytest.mark.parametrize("era", ERAS)
 def test_generated_argvs_are_both_accepted_and_refused(era: str) -> None:
-    from harness.capabilities import parse_help
     from harness.emulation.command_line import ArgumentError
     from harness.emulation.description import recorded_help
+    from harness.flags.capabilities import parse_help
 
     line = command_line(era)
     refused = 0

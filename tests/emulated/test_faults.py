@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from harness.builds import Store
-from harness.cells import run_cell
+from harness.cells.qualification import open_store
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench, open_workbench
 from harness.emulation.faults import FAULTS
 from harness.model import Cell, CellResult, FailureKind, LoadRequest, Verdict
-from harness.qualification import open_store
-from harness.reaper import owned_processes
+from harness.processes.reaper import owned_processes
 from harness.server.ports import LOOPBACK
-from harness.workbench import Workbench, open_workbench
 
 IMPATIENT_S = 4.0
 PATIENT_S = 30.0

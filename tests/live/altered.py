@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
 from harness.model import Cell, CellResult, Check, LaunchPlan, LaunchTarget, LoadRequest
 from harness.subjects.reference import ReferenceSubject
-from harness.workbench import Workbench
 
 Argv = tuple[str, ...]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.workbench import Workbench, open_workbench
+from harness.cells.workbench import Workbench, open_workbench
 
 
 @pytest.fixture(scope="session")

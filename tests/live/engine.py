@@ -21,7 +21,7 @@ import pytest
 from docker.models.containers import Container
 
 from harness.builds.container import LABEL
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.server.ports import LOOPBACK, reserved_port
 
 REPOSITORY = "ghcr.io/ggml-org/llama.cpp"

@@ -16,7 +16,7 @@ from harness.builds.progress import SilentProgress
 from harness.builds.recipe import FAST, compile_server, move_tree, recipe_with
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
-from harness.qualification import open_store
+from harness.cells.qualification import open_store
 
 CROSS = "aarch64-linux-gnu"
 """What the programs and the libraries of Debian's cross compiler for arm64 are named after."""

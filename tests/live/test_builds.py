@@ -11,8 +11,8 @@ import pytest
 from harness.builds import AcquiredBuild, Build, load_catalogue
 from harness.builds.catalogue import pinned_directory
 from harness.builds.upkeep import verify
-from harness.capabilities import probe
-from harness.qualification import open_store
+from harness.cells.qualification import open_store
+from harness.flags.capabilities import probe
 
 REAL = [build for build in load_catalogue(pinned_directory()).builds if not build.emulated]
 

@@ -22,13 +22,13 @@ from harness.builds.bundle import Contents, export_bundle
 from harness.builds.catalogue import ContainerImage
 from harness.builds.offers import catalogue_text
 from harness.builds.progress import PlainProgress
-from harness.cells import run_cell
+from harness.cells.qualification import open_store
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import BuildUnavailableError, DigestMismatchError, StoreError
 from harness.model import Cell, LoadRequest, Verdict
-from harness.qualification import open_store
 from harness.server.http import ServerClient
 from harness.server.ports import reserved_port
-from harness.workbench import Workbench, open_workbench
 from tests.live.engine import REPOSITORY, Engine, private_engine, private_registry
 from tests.live.matrix_runs import command, variables
 from tests.signals import KILL, signal_group

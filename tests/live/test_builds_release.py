@@ -18,11 +18,11 @@ from harness.builds.platforms import this_platform
 from harness.builds.sources.base import is_shared_library
 from harness.builds.sources.release import GitHub, ReleaseSource
 from harness.builds.upkeep import verify
-from harness.cells import run_cell
+from harness.cells.qualification import open_store
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import BuildUnavailableError, DigestMismatchError, HarnessError
 from harness.model import Cell, LoadRequest, Verdict
-from harness.qualification import open_store
-from harness.workbench import Workbench, open_workbench
 from tests.live.matrix_runs import ROOT, run_matrix, variables
 from tests.live.release_archives import (
     entry,

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from harness.model import CellResult, Verdict
-from harness.reaper import owned_processes
+from harness.processes.reaper import owned_processes
 from harness.report.jsonl import read_results
 from tests.live.matrix_runs import command, run_matrix, variables
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import open_workbench
 from harness.model import Cell, FailureKind, LoadRequest, Verdict
-from harness.reaper import owned_processes
+from harness.processes.reaper import owned_processes
 from harness.report.jsonl import read_results
 from harness.server import ports
-from harness.workbench import open_workbench
 from tests.live.matrix_runs import ROOT, Run, command, run_matrix, variables
 
 if sys.platform != "linux":

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.capabilities import Capabilities
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
 from harness.environments.hermetic import hermetic_variables
+from harness.flags.capabilities import Capabilities
 from harness.gguf_models import file_for
 from harness.model import Cell, CellResult, Failure, FailureKind, LoadRequest, Verdict
 from harness.server import LaunchFailedError, launch
 from harness.server.failure import HOST_FAULTS
 from harness.server.ports import reserved_port
 from harness.witnesses import observing_environment
-from harness.workbench import Workbench
 from tests.live.altered import Altered, adding, run, setting
 from tests.live.shared_library import LIBRARY, with_library
 

@@ -17,8 +17,8 @@ from harness.builds.catalogue import LocalBinary
 from harness.builds.hosts import host_fingerprint
 from harness.builds.platforms import this_platform
 from harness.builds.progress import SilentProgress
+from harness.cells.qualification import open_store
 from harness.errors import EXIT_FAIL, EXIT_OK, BuildUnavailableError
-from harness.qualification import open_store
 from tests.live.foreign_hosts import (
     CROSS,
     compile_for_arm64,

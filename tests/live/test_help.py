@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.builds import Build, load_catalogue
-from harness.capabilities import diff, parse_help, probe
+from harness.cells.qualification import open_store
 from harness.environments import open_environment
-from harness.qualification import open_store
+from harness.flags.capabilities import diff, parse_help, probe
 
 pytestmark = pytest.mark.live
 

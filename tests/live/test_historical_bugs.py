@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
 from harness.model import Cell, CellResult, FailureKind, LoadRequest, Verdict
-from harness.workbench import Workbench
 from tests.live.altered import bad_checks
 from tests.live.matrix_runs import Run, run_matrix
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.reaper import owned_processes
+from harness.processes.reaper import owned_processes
 from harness.report.jsonl import read_results
 from tests.live.matrix_runs import command, variables
 from tests.signals import KILL, signal_group

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from harness.builds.locations import cache_root
+from harness.cells.workbench import Workbench
 from harness.gguf_models import ensure_models
 from harness.model import CellResult
 from harness.report.jsonl import read_results
 from harness.server.ports import reserved_port
-from harness.workbench import Workbench
 from tests.live.matrix_runs import variables
 from tests.unit.builds.stand_in import local_text
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from harness.builds import AcquiredBuild, load_catalogue
-from harness.capabilities import Capabilities, probe
+from harness.cells.qualification import open_store
 from harness.environments import open_environment
+from harness.flags.capabilities import Capabilities, probe
 from harness.gguf_models import ensure_models, file_for
 from harness.gguf_models.writer import FAVOURITE
 from harness.model import TinyModel
-from harness.qualification import open_store
 from harness.subjects.reference.flags import SpeculativeFlags
 
 pytestmark = pytest.mark.live

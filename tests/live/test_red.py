@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from harness.cells.workbench import Workbench
 from harness.model import FailureKind, LoadRequest, Verdict
-from harness.workbench import Workbench
 from tests.live.altered import Altered, adding, bad_checks, run, setting, without
 
 pytestmark = pytest.mark.live

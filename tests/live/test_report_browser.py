@@ -12,9 +12,9 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from harness.capabilities import parse_help
+from harness.commands.report import recorded_help_directory
+from harness.flags.capabilities import parse_help
 from harness.model import CellResult, Verdict
-from harness.report.command import recorded_help_directory
 from harness.report.page import Run, render_page
 from tests.live.chromium import (
     as_a_phone,

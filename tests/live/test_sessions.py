@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.cells.workbench import Workbench
 from harness.model import FailureKind, LoadRequest, Verdict
-from harness.reaper import owned_processes
+from harness.processes.reaper import owned_processes
 from harness.server.ports import reserved_port
 from harness.sessions.guarded import GuardedSession
 from harness.sessions.runner import Runner, StepReport
@@ -22,7 +23,6 @@ from harness.sessions.servers import HostServers, Memory
 from harness.sessions.session import Phase
 from harness.sessions.stages import set_stage
 from harness.sessions.surroundings import Surroundings, surroundings_of
-from harness.workbench import Workbench
 
 pytestmark = pytest.mark.live
 

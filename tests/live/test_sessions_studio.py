@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cells.workbench import Workbench
 from harness.model import Verdict
 from harness.sessions.oracle import SAME_AS_FRESH_LOAD
 from harness.sessions.runner import Runner
@@ -11,7 +12,6 @@ from harness.sessions.script import read_script
 from harness.sessions.servers import Memory
 from harness.sessions.session import KeptBy
 from harness.sessions.stages import set_stage
-from harness.workbench import Workbench
 
 pytestmark = pytest.mark.live
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
 from harness.environments.environment import environment
 from harness.environments.linking import missing_libraries, with_libraries
 from harness.errors import EnvironmentUnavailableError
 from harness.model import Cell, LoadRequest, Verdict
 from harness.report.outline import host_text
-from harness.workbench import Workbench
 
 pytestmark = [
     pytest.mark.live,

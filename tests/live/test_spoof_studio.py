@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import harness.subjects
+from harness.cells.workbench import Workbench
 from harness.environments import open_environment
 from harness.model import LaunchTarget, LoadRequest
 from harness.subjects import unsloth_install
-from harness.workbench import Workbench
 
 pytestmark = pytest.mark.live
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from harness.builds import AcquiredBuild, load_catalogue
-from harness.cells import run_cell
+from harness.cells.qualification import open_store
+from harness.cells.running import run_cell
+from harness.cells.workbench import open_workbench
 from harness.cli import main
 from harness.gguf_models import ensure_models
 from harness.model import Cell, LoadRequest, TinyModel, Verdict
-from harness.qualification import open_store
 from harness.server.ports import reserved_port
 from harness.shim.install import install_shim
 from harness.shim.recordings import load_recording
-from harness.workbench import open_workbench
 
 pytestmark = [
     pytest.mark.live,

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.cells import run_cell
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
 from harness.model import Cell, CellResult, LaunchTarget, LoadRequest, Mode, Verdict
 from harness.server.ports import reserved_port
 from harness.subjects.unsloth import UnslothSubject
-from harness.workbench import Workbench
 from tests.live.altered import bad_checks
 
 pytestmark = pytest.mark.live

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from harness.cells.workbench import Workbench
 from harness.model import LoadRequest, Verdict
-from harness.workbench import Workbench
 from tests.live.altered import Altered, adding, run
 
 pytestmark = pytest.mark.live

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.builds import Build, load_catalogue
+from harness.cells.workbench import Workbench
 from harness.model import CellResult, Flavour, LoadRequest, Span, Verdict
-from harness.workbench import Workbench
 from tests.live.altered import Altered, run, setting
 
 pytestmark = pytest.mark.live

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from harness.capabilities import parse_help
 from harness.emulation.description import recorded_help
+from harness.flags.capabilities import parse_help
 from harness.model import HostProfile, LaunchPlan, LaunchTarget, LoadRequest, Mode, TinyModel
 from harness.subjects.reference.generator import ReferenceSubject
 from harness.subjects.reference.guards import Guards, LoadedState

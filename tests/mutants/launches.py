@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from harness import cells
+from harness.cells import running as cells
+from harness.cells.workbench import Launched
 from harness.model import Cell
 from harness.witnesses import Observation, testify
-from harness.workbench import Launched
 
 
 class ObservedLaunches(dict[object, Launched]):

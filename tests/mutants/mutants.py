@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from harness import cells, checks
-from harness.capabilities import Capabilities, Option, probe
+from harness.cells import running as cells
+from harness.flags.capabilities import Capabilities, Option, probe
 from harness.model import (
     Check,
     DraftRange,
@@ -26,6 +26,7 @@ from harness.subjects.reference.model_facts import ModelFacts
 from harness.subjects.reference.modes import ALIASES
 from harness.subjects.reference.resolver import Resolution, Resolver
 from harness.subjects.reference.variants import VARIANTS
+from harness.verdicts import checks
 from harness.witnesses import Observation, agreement, testimony
 from tests.mutants.panel import patched
 from tests.mutants.plans import (
@@ -479,7 +480,7 @@ def _parsing(change: Callable[[Capabilities], Capabilities]) -> Context:
 
     @contextmanager
     def context() -> Iterator[None]:
-        from harness import workbench
+        from harness.cells import workbench
 
         with patched(workbench, "probe", asked), patched(generator, "probe", asked):
             yield

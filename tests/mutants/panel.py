@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from harness.cell_names import cell_id
-from harness.cells import run_cell
+from harness.cells.names import cell_id
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
 from harness.environments import detect_host
 from harness.model import Cell, CellResult, HostProfile, LoadRequest, Verdict
 from harness.subjects import Subject
 from harness.subjects.reference import generator
 from harness.subjects.reference.generator import ReferenceSubject
-from harness.workbench import Workbench
 from tests.mutants.plans import PROBES, ChangedPlan
 
 BUILDS: Final = ("b9246", "emulated-legacy-mtp", "b8929", "b11434", "b9093")

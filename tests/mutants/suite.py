@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from harness.workbench import Workbench, open_workbench
+from harness.cells.workbench import Workbench, open_workbench
 from tests.mutants.guards import GUARD_MUTANTS, kill_guards
 from tests.mutants.launches import ObservedLaunches
 from tests.mutants.mutants import Mutant, all_mutants

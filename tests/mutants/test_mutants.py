@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 import pytest
 
 from harness.builds import load_catalogue
-from harness.checks import CHECK_NAMES
+from harness.cells.qualification import open_store
 from harness.model import LaunchPlan, LaunchTarget, Verdict
-from harness.qualification import open_store
 from harness.subjects import Subject
 from harness.subjects.reference.generator import ReferenceSubject
+from harness.verdicts.checks import CHECK_NAMES
 from harness.witnesses.testimony import WITNESSES
 from tests.mutants.guards import GUARD_MUTANTS, kill_guards
 from tests.mutants.mutants import Mutant, all_mutants, blind_to

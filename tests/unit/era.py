@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from harness.capabilities import Capabilities, parse_help
+from harness.flags.capabilities import Capabilities, parse_help
 from harness.model import Gpu, HostProfile, TinyModel
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.standalone.loopback import is_loopback, on_loopback
+from harness.processes.loopback import is_loopback, on_loopback
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.arguments import Argument, read_arguments
+from harness.flags.arguments import Argument, read_arguments
 from tests.unit.era import ANCIENT, ERAS, LEGACY, NEWEST, capabilities
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.capabilities import Capabilities, diff, help_text, parse_help, probe
 from harness.errors import ProbeError
+from harness.flags.capabilities import Capabilities, diff, help_text, parse_help, probe
 from harness.model import Flavour
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.arguments import read_arguments
-from harness.cell_names import cell_id, repro_command
-from harness.cells import listening_port, run_cell, switches
+from harness.cells.names import cell_id, repro_command
+from harness.cells.running import listening_port, run_cell, switches
+from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import SubjectError
+from harness.flags.arguments import read_arguments
 from harness.model import Cell, FailureKind, LaunchPlan, LaunchTarget, LoadRequest, Verdict
-from harness.workbench import Workbench, open_workbench
 from tests.unit.era import MTP, NEWEST, capabilities
 
 
@@ -107,7 +107,7 @@ class Stubborn:
 
 @pytest.fixture(scope="module")
 def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
-    from harness.qualification import open_store
+    from harness.cells.qualification import open_store
 
     with open_workbench(store=open_store(tmp_path_factory.mktemp("store"))) as opened:
         yield opened

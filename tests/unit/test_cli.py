@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.commands import matrix
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, StoreError
-from harness.matrix import command
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +98,7 @@ def test_what_a_command_raises_becomes_its_status(
     def raising(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(command, "run_matrix", raising)
+    monkeypatch.setattr(matrix, "run_matrix", raising)
     assert run("matrix") == status
     assert capsys.readouterr().err == f"{told}\n"
 

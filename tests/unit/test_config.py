@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.builds.locations import cache_root
 from harness.cli import main
-from harness.config import (
+from harness.config.configuration import (
     DEFAULT,
     FILE_VARIABLE,
     KEYS,

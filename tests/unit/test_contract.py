@@ -2,14 +2,14 @@
 
 import pytest
 
-from harness.contract import (
+from harness.model import HostProfile, LoadRequest, Mode, TinyModel
+from harness.verdicts.contract import (
     Expectation,
     ExpectedDraft,
     canonical_mode,
     expect,
     speculative_types_in,
 )
-from harness.model import HostProfile, LoadRequest, Mode, TinyModel
 from tests.unit.era import (
     ANCIENT,
     CPU,

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.ddmin import minimise
+from harness.cells.ddmin import minimise
 
 
 @given(st.lists(st.integers(), max_size=24), st.data())

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.arguments import read_arguments
-from harness.asked import asked_for, missing
-from harness.capabilities import Capabilities, parse_help
-from harness.check import fitting_model, flag_ranges
-from harness.contract import ExpectedDraft
-from harness.diagnosis import diagnose_lack, diagnose_refusal, replacement
+from harness.commands.check import fitting_model, flag_ranges
+from harness.flags.arguments import read_arguments
+from harness.flags.capabilities import Capabilities, parse_help
+from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
 from harness.model import DraftRange, EffectiveState, Failure, FailureKind
+from harness.verdicts.asked import asked_for, missing
+from harness.verdicts.contract import ExpectedDraft
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"
 

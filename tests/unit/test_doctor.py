@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import doctor
 from harness.builds import Build, Catalogue
 from harness.builds.catalogue import LocalBinary
 from harness.builds.manifest import read_manifest, write_manifest
+from harness.cells.qualification import open_store
 from harness.cli import main
-from harness.doctor import Finding, State, examine, store_finding
+from harness.commands import doctor
+from harness.commands.doctor import Finding, State, examine, store_finding
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, SourceUnavailableError
-from harness.qualification import open_store
 from tests.unit.builds.stand_in import write_server
 
 EMPTY_PATH: Mapping[str, str] = {"PATH": ""}

@@ -7,12 +7,12 @@ from typing import cast
 import pytest
 
 from harness.builds import Catalogue
-from harness.flakes import run_settled
+from harness.cells.flakes import run_settled
+from harness.cells.qualification import open_store
+from harness.cells.workbench import Workbench
 from harness.model import Cell, CellResult, Failure, FailureKind, Verdict
-from harness.qualification import open_store
 from harness.report.failures import describe
 from harness.report.jsonl import decode_result, encode_result
-from harness.workbench import Workbench
 from tests.unit.results import lengths, result
 
 PASS = result(effective={"draft-mtp": lengths(5)})

@@ -6,8 +6,8 @@ import pytest
 
 from harness.builds import load_catalogue
 from harness.errors import EXIT_USAGE, LedgerError
-from harness.ledger import Ledger, load_ledger, pinned_file
 from harness.model import CellResult, Verdict
+from harness.verdicts.ledger import Ledger, load_ledger, pinned_file
 from tests.unit.results import result
 
 ENTRY = """\

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
 from harness.builds.catalogue import load_catalogue
 from harness.builds.pip_settings import read_pip_settings
-from harness.config import load_configuration
+from harness.config import paths
+from harness.config.configuration import load_configuration
 from harness.environments import detect_host, open_environment
 
 LONG = "x" * 300

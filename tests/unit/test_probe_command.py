@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import probe_command
+from harness.commands import probe as probe_command
 from harness.errors import ProbeError, UnknownBuildError
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"

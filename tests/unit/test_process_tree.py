@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from harness.process_tree import group_options, kill_tree
+from harness.processes.tree import group_options, kill_tree
 
 PARENT = """
 import subprocess, sys

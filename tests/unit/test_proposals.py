@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from harness.builds import load_catalogue
 from harness.errors import LedgerError
-from harness.ledger import Ledger, load_ledger
 from harness.model import CellResult, Verdict
-from harness.proposals import as_toml, propose_entries
+from harness.verdicts.ledger import Ledger, load_ledger
+from harness.verdicts.proposals import as_toml, propose_entries
 from tests.unit.results import result
 
 Place = tuple[str, str, str, str | None, int | None, str]

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.reaper import OWNER_VARIABLE, Reaper, owned_processes
+from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(120)"]
 RUNNER = f"""
 import os, subprocess, sys, time
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
 reaper = Reaper()
 reaper.__enter__()
 child = subprocess.Popen({SLEEP!r}, env={{**os.environ, OWNER_VARIABLE: reaper.token}})

@@ -4,7 +4,7 @@ import pytest
 
 from harness.builds import load_catalogue
 from harness.model import CellResult, Flavour, Verdict
-from harness.relations import (
+from harness.verdicts.relations import (
     ALIAS,
     EQUAL_CAPABILITIES,
     HOST_CHANGES_DEFAULTS_ONLY,

@@ -11,15 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.errors import UsageError
-from harness.server.ports import reserved_port
-from harness.shim import recorder
-from harness.shim.commands import (
+from harness.commands.record import (
     SHIM_VARIABLE,
     application_environment,
     end_servers,
     run_application,
 )
+from harness.errors import UsageError
+from harness.server.ports import reserved_port
+from harness.shim import recorder
 from harness.shim.install import Shim, install_shim
 from harness.shim.recordings import collect_launches, describe
 

@@ -2,7 +2,7 @@
 
 import os
 
-from harness.variables import joined
+from harness.processes.variables import joined
 
 
 def test_a_list_of_directories_is_joined_added_first() -> None:

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
+from harness.cells.workbench import Launched, RecentLaunches, Workbench
 from harness.environments.hermetic import home_variables, is_untouched
-from harness.workbench import Launched, RecentLaunches, Workbench
 
 
 def launched(name: str) -> Launched:

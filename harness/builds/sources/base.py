@@ -10,7 +10,7 @@ from typing import Protocol
 from harness.builds.catalogue import Build, Origin
 from harness.builds.platforms import Platform
 from harness.builds.progress import Progress
-from harness.paths import entries
+from harness.config.paths import entries
 
 
 class CompileSlot(Protocol):

@@ -7,11 +7,11 @@ import shutil
 from harness.builds.catalogue import Build, GitReference, Origin
 from harness.builds.manifest import OWN_OPTIONS, options_text
 from harness.builds.recipe import compile_server, recipe_with
-from harness.builds.running import run_program
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.toolchain import find_toolchain
 from harness.errors import DigestMismatchError, SourceUnavailableError
-from harness.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.running import run_program
 
 
 class GitSource:

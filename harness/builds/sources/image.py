@@ -16,10 +16,10 @@ import harness
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, ContainerImage, Origin
 from harness.builds.container import Network, brief, disposable, server_variables
-from harness.builds.running import CancelledError
 from harness.builds.sources.base import Delivery, Workspace, library_variables
+from harness.config.paths import is_dir
 from harness.errors import DigestMismatchError, SourceUnavailableError
-from harness.paths import is_dir
+from harness.processes.running import CancelledError
 
 if TYPE_CHECKING:
     from docker import DockerClient

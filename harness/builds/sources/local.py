@@ -7,8 +7,8 @@ from harness.builds.archives import find_program
 from harness.builds.catalogue import Build, LocalBinary, Origin
 from harness.builds.digest import sha256_of
 from harness.builds.sources.base import Delivery, Workspace, is_shared_library
+from harness.config.paths import entries, is_dir, is_file
 from harness.errors import DigestMismatchError, SourceUnavailableError
-from harness.paths import entries, is_dir, is_file
 
 
 class LocalSource:

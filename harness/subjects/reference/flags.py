@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 from harness.model import Flavour
 
 Group = tuple[str, ...]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from harness.capabilities import Capabilities, probe
 from harness.environments import detect_host
 from harness.errors import ModelError, ProbeError, SubjectError
+from harness.flags.capabilities import Capabilities, probe
 from harness.model import HostProfile, LaunchPlan, LaunchTarget, LoadRequest, Mode
 from harness.subjects.reference.draft_length import draft_length
 from harness.subjects.reference.flags import Group, SpeculativeFlags

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities
 from harness.model import HostProfile, Mode
 from harness.subjects.reference.model_facts import ModelFacts
 

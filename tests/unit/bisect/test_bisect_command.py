@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bisect.commands import add_parser
+from harness.commands.bisect import add_parser
 from harness.errors import EXIT_USAGE, HarnessError
 from tests.unit.bisect.shelf import Shelf, make_shelf
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.bisect.lookahead import Lookahead, ThreadJob, Wanted
-from harness.builds.running import CancelledError
 from harness.errors import BuildUnavailableError
+from harness.processes.running import CancelledError
 
 A, B, C = (Wanted(axis="build", id=name) for name in ("b1", "b2", "b3"))
 

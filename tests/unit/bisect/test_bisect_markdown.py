@@ -14,7 +14,7 @@ from harness.bisect.summary import (
     describe,
 )
 from harness.bisect.trial import Outcome
-from harness.capabilities import diff, parse_help
+from harness.flags.capabilities import diff, parse_help
 from harness.model import LoadRequest
 
 BEFORE = """

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from harness.builds.catalogue import load_catalogue, pinned_directory, read_build
+from harness.config.toml_lines import line_of_field
 from harness.errors import EXIT_USAGE, CatalogueError, UnknownBuildError
 from harness.model import Flavour
-from harness.toml_lines import line_of_field
 
 GOOD = """\
 id = "b1"

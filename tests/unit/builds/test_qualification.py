@@ -11,8 +11,8 @@ import pytest
 from harness.builds.catalogue import read_build
 from harness.builds.hosts import HostFingerprint, cpu_features, host_fingerprint
 from harness.builds.manifest import read_manifest, write_manifest
+from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK
-from harness.qualification import open_store
 from tests.unit.builds.builds_bench import Workbench
 from tests.unit.builds.stand_in import FAULTS, local_text, write_server
 

@@ -11,9 +11,9 @@ from harness.builds.cmake_model import read_program
 from harness.builds.platforms import this_platform
 from harness.builds.progress import SilentProgress
 from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
-from harness.builds.running import CancelledError
 from harness.builds.toolchain import Toolchain, find_toolchain
 from harness.errors import CompileError, SourceUnavailableError
+from harness.processes.running import CancelledError
 from tests.unit.builds.builds_bench import CMAKELISTS, write_tree
 
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from harness.builds.catalogue import read_build
+from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
-from harness.qualification import open_store
 from tests.signals import KILL
 from tests.unit.builds.builds_bench import Workbench, catalogue_text
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.builds.upkeep import parse_size
+from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
-from harness.qualification import open_store
 from tests.unit.builds.builds_bench import Workbench, write_tree
 from tests.unit.builds.stand_in import write_server
 

@@ -12,11 +12,11 @@ from harness.builds import load_catalogue
 from harness.builds.catalogue import pinned_directory, read_build
 from harness.emulation.description import read_description
 from harness.errors import HarnessError, SubjectError, UsageError
-from harness.ledger import load_ledger
 from harness.model import CellResult, LaunchPlan
 from harness.report.jsonl import decode_result, encode_result, read_results
 from harness.shim.recordings import Launch, Recording, load_recording, save_recording
 from harness.subjects.command import CommandSubject
+from harness.verdicts.ledger import load_ledger
 from tests.unit.results import lengths, result
 from tests.unit.test_ledger import ENTRY
 

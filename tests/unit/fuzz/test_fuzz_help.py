@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.capabilities import Capabilities, parse_help
+from harness.flags.capabilities import Capabilities, parse_help
 
 HELP = Path(__file__).parents[3] / "fixtures" / "help"
 RECORDED = {file.stem: file.read_text(encoding="utf-8") for file in sorted(HELP.glob("*.txt"))}

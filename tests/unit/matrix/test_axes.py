@@ -3,7 +3,7 @@
 import pytest
 
 from harness.builds import load_catalogue
-from harness.cell_names import cell_id
+from harness.cells.names import cell_id
 from harness.errors import UnknownBuildError, UsageError
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from

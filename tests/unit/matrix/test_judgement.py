@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from harness.builds import load_catalogue
-from harness.ledger import load_ledger
 from harness.matrix.judgement import Judgement, judge_run
 from harness.model import CellResult
+from harness.verdicts.ledger import load_ledger
 from tests.unit.results import lengths, result
 
 FIVE = {"draft-mtp": lengths(5)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cell_names import cell_id
+from harness.cells.names import cell_id
 from harness.matrix import pytest_plugin
 from harness.model import Cell, CellResult, Failure, FailureKind, Verdict
 from harness.report.jsonl import read_results

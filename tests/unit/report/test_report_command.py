@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.commands.report import exit_status
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
 from harness.model import CellResult, Verdict
-from harness.report.command import exit_status
 from harness.report.jsonl import encode_result, read_results
 from tests.unit.report.bad_results import flaky, one_of_each, refused, untold
 from tests.unit.results import result

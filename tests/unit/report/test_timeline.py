@@ -1,5 +1,5 @@
-from harness.capabilities import Capabilities, parse_help
-from harness.report.command import recorded_help_directory
+from harness.commands.report import recorded_help_directory
+from harness.flags.capabilities import Capabilities, parse_help
 from harness.report.timeline import SPECULATIVE_FLAGS, FlagState, flag_lives
 
 BUILDS = ("py0.3.16", "b8929", "b9093", "b9246")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.builds import AcquiredBuild, load_catalogue
 from harness.builds.manifest import Manifest
-from harness.capabilities import Capabilities, parse_help
 from harness.errors import SubjectError
+from harness.flags.capabilities import Capabilities, parse_help
 from harness.model import (
     DraftRange,
     Failure,

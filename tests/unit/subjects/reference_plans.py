@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from harness.capabilities import Capabilities, parse_help
+from harness.flags.capabilities import Capabilities, parse_help
 from harness.model import Gpu, HostProfile, LaunchPlan, LaunchTarget, LoadRequest, TinyModel
 from harness.subjects.reference.model_facts import ModelFacts
 from harness.subjects.reference.variants import variant

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.capabilities import parse_help
 from harness.environments import open_environment
 from harness.errors import SubjectError, UsageError
+from harness.flags.capabilities import parse_help
 from harness.gguf_models import ensure_models
 from harness.model import HostProfile, LaunchTarget, LoadRequest, Mode
 from harness.subjects import Subject, open_subject

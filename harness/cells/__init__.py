@@ -1,0 +1,1 @@
+"""Running cells: what they need, the one launcher, their names."""

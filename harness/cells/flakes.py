@@ -1,0 +1,40 @@
+"""A bad cell is run again, alone: whoever fails once and passes once is flaky, never green."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
+from harness.model import Cell, CellResult, FailureKind, Verdict
+
+RETRIES: Final = 1
+"""How often a bad cell is run again, where the user says nothing else."""
+
+_BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
+_SETTLED: Final = frozenset({FailureKind.BUILD, FailureKind.ENVIRONMENT})
+"""Failures before anything was started: a second try would only say the same again."""
+
+RunCell = Callable[[Cell, Workbench], CellResult]
+
+
+def run_settled(
+    cell: Cell, workbench: Workbench, *, retries: int = RETRIES, run: RunCell = run_cell
+) -> CellResult:
+    """Run a cell; where it fails or errs, run it again on a launch of its own.
+
+    Returns the first result where all tries agree that the cell is bad, and otherwise the bad one
+    as ``flaky``, with every try in ``attempts``.
+    """
+    first = run(cell, workbench)
+    if first.status not in _BAD or _is_settled(first):
+        return first
+    alone = replace(workbench, share_launches=False, launches={})
+    attempts = [first, *(run(cell, alone) for _ in range(retries))]
+    if all(attempt.status in _BAD for attempt in attempts):
+        return next((one for one in attempts if one.status is Verdict.FAIL), first)
+    return replace(first, status=Verdict.FLAKY, attempts=tuple(attempts))
+
+
+def _is_settled(result: CellResult) -> bool:
+    return result.failure is not None and result.failure.kind in _SETTLED

@@ -1,0 +1,364 @@
+"""``run_cell``: the one place where builds, subjects, environments and witnesses meet."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from harness.builds import AcquiredBuild
+from harness.cells.names import cell_id, repro_command
+from harness.cells.workbench import Launched, Workbench
+from harness.environments.hermetic import home_variables
+from harness.errors import EnvironmentUnavailableError, HarnessError
+from harness.flags.arguments import Argument, read_arguments
+from harness.flags.capabilities import Capabilities
+from harness.gguf_models import file_for
+from harness.model import (
+    Cell,
+    CellResult,
+    Check,
+    DraftRange,
+    Evidence,
+    Failure,
+    FailureKind,
+    Flavour,
+    HostProfile,
+    LaunchPlan,
+    LaunchTarget,
+    LoadRequest,
+    Replacement,
+    TinyModel,
+    Verdict,
+)
+from harness.processes.loopback import WHY, on_loopback
+from harness.processes.variables import joined
+from harness.server import LaunchFailedError, launch
+from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
+from harness.server.http import ProtocolError
+from harness.server.ports import LAST_PORT, reserved_port
+from harness.subjects import Subject
+from harness.verdicts.checks import (
+    TWO_WITNESSES,
+    check_log,
+    check_plan,
+    check_start,
+    check_state,
+    check_witnesses,
+)
+from harness.verdicts.contract import Expectation, expect
+from harness.witnesses import (
+    DisagreementError,
+    agree,
+    observe,
+    observing_environment,
+    testify,
+)
+
+PORT_PLACEHOLDER: Final = "{port}"
+PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
+"""Sets the port of a server whose argv does not; every build has it."""
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What is known of a cell so far; a result can be made of it at any point."""
+
+    cell: Cell
+    started: float = field(default_factory=time.perf_counter)
+    flavour: Flavour | None = None
+    emulated: bool = False
+    host: HostProfile | None = None
+    devices: tuple[str, ...] | None = None
+    plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
+    arguments: Sequence[Argument] = ()
+    checks: list[Check] = field(default_factory=list)
+    effective: Mapping[str, DraftRange] | None = None
+    witnessed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    witnesses: tuple[Evidence, ...] = ()
+    startup_ms: float | None = None
+    failure: Failure | None = None
+    replaced: tuple[Replacement, ...] = ()
+
+    def result(self, status: Verdict) -> CellResult:
+        return CellResult(
+            id=cell_id(self.cell),
+            build=self.cell.build,
+            flavour=self.flavour,
+            emulated=self.emulated,
+            subject=self.cell.subject,
+            environment=self.cell.environment,
+            request=self.cell.request,
+            argv=self.plan.argv,
+            resolved_mode=self.plan.resolved_mode,
+            reason=self.plan.reason,
+            status=status,
+            checks=tuple(self.checks),
+            effective=self.effective,
+            witnessed_by=self.witnessed_by,
+            witnesses=self.witnesses,
+            host=self.host,
+            devices=self.devices,
+            replaced=self.replaced,
+            startup_ms=self.startup_ms,
+            wall_ms=(time.perf_counter() - self.started) * 1000,
+            failure=self.failure,
+            repro=repro_command(self.cell),
+        )
+
+    def error(self, kind: FailureKind, message: str) -> CellResult:
+        self.failure = Failure(kind=kind, message=message)
+        return self.result(Verdict.ERROR)
+
+    def not_started(self, failure: Failure) -> CellResult:
+        """A failure of the command line or the build, or an error where the host is at fault."""
+        if failure.kind in HOST_FAULTS:
+            return self.cannot_tell(failure)
+        self.failure = failure
+        self.checks.append(check_start(failure))
+        return self.result(Verdict.FAIL)
+
+    def cannot_tell(self, failure: Failure) -> CellResult:
+        """An error, unless a check has already told that the cell fails."""
+        self.failure = failure
+        failed = any(not check.ok for check in self.checks)
+        return self.result(Verdict.FAIL if failed else Verdict.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Situation:
+    """What a cell is judged in, once build, environment and model are at hand."""
+
+    build: AcquiredBuild
+    subject: Subject
+    capabilities: Capabilities
+    host: HostProfile
+    variables: Mapping[str, str]
+    model: TinyModel
+    request: LoadRequest
+
+
+def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
+    """Plan, launch, observe and judge one cell.
+
+    Never raises for what a build, a subject or a host may do; that is in the result. Interrupts
+    pass through, with the server ended.
+    """
+    progress = _Progress(cell=cell)
+    try:
+        situation = _prepare(cell, workbench, progress)
+    except _CannotPrepareError as error:
+        return progress.error(error.kind, str(error))
+    expectation = expect(cell.request, situation.capabilities, situation.host, situation.model)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            launched = _plan_and_launch(cell, situation, expectation, workbench, progress)
+        except HarnessError as error:
+            return progress.error(FailureKind.SUBJECT, str(error))
+        except OSError as error:
+            return progress.error(FailureKind.HARNESS, f"the host refuses a launch: {error}")
+        except ProtocolError as error:
+            progress.checks.append(check_start(None))
+            return progress.cannot_tell(Failure(kind=FailureKind.PROTOCOL, message=str(error)))
+        except LaunchFailedError as error:
+            if error.failure.kind in WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
+                continue
+            return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
+        break
+    progress.startup_ms = launched.startup_ms
+    return _judge(launched, expectation, cell.request, progress)
+
+
+def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
+    """The result of a cell that could not be run at all."""
+    return _Progress(cell=cell).error(kind, message)
+
+
+def _or_of_the_host(failure: Failure, cell: Cell, workbench: Workbench) -> Failure:
+    """The failure, or that of a plain command line where not even that starts on this host now."""
+    if failure.kind not in UNEXPLAINED or workbench.build(cell.build).build.emulated:
+        return failure
+    plain = workbench.start_plainly(cell.build, cell.environment)
+    if plain is None:
+        return failure
+    return replace(
+        failure,
+        kind=FailureKind.UNQUALIFIED,
+        message=f"{failure.message}; on this host {cell.build} does not start with a plain command "
+        f"line either: {plain.message}",
+    )
+
+
+class _CannotPrepareError(Exception):
+    """Build, environment or model cannot be had."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situation:
+    model = workbench.models.get(cell.request.model)
+    if model is None:
+        known = ", ".join(workbench.models)
+        raise _CannotPrepareError(
+            FailureKind.HARNESS, f"no model is named {cell.request.model}; there are {known}"
+        )
+    try:
+        environment = workbench.environment(cell.environment)
+    except HarnessError as error:
+        raise _CannotPrepareError(FailureKind.ENVIRONMENT, str(error)) from error
+    progress.host = environment.host
+    try:
+        build = workbench.build(cell.build)
+        capabilities = workbench.capabilities(cell.build, cell.environment)
+        progress.devices = workbench.devices(cell.build, cell.environment)
+    except EnvironmentUnavailableError as error:
+        raise _CannotPrepareError(FailureKind.MISSING_LIBRARY, str(error)) from error
+    except HarnessError as error:
+        raise _CannotPrepareError(FailureKind.BUILD, str(error)) from error
+    progress.flavour = capabilities.flavour
+    progress.emulated = build.build.emulated
+    try:
+        subject = workbench.subject(cell.subject)
+    except HarnessError as error:
+        raise _CannotPrepareError(FailureKind.SUBJECT, str(error)) from error
+    return _Situation(
+        build=build,
+        subject=subject,
+        capabilities=capabilities,
+        host=environment.host,
+        variables=workbench.variables(cell.build, cell.environment),
+        model=file_for(model, mtp_token=capabilities.mtp_token),
+        request=cell.request,
+    )
+
+
+def _plan_and_launch(
+    cell: Cell,
+    situation: _Situation,
+    expectation: Expectation,
+    workbench: Workbench,
+    progress: _Progress,
+) -> Launched:
+    with reserved_port() as port:
+        target = LaunchTarget(
+            binary=situation.build.binary,
+            model=situation.model,
+            port=port,
+            env=situation.variables,
+        )
+        plan = situation.subject.plan(cell.request, target)
+        progress.plan = plan
+        arguments = read_arguments(plan.argv, situation.capabilities)
+        progress.arguments = arguments
+        progress.checks = check_plan(
+            plan, arguments, situation.capabilities, cell.request, expectation
+        )
+        plan, progress.replaced = plan_on_loopback(plan)
+        key = _launch_key(cell, plan, port)
+        if key in workbench.launches:
+            return workbench.launches[key]
+        launched = _launch_and_observe(cell, situation, plan, switches(port, arguments), workbench)
+        if workbench.share_launches:
+            workbench.launches[key] = launched
+        return launched
+
+
+def plan_on_loopback(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
+    """The plan whose server listens on loopback only, and what was replaced for that."""
+    argv, env, replaced = on_loopback(plan.argv, plan.env)
+    told = tuple(Replacement(given=given, used=used, why=WHY) for given, used in replaced)
+    return replace(plan, argv=argv, env=env), told
+
+
+def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
+    """The harness's own variables of a launch, without those whose option stands in argv.
+
+    argv would win anyway, but some builds then warn of a variable that the subject never set.
+    """
+    in_argv = {argument.option.env for argument in arguments if argument.option}
+    wanted = {**observing_environment(), PORT_VARIABLE: str(port)}
+    return {name: value for name, value in wanted.items() if name not in in_argv}
+
+
+def _launch_and_observe(
+    cell: Cell,
+    situation: _Situation,
+    plan: LaunchPlan,
+    switches: Mapping[str, str],
+    workbench: Workbench,
+) -> Launched:
+    with workbench.launch_directory() as directory:
+        variables = {
+            **joined(situation.variables, workbench.one_core),
+            **home_variables(Path(directory)),
+            **switches,
+            **plan.env,
+        }
+        with launch(
+            situation.build.binary,
+            plan.argv,
+            port=listening_port(plan.argv, variables),
+            env=variables,
+            cwd=Path(directory),
+            health_timeout_s=workbench.health_timeout_s,
+        ) as server:
+            try:
+                observation = observe(server, situation.build.build.number)
+            except ProtocolError as error:
+                death = server.death()
+                if death is None:
+                    raise
+                raise LaunchFailedError(death) from error
+            startup_ms = server.startup_ms
+    workbench.watcher(cell, observation)
+    return Launched(
+        witnesses=testify(observation),
+        log=check_log(observation.startup_lines),
+        startup_ms=startup_ms,
+    )
+
+
+def _judge(
+    launched: Launched,
+    expectation: Expectation,
+    request: LoadRequest,
+    progress: _Progress,
+) -> CellResult:
+    progress.checks.append(check_start(None))
+    progress.checks.append(launched.log)
+    progress.witnesses = launched.witnesses
+    try:
+        state = agree(progress.witnesses)
+    except DisagreementError as error:
+        message = f"the witnesses disagree: {error}"
+        return progress.cannot_tell(Failure(kind=FailureKind.HARNESS, message=message))
+    progress.effective = state.implementations
+    progress.witnessed_by = state.witnessed_by
+    progress.checks += check_state(state, expectation, request, progress.arguments)
+    if any(not check.ok for check in progress.checks):
+        return progress.result(Verdict.FAIL)
+    witnesses = check_witnesses(state, expectation)
+    progress.checks += witnesses
+    lonely = next((check for check in witnesses if not check.ok), None)
+    if lonely is not None:
+        return progress.error(
+            FailureKind.HARNESS, f"{TWO_WITNESSES}: {lonely.expected}, got {lonely.observed}"
+        )
+    return progress.result(Verdict.DEGRADED if expectation.shortfall else Verdict.PASS)
+
+
+def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
+    """The port that arguments, else variables, make a server listen on; 0 where it is none."""
+    port = variables.get(PORT_VARIABLE, "")
+    for flag, value in pairwise(argv):
+        if flag == "--port":
+            port = value
+    return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
+
+
+def _launch_key(cell: Cell, plan: LaunchPlan, port: int) -> object:
+    argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
+    return (cell.build, cell.environment, argv, tuple(sorted(plan.env.items())))

@@ -1,0 +1,302 @@
+"""What the cells of one run share: builds, models, capabilities, subjects, environments."""
+
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
+from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
+from harness.config.configuration import load_configuration
+from harness.environments import detect_host, open_environment
+from harness.environments.hermetic import is_untouched
+from harness.environments.linking import with_libraries
+from harness.environments.one_core import one_core_variables
+from harness.errors import (
+    BuildUnavailableError,
+    EnvironmentUnavailableError,
+    HarnessError,
+    ProbeError,
+)
+from harness.flags.capabilities import Capabilities, probe
+from harness.gguf_models import ensure_models
+from harness.model import Cell, Check, Evidence, Failure, HostProfile, TinyModel
+from harness.processes.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.variables import joined
+from harness.server.devices import LIST_DEVICES, list_devices
+from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
+from harness.subjects import Subject, open_subject
+from harness.witnesses import Observation
+
+REMEMBERED_LAUNCHES: Final = 64
+"""Cells that share a launch are near each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenEnvironment:
+    """An environment in use.
+
+    Attributes:
+        variables: Complete, for a process in it.
+        host: The host as programs in it see it.
+    """
+
+    variables: Mapping[str, str]
+    host: HostProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """What one launch showed, without the log that it was read from.
+
+    Attributes:
+        witnesses: What each witness saw.
+        log: Whether the start-up log warns of an argument.
+        startup_ms: Process start to healthy.
+    """
+
+    witnesses: tuple[Evidence, ...]
+    log: Check
+    startup_ms: float
+
+
+Watcher = Callable[[Cell, Observation], None]
+"""Is shown what each launch of a cell let be observed, which is not kept."""
+
+
+def _looks_away(_cell: Cell, _observation: Observation) -> None:
+    """The usual watcher."""
+
+
+class RecentLaunches(OrderedDict[object, Launched]):
+    """What recent launches showed; the one that was longest of no use makes room."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __getitem__(self, key: object) -> Launched:
+        self.move_to_end(key)
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: object, launched: Launched) -> None:
+        super().__setitem__(key, launched)
+        self.move_to_end(key)
+        if len(self) > self._limit:
+            del self[next(iter(self))]
+
+
+@dataclass(kw_only=True)
+class Workbench:
+    """Everything a cell needs besides itself; made by ``open_workbench``.
+
+    Whatever costs time is done once: a build is acquired and probed once, a subject started once,
+    an environment made once. ``launches`` remembers what each launch showed, so that cells whose
+    subject asks for the same launch share it; it is empty and stays so where ``share_launches``
+    is off. ``one_core`` holds the variables that make a server see one core. ``unavailable`` holds
+    why builds cannot be had, which is asked for once.
+    """
+
+    catalogue: Catalogue
+    store: Store
+    models: Mapping[str, TinyModel]
+    scratch: Path
+    owner: str
+    resources: ExitStack
+    health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
+    share_launches: bool = True
+    one_core: Mapping[str, str] = field(default_factory=dict)
+    watcher: Watcher = _looks_away
+    launches: MutableMapping[object, Launched] = field(default_factory=dict)
+    unavailable: dict[str, HarnessError] = field(default_factory=dict)
+    _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
+    _capabilities: dict[str, Capabilities] = field(default_factory=dict)
+    _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
+    _variables: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    _subjects: dict[str, Subject] = field(default_factory=dict)
+    _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
+    _spare_directories: list[str] = field(default_factory=list)
+
+    def build(self, build_id: str) -> AcquiredBuild:
+        """The runnable build.
+
+        Raises:
+            UnknownBuildError: The catalogue has no such build.
+            BuildUnavailableError: No source of it works here.
+        """
+        if build_id in self.unavailable:
+            raise self.unavailable[build_id]
+        if build_id not in self._builds:
+            try:
+                self._builds[build_id] = self.store.acquire(self.catalogue.get(build_id))
+            except HarnessError as error:
+                self.unavailable[build_id] = error
+                raise
+        return self._builds[build_id]
+
+    def capabilities(self, build_id: str, environment: str = "cpu") -> Capabilities:
+        """What the build accepts, probed once where it starts at all.
+
+        A server that is linked against a driver starts only where there is one: it is asked in the
+        environment given, any other in ``cpu``.
+
+        Raises:
+            ProbeError: It does not answer ``--help``.
+            EnvironmentUnavailableError: It is linked against what is not there.
+        """
+        if build_id not in self._capabilities:
+            build = self.build(build_id)
+            try:
+                found = probe(build.binary, self.variables(build_id, "cpu"))
+            except (ProbeError, EnvironmentUnavailableError):
+                if environment == "cpu":
+                    raise
+                found = probe(build.binary, self.variables(build_id, environment))
+            self._capabilities[build_id] = found
+        return self._capabilities[build_id]
+
+    def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
+        """What the server lists to compute on in an environment, asked once; None if it is silent.
+
+        Raises:
+            ProbeError: It does not answer ``--help``.
+        """
+        key = (build_id, environment)
+        if key not in self._devices:
+            offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
+            self._devices[key] = (
+                list_devices(self.build(build_id).binary, self.variables(build_id, environment))
+                if offered
+                else None
+            )
+        return self._devices[key]
+
+    def variables(self, build_id: str, environment: str) -> Mapping[str, str]:
+        """The variables of a build's server in an environment, its libraries looked up once.
+
+        Raises:
+            EnvironmentUnavailableError: The environment lacks libraries that the program is linked
+                against; the message names them all.
+        """
+        key = (build_id, environment)
+        if key not in self._variables:
+            build = self.build(build_id)
+            wanted = joined(self.environment(environment).variables, build.env)
+            self._variables[key] = with_libraries(build_id, build.binary, environment, wanted)
+        return self._variables[key]
+
+    def start_plainly(self, build_id: str, environment: str) -> Failure | None:
+        """Why the build does not start with a plain command line just now; None where it does.
+
+        Raises:
+            HarnessError: Build or environment cannot be had.
+        """
+        with self.launch_directory() as directory:
+            return start_plainly(
+                self.build(build_id).binary,
+                self.variables(build_id, environment),
+                directory=Path(directory),
+                models=self.store.root / MODELS_DIRECTORY,
+                health_timeout_s=self.health_timeout_s,
+            )
+
+    def subject(self, spec: str) -> Subject:
+        """The subject, opened once; ``spec`` is that of ``open_subject`` or an added one's name.
+
+        Raises:
+            UsageError: No such kind of subject.
+            SubjectError: It cannot be opened.
+        """
+        if spec not in self._subjects:
+            self._subjects[spec] = self.resources.enter_context(open_subject(spec))
+        return self._subjects[spec]
+
+    def add_subject(self, subject: Subject) -> None:
+        """Make an in-process subject known by its name, in place of any of that name."""
+        self._subjects[subject.name] = subject
+
+    def environment(self, name: str) -> OpenEnvironment:
+        """The environment, opened once.
+
+        Raises:
+            EnvironmentUnavailableError: This host cannot provide it.
+        """
+        if name not in self._environments:
+            home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
+            variables = self.resources.enter_context(open_environment(name, home=home))
+            owned = {**variables, OWNER_VARIABLE: self.owner}
+            self._environments[name] = OpenEnvironment(variables=owned, host=detect_host(owned))
+        return self._environments[name]
+
+    @contextmanager
+    def launch_directory(self) -> Iterator[str]:
+        """A home and working directory for one launch.
+
+        One that a launch left as it found it is given to the next: making and removing a dozen
+        directories may cost as much as a server's start.
+        """
+        directory = (
+            self._spare_directories.pop()
+            if self._spare_directories
+            else tempfile.mkdtemp(prefix="launch-", dir=self.scratch)
+        )
+        try:
+            yield directory
+        finally:
+            if is_untouched(Path(directory)):
+                self._spare_directories.append(directory)
+            else:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def open_workbench(
+    *,
+    catalogue: Catalogue | None = None,
+    store: Store | None = None,
+    health_timeout_s: float | None = None,
+    share_launches: bool = True,
+    unavailable: Mapping[str, str] | None = None,
+) -> Iterator[Workbench]:
+    """Make a workbench, and give back all that its cells took.
+
+    Args:
+        catalogue: The builds; the user's catalogue if None.
+        store: Where acquired builds are; the user's store if None.
+        health_timeout_s: Longest wait for health, in seconds; the configured one if None.
+        share_launches: Whether cells that ask for the same launch share it.
+        unavailable: Why builds cannot be had, by id, where that is known already.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+        CatalogueError: A catalogue file is wrong.
+        StoreError: The store cannot be used.
+    """
+    with ExitStack() as resources:
+        store = store or open_store()
+        scratch = Path(
+            resources.enter_context(
+                tempfile.TemporaryDirectory(prefix="llama-harness-", ignore_cleanup_errors=True)
+            )
+        )
+        reaper = resources.enter_context(Reaper())
+        yield Workbench(
+            catalogue=catalogue or load_catalogue(),
+            store=store,
+            models=ensure_models(store.root / MODELS_DIRECTORY),
+            scratch=scratch,
+            owner=reaper.token,
+            resources=resources,
+            health_timeout_s=health_timeout_s or load_configuration().settings.health_timeout,
+            share_launches=share_launches,
+            launches=RecentLaunches(REMEMBERED_LAUNCHES),
+            one_core=one_core_variables(),
+            unavailable={
+                build: BuildUnavailableError(reason)
+                for build, reason in (unavailable or {}).items()
+            },
+        )

@@ -1,0 +1,1 @@
+"""One module for each command: arguments in, text and exit status out."""

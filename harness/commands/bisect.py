@@ -1,0 +1,400 @@
+"""``llama-harness bisect``: since which build, or which version of a subject?"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.errors import EXIT_INTERRUPTED, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
+    from harness.bisect.summary import Summary
+    from harness.bisect.trial import AxisName
+    from harness.builds import Build, Store
+    from harness.builds.offers import Index
+
+    SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+DEFAULT_TIMEOUT_S: Final = 600.0
+_STRIDES: Final = 16
+"""``--all-boundaries`` alone finds every run that is at least this part of the range."""
+
+_EPILOG: Final = """\
+Exit status: 0 the change is found, between two neighbours; 1 found, but builds between the two
+give no answer, or the history is not monotone; 2 wrong usage; 3 no answer (an end is not as
+claimed or cannot be tested, or the command asked to stop); 130 interrupted.
+
+COMMAND answers as for `git bisect run`: 0 good, 125 cannot be tested, 128 and above stop, all else
+bad. It finds the build's id in LLAMA_HARNESS_BUILD, the program in LLAMA_SERVER and the subject in
+LLAMA_HARNESS_SUBJECT.
+"""
+
+
+def add_parser(subparsers: "SubParsers") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "bisect",
+        help="find the build, or the version of a subject, since which a cell fails",
+        description="Find between which two builds a cell starts to fail, or is mended; over "
+        "every build that the catalogue or a package offers between --good and --bad.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_range(parser.add_argument_group("range"))
+    _add_cell(parser.add_argument_group("cell"))
+    _add_search(parser.add_argument_group("search"))
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print the answer as JSON")
+    output.add_argument("--report", type=Path, metavar="FILE", help="write the Markdown report")
+    output.add_argument("-q", "--quiet", action="store_true", help="print the answer only")
+    parser.add_argument(
+        "command", nargs="*", metavar="-- COMMAND", help="decides instead of a cell; see below"
+    )
+    parser.set_defaults(func=run)
+
+
+def _add_range(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--good", metavar="B", help="a build that is good, older or newer")
+    group.add_argument("--bad", metavar="B", help="a build that is bad")
+    group.add_argument(
+        "--over-subject",
+        metavar="NAME",
+        help="bisect over the versions of a package (unsloth), or over SPEC,SPEC,… in order; "
+        "with --build, --good and --bad then name subjects",
+    )
+    group.add_argument("--build", metavar="B", help="the one build of --over-subject")
+    group.add_argument(
+        "--good-subject", metavar="S", help="with --over-subject and no --build: both axes"
+    )
+    group.add_argument("--bad-subject", metavar="S", help="likewise")
+    group.add_argument(
+        "--catalogue-only",
+        action="store_true",
+        help="only builds of the catalogue; ask no package index for more",
+    )
+
+
+def _add_cell(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--subject", metavar="S", help="flag generator (default: reference)")
+    group.add_argument("--env", metavar="E", help="environment (default: cpu)")
+    group.add_argument("--mode", metavar="M", help="speculative mode, or unset (default: auto)")
+    group.add_argument("--draft-max", metavar="N", help="draft length, or default (the default)")
+    group.add_argument("--model", metavar="NAME", help="model (default: tiny-mtp)")
+    group.add_argument(
+        "--extra-arg", action="append", metavar="WORD", help="write --extra-arg=--flag"
+    )
+    group.add_argument(
+        "--check", metavar="NAME", help="the failing check to bisect (default: the first)"
+    )
+
+
+def _add_search(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--confidence",
+        type=float,
+        metavar="C",
+        help="repeat runs of a flaky failure until each answer is right with probability C",
+    )
+    group.add_argument(
+        "--all-boundaries",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="STRIDE",
+        help="find every change that lasts for STRIDE builds or more (default: a sixteenth of "
+        "the range; 1 tests every build)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help="seconds for one run of COMMAND (default: %(default)g)",
+    )
+    group.add_argument(
+        "--no-lookahead", action="store_true", help="acquire nothing before it is needed"
+    )
+    group.add_argument("--journal", type=Path, metavar="FILE", help="where to keep the journal")
+    group.add_argument("--resume", type=Path, metavar="FILE", help="go on with a journal")
+    group.add_argument("--replay", type=Path, metavar="FILE", help="show a journal again")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status.
+
+    Raises:
+        HarnessError: The usage is wrong, or there is no answer.
+    """
+    from harness.bisect.journal import Journal
+    from harness.cells.qualification import open_store
+
+    _refuse_contradictions(options)
+    store = open_store()
+    if options.replay:
+        return _replay(Journal.open(options.replay), store, options)
+    if options.resume:
+        return _go_on(Journal.open(options.resume), store, options)
+    question = ask(options, store)
+    return _go_on(Journal.create(options.journal or _new_journal(store), question), store, options)
+
+
+def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> int:
+    from harness.bisect.progress import Lines, Silence
+    from harness.bisect.run import go_on
+    from harness.bisect.summary import describe
+    from harness.builds.progress import open_progress
+
+    question = journal.question
+    with open_progress(quiet=options.quiet) as progress:
+        progress.note(f"bisecting {describe(question)}")
+        progress.note(f"journal {journal.path}")
+        reporter = Silence() if options.quiet else Lines(progress.note, question.axes)
+        try:
+            summary = go_on(
+                journal,
+                store=store,
+                reporter=reporter,
+                progress=progress,
+                lookahead=not options.no_lookahead,
+            )
+        except KeyboardInterrupt:
+            sys.stderr.write(
+                f"llama-harness: interrupted; go on with: llama-harness bisect --resume "
+                f"{journal.path}\n"
+            )
+            return EXIT_INTERRUPTED
+    return _print(summary, options)
+
+
+def _replay(journal: "Journal", store: "Store", options: argparse.Namespace) -> int:
+    from harness.bisect.progress import Lines, Silence
+    from harness.bisect.run import replay
+    from harness.bisect.summary import describe
+
+    def say(line: str) -> None:
+        if not options.quiet:
+            print(line, file=sys.stderr)
+
+    say(f"bisected {describe(journal.question)}")
+    reporter = Silence() if options.quiet else Lines(say, journal.question.axes)
+    return _print(replay(journal, store=store, reporter=reporter), options)
+
+
+def _print(summary: "Summary", options: argparse.Namespace) -> int:
+    from harness.bisect.markdown import write_markdown
+
+    markdown = write_markdown(summary)
+    if options.report:
+        try:
+            options.report.write_text(markdown, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"--report {options.report}: cannot be written: {error.strerror or error}"
+            ) from error
+    if options.json:
+        import msgspec
+
+        from harness.bisect.summary import as_document
+
+        text = msgspec.json.format(msgspec.json.encode(as_document(summary)), indent=2)
+        sys.stdout.write(text.decode() + "\n")
+    else:
+        sys.stdout.write(markdown)
+    return summary.exit_code
+
+
+def ask(options: argparse.Namespace, store: "Store") -> "Question":
+    """The question that the options put, with every point of its axes.
+
+    Raises:
+        HarnessError: The options have no meaning together, or the points cannot be listed.
+    """
+    from msgspec.structs import replace
+
+    from harness.bisect.journal import Point, Question
+    from harness.bisect.run import stored_points
+
+    builds: tuple[Point, ...]
+    subjects: tuple[Point, ...]
+    definitions: tuple[Build, ...]
+    axes: tuple[AxisName, ...]
+    if options.over_subject and options.build:
+        axes = ("subject",)
+        builds, definitions = _one_build(options)
+        subjects = _subjects(options, options.good, options.bad)
+    elif options.over_subject:
+        axes = ("build", "subject")
+        builds, definitions = _builds(options)
+        subjects = _subjects(options, options.good_subject, options.bad_subject)
+    else:
+        axes = ("build",)
+        builds, definitions = _builds(options)
+        subjects = (Point(id=options.subject or "reference"),)
+    question = Question(
+        axes=axes,
+        builds=builds,
+        subjects=subjects,
+        predicate=_predicate(options),
+        definitions=definitions,
+        stride=_stride(options.all_boundaries, max(len(builds), len(subjects))),
+        confidence=options.confidence,
+    )
+    return replace(question, stored=stored_points(question, store))
+
+
+def _builds(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
+    from harness.bisect.points import build_range, published_builds
+    from harness.builds import load_catalogue
+
+    published = () if options.catalogue_only else published_builds(_index())
+    chosen = build_range(options.good, options.bad, load_catalogue(), published)
+    return chosen.points, chosen.builds
+
+
+def _one_build(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
+    from harness.bisect.journal import Point
+    from harness.bisect.points import published_builds
+    from harness.builds import load_catalogue
+    from harness.errors import UnknownBuildError
+
+    wanted = options.build
+    try:
+        build, date = load_catalogue().get(wanted), ""
+    except UnknownBuildError:
+        listed = () if options.catalogue_only else published_builds(_index())
+        found = [each for each in listed if each[0].id == wanted]
+        if not found:
+            raise
+        build, date = found[0]
+    return (Point(id=build.id, date=build.date or date),), (build,)
+
+
+def _subjects(options: argparse.Namespace, good: str, bad: str) -> tuple["Point", ...]:
+    from harness.bisect.points import subject_range
+
+    listed = "," in options.over_subject
+    return subject_range(options.over_subject, good, bad, None if listed else _index())
+
+
+def _index() -> "Index":
+    from harness.builds.pip_settings import read_pip_settings
+    from harness.builds.sources.index import PackageIndexes
+
+    return PackageIndexes(read_pip_settings())
+
+
+def _predicate(options: argparse.Namespace) -> "CellQuestion | CommandQuestion":
+    from harness.bisect.journal import CellQuestion, CommandQuestion
+    from harness.model import MODE_UNSET, LoadRequest
+    from harness.verdicts.checks import CHECK_NAMES
+
+    if options.command:
+        return CommandQuestion(command=tuple(options.command), timeout_s=options.timeout)
+    if options.check and options.check not in CHECK_NAMES:
+        raise UsageError(
+            f"--check {options.check}: there is no such check; there are {', '.join(CHECK_NAMES)}"
+        )
+    mode = options.mode or "auto"
+    return CellQuestion(
+        environment=options.env or "cpu",
+        request=LoadRequest(
+            model=options.model or "tiny-mtp",
+            mode=None if mode == MODE_UNSET else mode,
+            draft_n_max=_draft_length(options.draft_max),
+            extra_args=tuple(options.extra_arg or ()),
+        ),
+        check=options.check,
+    )
+
+
+def _draft_length(text: str | None) -> int | None:
+    if text in {None, "default"}:
+        return None
+    try:
+        return int(str(text))
+    except ValueError:
+        raise UsageError(f"--draft-max {text}: neither a number of tokens nor `default`") from None
+
+
+def _stride(asked: int | None, points: int) -> int | None:
+    if asked is None:
+        return None
+    return asked or max(1, points // _STRIDES)
+
+
+def _new_journal(store: "Store") -> Path:
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    return store.root / "bisect" / f"{moment}.jsonl"
+
+
+_CELL_OPTIONS: Final = ("env", "mode", "draft_max", "model", "extra_arg", "check")
+_RANGE_OPTIONS: Final = ("good", "bad", "over_subject", "build", "good_subject", "bad_subject")
+
+
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    """Refuse options that have no meaning together.
+
+    Raises:
+        UsageError: With the first such pair.
+    """
+    _refuse_with_journal(options)
+    if not (options.resume or options.replay):
+        _refuse_range(options)
+    if options.command:
+        given = [name for name in _CELL_OPTIONS if getattr(options, name)]
+        if given:
+            raise UsageError(
+                f"{_spelled(given[0])} describes a cell, but a COMMAND decides: give one of them"
+            )
+    if options.confidence is not None and not 0.5 < options.confidence < 1:  # noqa: PLR2004
+        raise UsageError(f"--confidence {options.confidence:g}: give a number between 0.5 and 1")
+    if options.all_boundaries is not None and options.all_boundaries < 0:
+        raise UsageError(f"--all-boundaries {options.all_boundaries}: a stride is at least 1")
+    if not options.timeout > 0:
+        raise UsageError(f"--timeout {options.timeout:g}: give a number of seconds above 0")
+
+
+def _refuse_with_journal(options: argparse.Namespace) -> None:
+    journals = [name for name in ("resume", "replay", "journal") if getattr(options, name)]
+    if len(journals) > 1:
+        raise UsageError(f"{_spelled(journals[0])} and {_spelled(journals[1])} exclude each other")
+    if not (options.resume or options.replay):
+        return
+    others: Sequence[str] = (*_RANGE_OPTIONS, *_CELL_OPTIONS, "subject", "command")
+    given = [name for name in others if getattr(options, name)]
+    given += [n for n in ("confidence", "all_boundaries") if getattr(options, n) is not None]
+    if given:
+        raise UsageError(
+            f"{_spelled(journals[0])} takes everything from the journal: leave out "
+            f"{_spelled(given[0])}"
+        )
+
+
+def _refuse_range(options: argparse.Namespace) -> None:
+    if not (options.good and options.bad):
+        raise UsageError(
+            "--good and --bad are needed: name one build that is good and one that is bad"
+        )
+    if not options.over_subject:
+        for name in ("build", "good_subject", "bad_subject"):
+            if getattr(options, name):
+                raise UsageError(f"{_spelled(name)} goes with --over-subject only")
+        return
+    if options.subject:
+        raise UsageError("--subject names one subject, --over-subject many: give one of them")
+    ends = bool(options.good_subject), bool(options.bad_subject)
+    if options.build and any(ends):
+        raise UsageError("with --build there is one axis: name its ends with --good and --bad")
+    if not options.build and not all(ends):
+        raise UsageError(
+            "--over-subject needs --build (one axis), or --good-subject and --bad-subject (both)"
+        )
+
+
+def _spelled(name: str) -> str:
+    return "COMMAND" if name == "command" else f"--{name.replace('_', '-')}"

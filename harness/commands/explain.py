@@ -1,0 +1,304 @@
+"""``llama-harness explain``: the least of a command line that fails the same way."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from harness.builds import load_catalogue
+from harness.cells.ddmin import minimise
+from harness.cells.names import cell_id
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench, open_workbench
+from harness.commands.check import SUBJECT, fitting_model
+from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
+from harness.flags.arguments import Argument, read_arguments
+from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, flags_of
+from harness.matrix.axes import select_cells
+from harness.matrix.options import SELECTION_OPTIONS, selection_from
+from harness.model import (
+    Cell,
+    CellResult,
+    EffectiveState,
+    LaunchPlan,
+    LaunchTarget,
+    LoadRequest,
+    Verdict,
+)
+from harness.subjects.argv_file import ArgvSubject
+from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_arguments
+from harness.verdicts.asked import asked_for, missing
+from harness.verdicts.checks import STARTS
+
+_KEPT: Final = MODEL_FLAGS | PORT_FLAGS | {"--host"}
+"""What every launch needs; never blamed, never left out."""
+
+_STATIC: Final = ("argv:", "recording:")
+_STATIC_PROFILE: Final = "full"
+"""The builds for one command line, as in ``check``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complaint:
+    """What makes two failures the same.
+
+    Attributes:
+        check: The check that failed, or ``effect`` for something asked for without effect.
+        what: The kind of failure, or what is lacking.
+        argument: The flag or variable to blame, where one is known.
+    """
+
+    check: str
+    what: str = ""
+    argument: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A failure and the least that causes it.
+
+    Attributes:
+        cell: The cell's id; the build's, where nothing else tells the cells apart.
+        build: The build's id.
+        sentence: What is wrong, and the spelling that the build accepts where there is one.
+        culprits: The arguments that are enough to fail in the same way.
+        launches: How many command lines were tried.
+    """
+
+    cell: str
+    build: str
+    sentence: str
+    culprits: tuple[Argument, ...]
+    launches: int
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="shrink a failing command line to the flags that make it fail",
+        description="Runs the selected cells and says of each failing one which flags are enough "
+        "to fail in the same way, what is wrong with them, and what the build accepts instead. "
+        "A command line after --, or --subject argv:FILE, is judged by what it asks for itself.",
+        epilog="Exit status: 0 nothing fails; 1 something does, and is explained; 3 the harness "
+        "could not tell.",
+    )
+    for option in SELECTION_OPTIONS:
+        parser.add_argument(f"--{option.name}", **option.arguments())
+    parser.add_argument("--cell", metavar="ID", help="only the cell of that id")
+    parser.add_argument("argv", nargs="*", metavar="ARGV", help="a command line, after --")
+    parser.set_defaults(func=explain)
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Explain every failing cell of the selection.
+
+    Raises:
+        HarnessError: The selection or the command line has no meaning.
+    """
+    catalogue = load_catalogue()
+    selection = selection_from(vars(options))
+    failing = untold = 0
+    with open_workbench(catalogue=catalogue) as workbench:
+        if options.argv:
+            cells = _cells_of_command_line(options.argv, selection_builds(options), workbench)
+        elif any(spec.startswith(_STATIC) for spec in selection.subjects):
+            cells = _cells_of_files(selection.subjects, selection_builds(options), workbench)
+        else:
+            cells = select_cells(selection, catalogue)
+        if options.cell:
+            cells = tuple(cell for cell in cells if cell_id(cell) == options.cell)
+            if not cells:
+                raise UsageError(
+                    f"no cell {options.cell!r} in this selection; `matrix --list` prints the ids"
+                )
+        printer = _Printer()
+        for cell in cells:
+            explanation = explain_cell(cell, workbench)
+            if isinstance(explanation, CellResult):
+                untold += explanation.status is Verdict.ERROR
+                continue
+            failing += 1
+            printer.print(explanation)
+    if failing:
+        return EXIT_FAIL
+    return EXIT_CANNOT_TELL if untold else EXIT_OK
+
+
+def selection_builds(options: argparse.Namespace) -> tuple[str, ...]:
+    """The ids of the selected builds."""
+    catalogue, selection = load_catalogue(), selection_from(vars(options))
+    builds = (
+        catalogue.select(selection.builds)
+        if selection.builds
+        else catalogue.profile(selection.profile or _STATIC_PROFILE)
+    )
+    return tuple(build.id for build in builds)
+
+
+def _cells_of_command_line(
+    words: Sequence[str], builds: Sequence[str], workbench: Workbench
+) -> tuple[Cell, ...]:
+    line = server_arguments(words, "explain")
+    workbench.add_subject(ArgvSubject(SUBJECT, line))
+    request = LoadRequest(model=fitting_model(line.words), mode="off")
+    return tuple(
+        Cell(build=build, subject=SUBJECT, environment="cpu", request=request) for build in builds
+    )
+
+
+def _cells_of_files(
+    specs: Sequence[str], builds: Sequence[str], workbench: Workbench
+) -> tuple[Cell, ...]:
+    cells = []
+    for spec in specs:
+        words = getattr(workbench.subject(spec), "words", ())
+        request = LoadRequest(model=fitting_model(words), mode="off")
+        cells += [
+            Cell(build=build, subject=spec, environment="cpu", request=request) for build in builds
+        ]
+    return tuple(cells)
+
+
+def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
+    """Why a cell fails; its result where it does not, or where nobody can tell."""
+    complaints = _complaints_of(cell)
+    result = run_cell(cell, workbench)
+    found = complaints(result, workbench)
+    if not found:
+        return result
+    complaint = found[0]
+    capabilities = workbench.capabilities(cell.build)
+    groups = _groups(read_arguments(result.argv, capabilities))
+    kept = [group for group in groups if group.flag in _KEPT]
+    suspects = [group for group in groups if group.flag not in _KEPT]
+    launches = 0
+
+    def fails(selected: Sequence[Argument]) -> bool:
+        nonlocal launches
+        launches += 1
+        words = tuple(word for group in (*kept, *selected) for word in group.words)
+        subject = FixedSubject(f"{cell.subject}, {launches} tried", words, result)
+        workbench.add_subject(subject)
+        return complaint in complaints(
+            run_cell(replace(cell, subject=subject.name), workbench), workbench
+        )
+
+    culprits = minimise(suspects, fails)
+    if complaint.check == STARTS and result.failure is not None:
+        sentence = diagnose_refusal(result.argv, result.failure, cell.build, capabilities)
+    elif complaint.check == "effect":
+        words = tuple(word for group in culprits for word in group.words)
+        sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)
+    else:
+        sentence = _contract_sentence(complaint, result, cell)
+    return Explanation(
+        cell=cell.build if _is_static(cell) else cell_id(cell),
+        build=cell.build,
+        sentence=sentence,
+        culprits=culprits,
+        launches=launches,
+    )
+
+
+def _is_static(cell: Cell) -> bool:
+    return cell.subject == SUBJECT or cell.subject.startswith(_STATIC)
+
+
+def _groups(arguments: Sequence[Argument]) -> tuple[Argument, ...]:
+    """The arguments, each stray word with the flag that it was meant for."""
+    groups: list[Argument] = []
+    for argument in arguments:
+        if groups and not argument.flag.startswith("-"):
+            groups[-1] = replace(groups[-1], values=(*groups[-1].values, *argument.words))
+        else:
+            groups.append(argument)
+    return tuple(groups)
+
+
+class FixedSubject:
+    """Plans one argument list, whatever is asked; its port follows the cell's."""
+
+    def __init__(self, name: str, words: tuple[str, ...], result: CellResult) -> None:
+        self.name = name
+        self._words = words
+        self._result = result
+
+    def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:  # noqa: ARG002
+        """The argument list."""
+        argv = list(self._words)
+        for index, (flag, _) in enumerate(pairwise(self._words)):
+            if flag in PORT_FLAGS:
+                argv[index + 1] = str(target.port)
+        return LaunchPlan(
+            argv=tuple(argv),
+            resolved_mode=self._result.resolved_mode,
+            reason=self._result.reason,
+        )
+
+
+def _complaints_of(
+    cell: Cell,
+) -> Callable[[CellResult, Workbench], tuple[Complaint, ...]]:
+    return command_line_complaints if _is_static(cell) else contract_complaints
+
+
+def contract_complaints(result: CellResult, _: Workbench) -> tuple[Complaint, ...]:
+    """What of the contract a cell breaks; a failed start before failed checks."""
+    if result.status is not Verdict.FAIL:
+        return ()
+    found = []
+    if result.failure is not None:
+        kind, argument = result.failure.kind.value, result.failure.argument
+        found.append(Complaint(check=STARTS, what=kind, argument=argument))
+    found += [
+        Complaint(check=check.name, argument=check.argument)
+        for check in result.checks
+        if not check.ok and check.name != STARTS
+    ]
+    return tuple(found)
+
+
+def command_line_complaints(result: CellResult, workbench: Workbench) -> tuple[Complaint, ...]:
+    """What a command line asks for itself and does not get."""
+    if result.effective is None:
+        return contract_complaints(result, workbench)[:1]
+    arguments = read_arguments(result.argv, workbench.capabilities(result.build))
+    state = EffectiveState(implementations=result.effective)
+    lacks = missing(asked_for(arguments), state)
+    return tuple(Complaint(check="effect", what=lack) for lack in lacks)
+
+
+def _contract_sentence(complaint: Complaint, result: CellResult, cell: Cell) -> str:
+    check = next(one for one in result.checks if one.name == complaint.check and not one.ok)
+    return (
+        f"{cell.build} with mode {cell.request.mode!r}: expected {check.expected}, "
+        f"observed {check.observed}"
+    )
+
+
+class _Printer:
+    """Prints explanations as they come; one that only names another build takes one line."""
+
+    def __init__(self) -> None:
+        self._last: object = None
+
+    def print(self, explanation: Explanation) -> None:
+        """Print one."""
+        flags = flags_of(explanation.culprits) or "no flag at all"
+        same = (explanation.sentence.replace(explanation.build, "BUILD"), flags)
+        if same == self._last:
+            sys.stdout.write(f"{explanation.cell}: the same\n")
+        else:
+            sys.stdout.write(
+                f"{explanation.cell}\n  {explanation.sentence}\n"
+                f"  enough to fail: {flags} ({_count(explanation.launches)} tried)\n"
+            )
+        self._last = same
+        sys.stdout.flush()
+
+
+def _count(launches: int) -> str:
+    return f"{launches} command line{'' if launches == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""What a build accepts, and how an argument list reads there."""

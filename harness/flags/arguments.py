@@ -1,0 +1,71 @@
+"""An argument list read the way a given build reads it: flags, their values, their options."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.flags.capabilities import Capabilities, Option
+
+_FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
+_TWO_VALUES: Final = re.compile(r"[A-Z_]+ [A-Z_]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One flag of an argument list.
+
+    Attributes:
+        flag: As it was written.
+        values: What follows it.
+        option: The option it spells on the build; None where the build knows no such flag.
+    """
+
+    flag: str
+    values: tuple[str, ...]
+    option: Option | None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The flag and its values, as they stand in the list."""
+        return (self.flag, *self.values)
+
+
+def read_arguments(argv: Sequence[str], capabilities: Capabilities) -> tuple[Argument, ...]:
+    """Split ``argv`` into flags with their values.
+
+    A known option takes as many values as its help text shows. What follows an unknown flag up
+    to the next flag is taken for its value.
+    """
+    return tuple(_read(argv, capabilities))
+
+
+def _read(argv: Sequence[str], capabilities: Capabilities) -> Iterator[Argument]:
+    position = 0
+    while position < len(argv):
+        flag = argv[position]
+        option = capabilities.option(flag)
+        if option is not None and not option.removed:
+            count = _value_count(option)
+        else:
+            count = _words_until_flag(argv, position + 1)
+        end = position + 1 + count
+        yield Argument(flag=flag, values=tuple(argv[position + 1 : end]), option=option)
+        position = end
+
+
+def _value_count(option: Option) -> int:
+    if option.placeholder is None:
+        return 0
+    return 2 if _TWO_VALUES.fullmatch(option.placeholder) else 1
+
+
+def _words_until_flag(argv: Sequence[str], start: int) -> int:
+    if not _FLAG.match(argv[start - 1]):
+        return 0
+    count = 0
+    for word in argv[start:]:
+        if _FLAG.match(word):
+            break
+        count += 1
+    return count

@@ -1,1 +1,0 @@
-"""Modules that also run in the interpreters of applications: the standard library alone."""

@@ -1,0 +1,1 @@
+"""What must hold, what was seen, and what that comes to."""

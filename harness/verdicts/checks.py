@@ -1,0 +1,348 @@
+"""The checks: what must hold of a plan and of the server it starts, each against what was seen."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from harness.flags.arguments import Argument
+from harness.flags.capabilities import Capabilities
+from harness.model import Check, DraftRange, EffectiveState, Failure, LaunchPlan, LoadRequest
+from harness.verdicts.contract import Expectation, ExpectedDraft, speculative_types_in
+from harness.witnesses.agreement import NEVER_SEEN_DRAFTING
+
+WITNESSES_NEEDED: Final = 2
+
+STARTS: Final = "starts"
+FLAGS_OFFERED: Final = "flags-offered"
+NO_FLAG_TWICE: Final = "no-flag-twice"
+MIN_NOT_ABOVE_MAX: Final = "min-not-above-max"
+NO_WARNING: Final = "no-warning"
+ONLY_USERS_SPECULATION: Final = "only-users-speculation"
+SAYS_WHY: Final = "says-why"
+IMPLEMENTATIONS: Final = "implementations"
+DRAFT_N_MAX: Final = "draft-n-max"
+DRAFT_N_MIN: Final = "draft-n-min"
+TWO_WITNESSES: Final = "two-witnesses"
+
+CHECK_NAMES: Final = (
+    STARTS,
+    FLAGS_OFFERED,
+    NO_FLAG_TWICE,
+    MIN_NOT_ABOVE_MAX,
+    NO_WARNING,
+    ONLY_USERS_SPECULATION,
+    SAYS_WHY,
+    IMPLEMENTATIONS,
+    DRAFT_N_MAX,
+    DRAFT_N_MIN,
+    TWO_WITNESSES,
+)
+
+_RANGES: Final = (
+    ("--draft-min", "--draft-max"),
+    ("--spec-draft-n-min", "--spec-draft-n-max"),
+    ("--spec-ngram-mod-n-min", "--spec-ngram-mod-n-max"),
+)
+_LENGTH_FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "draft-mtp": ("--spec-draft-n-max", "--draft-max"),
+    "draft-simple": ("--spec-draft-n-max", "--draft-max"),
+    "ngram-mod": ("--spec-ngram-mod-n-max", "--draft-max"),
+}
+"""What sets an implementation's length, since and before b8955."""
+
+_SWITCHES: Final = ("--spec-type", "--spec-default", "--model-draft", "--multi-token-prediction")
+"""What turns speculation on."""
+
+_SPECULATIVE: Final = re.compile(r"--(spec-|draft|multi-token-prediction).*|--.*-draft")
+_WARNINGS: Final = ("DEPRECATED", "overwritten")
+
+
+def check_plan(
+    plan: LaunchPlan,
+    arguments: Sequence[Argument],
+    capabilities: Capabilities,
+    request: LoadRequest,
+    expectation: Expectation,
+) -> list[Check]:
+    """What can be said of a plan before anything is started."""
+    checks = [
+        _flags_offered(arguments),
+        _no_flag_twice(arguments),
+        _min_not_above_max(arguments, capabilities),
+    ]
+    if expectation.user_owns_speculation:
+        checks.append(_only_users_speculation(plan, arguments, request))
+    if expectation.shortfall:
+        checks.append(_says_why(plan, expectation.shortfall))
+    return checks
+
+
+def check_start(failure: Failure | None) -> Check:
+    """The server becomes healthy."""
+    return Check(
+        name=STARTS,
+        expected="the server becomes healthy",
+        observed=failure.message if failure else "healthy",
+        ok=failure is None,
+        argument=failure.argument if failure else None,
+    )
+
+
+def check_log(lines: Iterable[str]) -> Check:
+    """No warning about a deprecated or overwritten argument."""
+    warning = next((line for line in lines if any(word in line for word in _WARNINGS)), None)
+    return Check(
+        name=NO_WARNING,
+        expected="no warning about a deprecated or overwritten argument",
+        observed=warning.strip() if warning else "none",
+        ok=warning is None,
+    )
+
+
+def check_state(
+    state: EffectiveState,
+    expectation: Expectation,
+    request: LoadRequest,
+    arguments: Sequence[Argument],
+) -> list[Check]:
+    """What is effective against what the contract demands; a bad check names who set it so."""
+    expected = expectation.implementations
+    if expected is None:
+        expected = _users_own(request)
+    checks = [_implementations(state, expected, arguments)]
+    for name, draft in expected.items():
+        observed = state.implementations.get(name)
+        if observed is not None:
+            checks += _range(name, draft, observed, arguments)
+    checks += [
+        _min_below_max(name, observed)
+        for name, observed in state.implementations.items()
+        if observed.n_min is not None and observed.n_max is not None
+    ]
+    return checks
+
+
+def check_witnesses(state: EffectiveState, expectation: Expectation) -> list[Check]:
+    """Two independent witnesses for every implementation that is on, and for its length."""
+    return [
+        _two_witnesses(name, witnesses, state, expectation)
+        for name, witnesses in state.witnessed_by.items()
+    ]
+
+
+def _two_witnesses(
+    name: str, witnesses: Sequence[str], state: EffectiveState, expectation: Expectation
+) -> Check:
+    expected = (expectation.implementations or {}).get(name, ExpectedDraft())
+    n_max = state.implementations[name].n_max
+    untold = expected.n_max is not None and n_max is None
+    # What never drafts is only seen set up, in ik_llama.cpp by its statistics alone.
+    needed = 1 if name in NEVER_SEEN_DRAFTING and n_max is None else WITNESSES_NEEDED
+    told = ", ".join(witnesses) or "none"
+    return Check(
+        name=TWO_WITNESSES,
+        expected=f"{needed} witnesses or more for {name}",
+        observed=f"{told}, but nobody tells its n_max" if untold else told,
+        ok=len(witnesses) >= needed and not untold,
+    )
+
+
+def _flags_offered(arguments: Sequence[Argument]) -> Check:
+    bad = next(
+        (one for one in arguments if one.option is None or one.option.removed),
+        None,
+    )
+    if bad is None:
+        observed = "all of them"
+    elif bad.option is None:
+        observed = f"{bad.flag} is unknown to the build"
+    else:
+        observed = f"{bad.flag} is removed: {bad.option.description}"
+    return Check(
+        name=FLAGS_OFFERED,
+        expected="only flags that the build's --help offers",
+        observed=observed,
+        ok=bad is None,
+        argument=bad.flag if bad else None,
+    )
+
+
+def _no_flag_twice(arguments: Sequence[Argument]) -> Check:
+    seen: dict[str, Argument] = {}
+    for argument in arguments:
+        key = argument.option.spellings[0] if argument.option else argument.flag
+        if key in seen:
+            first = " ".join(seen[key].words)
+            return Check(
+                name=NO_FLAG_TWICE,
+                expected="each flag once, under any of its spellings",
+                observed=f"{first} and {' '.join(argument.words)}",
+                ok=False,
+                argument=argument.flag,
+            )
+        seen[key] = argument
+    return Check(
+        name=NO_FLAG_TWICE,
+        expected="each flag once, under any of its spellings",
+        observed="each once",
+        ok=True,
+    )
+
+
+def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities) -> Check:
+    given = {argument.option.spellings[0]: argument for argument in arguments if argument.option}
+    for min_flag, max_flag in _RANGES:
+        lowest = _length(min_flag, given, capabilities)
+        highest = _length(max_flag, given, capabilities)
+        if lowest is None or highest is None:
+            continue
+        if lowest > highest:
+            return Check(
+                name=MIN_NOT_ABOVE_MAX,
+                expected=f"{min_flag} at most {max_flag}",
+                observed=f"{min_flag} {lowest}, {max_flag} {highest}",
+                ok=False,
+                argument=_written((min_flag, max_flag), arguments),
+            )
+    return Check(
+        name=MIN_NOT_ABOVE_MAX,
+        expected="no minimum draft length above its maximum",
+        observed="none",
+        ok=True,
+    )
+
+
+def _length(flag: str, given: Mapping[str, Argument], capabilities: Capabilities) -> int | None:
+    """What a length flag is set to, by the arguments or by the build's default."""
+    option = capabilities.option(flag)
+    if option is None or option.removed:
+        return None
+    argument = given.get(option.spellings[0])
+    text = argument.values[0] if argument and argument.values else option.default
+    try:
+        return int(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _only_users_speculation(
+    plan: LaunchPlan, arguments: Sequence[Argument], request: LoadRequest
+) -> Check:
+    users = tuple(request.extra_args)
+    stray = next(
+        (
+            argument
+            for argument in arguments
+            if _is_speculative(argument) and not _contains(users, argument.words)
+        ),
+        None,
+    )
+    kept = _contains(plan.argv, users)
+    return Check(
+        name=ONLY_USERS_SPECULATION,
+        expected=f"the user's own block alone: {' '.join(users)}",
+        observed=f"the generator added {' '.join(stray.words)}"
+        if stray
+        else ("the user's block alone" if kept else "the user's block is not in the plan"),
+        ok=stray is None and kept,
+        argument=stray.flag if stray else None,
+    )
+
+
+def _is_speculative(argument: Argument) -> bool:
+    spellings = argument.option.spellings if argument.option else (argument.flag,)
+    return any(_SPECULATIVE.fullmatch(spelling) for spelling in spellings)
+
+
+def _contains(words: Sequence[str], block: Sequence[str]) -> bool:
+    size = len(block)
+    return any(
+        tuple(words[start : start + size]) == tuple(block) for start in range(len(words) - size + 1)
+    )
+
+
+def _says_why(plan: LaunchPlan, shortfall: str) -> Check:
+    return Check(
+        name=SAYS_WHY,
+        expected=f"the plan says why it gives less ({shortfall})",
+        observed=plan.reason or "it says nothing",
+        ok=bool(plan.reason),
+    )
+
+
+def _users_own(request: LoadRequest) -> Mapping[str, ExpectedDraft]:
+    """What the user's own ``--spec-type`` asks for; lengths are whatever the user set."""
+    names = (word for word in speculative_types_in(request.extra_args) if word != "none")
+    return {name: ExpectedDraft() for name in names}
+
+
+def _implementations(
+    state: EffectiveState, expected: Mapping[str, ExpectedDraft], arguments: Sequence[Argument]
+) -> Check:
+    observed = _named(state.implementations)
+    idle = f"; set up but never drafting: {_named(state.idle)}" if state.idle else ""
+    right = set(state.implementations) == set(expected)
+    return Check(
+        name=IMPLEMENTATIONS,
+        expected=_named(expected),
+        observed=f"{observed}{idle}",
+        ok=right,
+        argument=None if right else _written(_SWITCHES, arguments),
+    )
+
+
+def _range(
+    name: str, expected: ExpectedDraft, observed: DraftRange, arguments: Sequence[Argument]
+) -> list[Check]:
+    checks = []
+    # A length that nobody tells is the witnesses' failure, not the subject's.
+    if expected.n_max is not None and observed.n_max is not None:
+        right = observed.n_max == expected.n_max
+        checks.append(
+            Check(
+                name=DRAFT_N_MAX,
+                expected=f"{name} n_max {expected.n_max}",
+                observed=f"{name} n_max {observed.n_max}",
+                ok=right,
+                argument=None if right else _written(_LENGTH_FLAGS.get(name, ()), arguments),
+            )
+        )
+    if expected.n_min is not None and observed.n_min is not None:
+        checks.append(
+            Check(
+                name=DRAFT_N_MIN,
+                expected=f"{name} n_min {expected.n_min}",
+                observed=f"{name} n_min {observed.n_min}",
+                ok=observed.n_min == expected.n_min,
+            )
+        )
+    return checks
+
+
+def _min_below_max(name: str, observed: DraftRange) -> Check:
+    return Check(
+        name=DRAFT_N_MIN,
+        expected=f"{name} n_min at most n_max",
+        observed=f"{name} n_min {_told(observed.n_min)}, n_max {_told(observed.n_max)}",
+        ok=(observed.n_min or 0) <= (observed.n_max or 0),
+    )
+
+
+def _written(flags: Sequence[str], arguments: Sequence[Argument]) -> str | None:
+    """The last of some flags as the argument list spells it; None where it has none of them."""
+    return next(
+        (
+            argument.flag
+            for argument in reversed(arguments)
+            if argument.option and set(argument.option.spellings) & set(flags)
+        ),
+        None,
+    )
+
+
+def _named(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names)) or "nothing on"
+
+
+def _told(length: int | None) -> str:
+    return "unknown" if length is None else str(length)
