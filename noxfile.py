@@ -66,6 +66,7 @@ def lint(session: nox.Session) -> None:
     session.install(*GROUPS["lint"])
     session.run("ruff", "check", *PYTHON_PATHS)
     session.run("ruff", "format", "--check", *PYTHON_PATHS)
+    session.run("lint-imports", env={"PYTHONPATH": "."})
     workflows = sorted(map(str, Path(".github", "workflows").glob("*.yml")))
     session.run("zizmor", "--offline", "--no-progress", *workflows, ACTION)
     for schema, files in (("github-workflows", workflows), ("github-actions", [ACTION])):
