@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown and not getattr(options, "passes_unknown", False):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.unknown = unknown
+    options.whole_parser = make_parser
     try:
         status = int(options.func(options))
         sys.stdout.flush()

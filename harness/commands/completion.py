@@ -24,7 +24,5 @@ def print_completion(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     import shtab
 
-    from harness.cli import make_parser
-
-    print(shtab.complete(make_parser(), shell=options.shell))
+    print(shtab.complete(options.whole_parser(), shell=options.shell))
     return EXIT_OK
