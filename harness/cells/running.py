@@ -3,14 +3,11 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from pathlib import Path
-from typing import Final
 
 from harness.builds import AcquiredBuild
+from harness.cells.launching import hosted, launch_key, launched
 from harness.cells.names import cell_id, repro_command
 from harness.cells.workbench import Launched, Workbench
-from harness.environments.hermetic import home_variables
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities
@@ -32,12 +29,10 @@ from harness.model import (
     TinyModel,
     Verdict,
 )
-from harness.processes.loopback import WHY, on_loopback
-from harness.processes.variables import joined
-from harness.server import LaunchFailedError, launch
+from harness.server import LaunchFailedError
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
-from harness.server.ports import LAST_PORT, reserved_port
+from harness.server.ports import reserved_port
 from harness.subjects import Subject
 from harness.verdicts.checks import (
     TWO_WITNESSES,
@@ -52,13 +47,8 @@ from harness.witnesses import (
     DisagreementError,
     agree,
     observe,
-    observing_environment,
     testify,
 )
-
-PORT_PLACEHOLDER: Final = "{port}"
-PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
-"""Sets the port of a server whose argv does not; every build has it."""
 
 
 @dataclass(kw_only=True)
@@ -153,7 +143,7 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
     expectation = expect(cell.request, situation.capabilities, situation.host, situation.model)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            launched = _plan_and_launch(cell, situation, expectation, workbench, progress)
+            shown = _plan_and_launch(cell, situation, expectation, workbench, progress)
         except HarnessError as error:
             return progress.error(FailureKind.SUBJECT, str(error))
         except OSError as error:
@@ -166,8 +156,8 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
                 continue
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
-    progress.startup_ms = launched.startup_ms
-    return _judge(launched, expectation, cell.request, progress)
+    progress.startup_ms = shown.startup_ms
+    return _judge(shown, expectation, cell.request, progress)
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
@@ -256,63 +246,33 @@ def _plan_and_launch(
         progress.checks = check_plan(
             plan, arguments, situation.capabilities, cell.request, expectation
         )
-        plan, progress.replaced = plan_on_loopback(plan)
-        key = _launch_key(cell, plan, port)
+        plan, progress.replaced = hosted(plan)
+        key = launch_key(cell.build, cell.environment, plan, port)
         if key in workbench.launches:
             return workbench.launches[key]
-        launched = _launch_and_observe(cell, situation, plan, switches(port, arguments), workbench)
+        shown = _launch_and_observe(cell, plan, port, workbench)
         if workbench.share_launches:
-            workbench.launches[key] = launched
-        return launched
+            workbench.launches[key] = shown
+        return shown
 
 
-def plan_on_loopback(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
-    """The plan whose server listens on loopback only, and what was replaced for that."""
-    argv, env, replaced = on_loopback(plan.argv, plan.env)
-    told = tuple(Replacement(given=given, used=used, why=WHY) for given, used in replaced)
-    return replace(plan, argv=argv, env=env), told
-
-
-def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
-    """The harness's own variables of a launch, without those whose option stands in argv.
-
-    argv would win anyway, but some builds then warn of a variable that the subject never set.
-    """
-    in_argv = {argument.option.env for argument in arguments if argument.option}
-    wanted = {**observing_environment(), PORT_VARIABLE: str(port)}
-    return {name: value for name, value in wanted.items() if name not in in_argv}
-
-
-def _launch_and_observe(
-    cell: Cell,
-    situation: _Situation,
-    plan: LaunchPlan,
-    switches: Mapping[str, str],
-    workbench: Workbench,
-) -> Launched:
-    with workbench.launch_directory() as directory:
-        variables = {
-            **joined(situation.variables, workbench.one_core),
-            **home_variables(Path(directory)),
-            **switches,
-            **plan.env,
-        }
-        with launch(
-            situation.build.binary,
-            plan.argv,
-            port=listening_port(plan.argv, variables),
-            env=variables,
-            cwd=Path(directory),
-            health_timeout_s=workbench.health_timeout_s,
-        ) as server:
-            try:
-                observation = observe(server, situation.build.build.number)
-            except ProtocolError as error:
-                death = server.death()
-                if death is None:
-                    raise
-                raise LaunchFailedError(death) from error
-            startup_ms = server.startup_ms
+def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> Launched:
+    build = workbench.build(cell.build).build
+    with launched(
+        plan,
+        build=cell.build,
+        environment=cell.environment,
+        port=port,
+        workbench=workbench,
+    ) as server:
+        try:
+            observation = observe(server, build.number)
+        except ProtocolError as error:
+            death = server.death()
+            if death is None:
+                raise
+            raise LaunchFailedError(death) from error
+        startup_ms = server.startup_ms
     workbench.watcher(cell, observation)
     return Launched(
         witnesses=testify(observation),
@@ -348,17 +308,3 @@ def _judge(
             FailureKind.HARNESS, f"{TWO_WITNESSES}: {lonely.expected}, got {lonely.observed}"
         )
     return progress.result(Verdict.DEGRADED if expectation.shortfall else Verdict.PASS)
-
-
-def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
-    """The port that arguments, else variables, make a server listen on; 0 where it is none."""
-    port = variables.get(PORT_VARIABLE, "")
-    for flag, value in pairwise(argv):
-        if flag == "--port":
-            port = value
-    return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
-
-
-def _launch_key(cell: Cell, plan: LaunchPlan, port: int) -> object:
-    argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
-    return (cell.build, cell.environment, argv, tuple(sorted(plan.env.items())))

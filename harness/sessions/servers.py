@@ -1,27 +1,17 @@
-"""Where a session's servers come from: this host, or the memory of what the same launch showed.
+"""A session's servers: of this host, or the memory of what the same launch showed."""
 
-Servers run on one thread, whatever the plan says: several that wait for each other by spinning
-cost a tiny model minutes on a busy host. Everything else of the plan reaches them unchanged.
-"""
-
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-from harness.cells.running import PORT_PLACEHOLDER, listening_port, plan_on_loopback, switches
+from harness.cells.launching import hosted, launch_key, launched
 from harness.cells.workbench import Workbench
-from harness.environments.hermetic import home_variables
-from harness.flags.arguments import read_arguments
 from harness.model import Failure, LaunchPlan
-from harness.server import LaunchFailedError, RunningServer, launch
+from harness.server import LaunchFailedError, RunningServer
 from harness.server.failure import WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.sessions.served import Served, look_at
 from harness.sessions.surroundings import Surroundings
-
-_THREAD_FLAGS: Final = frozenset({"-t", "--threads", "-tb", "--threads-batch"})
 
 
 class LiveServer(Protocol):
@@ -70,23 +60,15 @@ class HostServers:
 
     def start(self, plan: LaunchPlan, port: int) -> "HostServer":
         """Start one; see ``Servers``."""
-        plan, _ = plan_on_loopback(plan)
+        plan, _ = hosted(plan)
         with ExitStack() as stack:
-            directory = Path(stack.enter_context(self._workbench.launch_directory()))
-            variables = {
-                **self._surroundings.variables,
-                **home_variables(directory),
-                **switches(port, read_arguments(plan.argv, self._surroundings.capabilities)),
-                **plan.env,
-            }
             running = stack.enter_context(
-                launch(
-                    self._surroundings.build.binary,
-                    on_one_thread(plan.argv),
-                    port=listening_port(plan.argv, variables),
-                    env=variables,
-                    cwd=directory,
-                    health_timeout_s=self._workbench.health_timeout_s,
+                launched(
+                    plan,
+                    build=self._surroundings.build_id,
+                    environment=self._surroundings.environment,
+                    port=port,
+                    workbench=self._workbench,
                 )
             )
             return HostServer(running, stack.pop_all(), self._surroundings.build_number)
@@ -163,7 +145,8 @@ class RememberedServers:
             ProtocolError: The server did not answer as a llama-server does.
             DisagreementError: The witnesses contradict each other.
         """
-        key = _launch_key(self._surroundings, plan, port)
+        plan, _ = hosted(plan)
+        key = launch_key(self._surroundings.build_id, self._surroundings.environment, plan, port)
         if key not in self._memory.launches:
             shown = self._launch(plan, port)
             if isinstance(shown, Failure) and shown.kind in WORTH_ANOTHER_TRY:
@@ -208,29 +191,3 @@ class RememberedServer:
     def end(self) -> None:
         """Count as ended."""
         self._exit_status = 0
-
-
-def on_one_thread(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The arguments with 1 for every number of threads."""
-    before = ("", *argv)
-    return tuple(
-        "1" if flag in _THREAD_FLAGS else word for flag, word in zip(before, argv, strict=False)
-    )
-
-
-def _launch_key(surroundings: Surroundings, plan: LaunchPlan, port: int) -> object:
-    return (
-        surroundings.build_id,
-        surroundings.environment,
-        portless(plan.argv, port),
-        _frozen(plan.env),
-    )
-
-
-def portless(argv: tuple[str, ...], port: int) -> tuple[str, ...]:
-    """The arguments with a mark in the port's place."""
-    return tuple(PORT_PLACEHOLDER if word == str(port) else word for word in argv)
-
-
-def _frozen(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(variables.items()))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from harness.cells.running import PORT_VARIABLE, listening_port
+from harness.cells.launching import PORT_VARIABLE, listening_port
 from harness.errors import SubjectError
 from harness.model import Failure, FailureKind, LoadRequest
 from harness.server.http import ServerClient

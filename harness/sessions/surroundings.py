@@ -9,7 +9,6 @@ from harness.errors import UsageError
 from harness.flags.capabilities import Capabilities
 from harness.gguf_models import file_for
 from harness.model import HostProfile, LaunchTarget, LoadRequest, TinyModel
-from harness.processes.variables import joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +77,8 @@ def surroundings_of(workbench: Workbench, build_id: str, environment: str) -> Su
     return Surroundings(
         build=build,
         environment=environment,
-        capabilities=workbench.capabilities(build_id),
-        variables=joined(opened.variables, build.env),
+        capabilities=workbench.capabilities(build_id, environment),
+        variables=workbench.variables(build_id, environment),
         host=opened.host,
         models=workbench.models,
     )

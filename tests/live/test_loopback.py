@@ -1,6 +1,6 @@
 """Whatever a command line, a variable or a plan says: servers listen on loopback only.
 
-A build whose program watches its own server's sockets stands behind every command that starts one.
+Behind every command stand builds that a library watches: it writes down whatever they listen on.
 """
 
 import json
@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,31 +25,40 @@ from tests.unit.builds.stand_in import local_text
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.skipif(sys.platform == "win32", reason="the watching program is a script"),
+    pytest.mark.skipif(sys.platform != "linux", reason="a library watches the servers"),
 ]
 
 EVERYWHERE = "0.0.0.0"
 BUILD, NEWER = "b9246", "b9464"
 
-_WATCHER = """\
-import subprocess, sys, time
-import psutil
+_WATCHER = r"""
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-server = subprocess.Popen([{real!r}, *sys.argv[1:]])
-seen = set()
-while server.poll() is None:
-    try:
-        for one in psutil.Process(server.pid).net_connections("inet"):
-            if one.status == psutil.CONN_LISTEN and one.laddr.ip not in seen:
-                seen.add(one.laddr.ip)
-                with open({log!r}, "a") as file:
-                    file.write(one.laddr.ip + "\\n")
-    except psutil.Error:
-        pass
-    time.sleep(0.002)
-code = server.wait()
-sys.exit(code if code >= 0 else 128 - code)
+int listen(int descriptor, int backlog) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char text[80] = "unix";
+    memset(&address, 0, sizeof address);
+    getsockname(descriptor, (struct sockaddr *) &address, &size);
+    if (address.ss_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *) &address)->sin_addr, text, sizeof text);
+    if (address.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *) &address)->sin6_addr, text, sizeof text);
+    strcat(text, "\n");
+    int log = open(LOG, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    write(log, text, strlen(text));
+    close(log);
+    return ((int (*)(int, int)) dlsym(RTLD_NEXT, "listen"))(descriptor, backlog);
+}
 """
+"""Writes down the address of every socket that begins to listen."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,22 @@ class Watched:
     def log(self) -> Path:
         return self.root / "addresses.txt"
 
+    @property
+    def watcher(self) -> Path:
+        return self.root / "watcher.so"
+
+    def compile(self) -> None:
+        source = self.root / "watcher.c"
+        source.write_text(_WATCHER, encoding="utf-8")
+        define = f'-DLOG="{self.log}"'
+        words = ["cc", "-shared", "-fPIC", "-w", define, "-o", self.watcher, source, "-ldl"]
+        subprocess.run(words, check=True)
+
     def add(self, build_id: str, number: int, real: Path) -> None:
-        source, program = self.root / f"{build_id}.py", self.root / build_id / "llama-server"
-        source.write_text(_WATCHER.format(real=str(real), log=str(self.log)), encoding="utf-8")
+        program = self.root / build_id / "llama-server"
         program.parent.mkdir()
-        words = shlex.join([sys.executable, str(source)])
-        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+        preload = f'LD_PRELOAD="{self.watcher}${{LD_PRELOAD:+:$LD_PRELOAD}}"'
+        program.write_text(f'#!/bin/sh\n{preload} exec "{real}" "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         catalogue = self.root / "cache" / "catalogue"
         catalogue.mkdir(parents=True, exist_ok=True)
@@ -101,6 +121,7 @@ class Watched:
 @pytest.fixture
 def watched(workbench: Workbench, tmp_path: Path) -> Watched:
     opened = Watched(tmp_path)
+    opened.compile()
     for build_id, number, real in (("watched", 9246, BUILD), ("watched-newer", 9464, NEWER)):
         acquired = workbench.build(real)
         assert not acquired.env
@@ -116,17 +137,13 @@ def test_the_watcher_sees_other_addresses(watched: Watched) -> None:
     watched.log.unlink()
     program = watched.root / "watched" / "llama-server"
     with reserved_port() as port:
-        server = subprocess.Popen(
-            [program, "-m", model, "--port", str(port), "--host", "127.0.0.2"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        with server:
-            try:
-                while "127.0.0.2" not in watched.addresses():
-                    assert server.poll() is None
-            finally:
-                subprocess.run(["pkill", "-P", str(server.pid)], check=False)
+        words = [program, "-m", model, "--port", str(port), "--host", "127.0.0.2"]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(words, stdout=quiet, stderr=quiet) as server:
+            while not watched.addresses():
+                assert server.poll() is None
+                time.sleep(0.01)
+            server.kill()
     assert watched.addresses() == {"127.0.0.2"}
 
 

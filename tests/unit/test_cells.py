@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.cells.launching import listening_port, switches
 from harness.cells.names import cell_id, repro_command
-from harness.cells.running import listening_port, run_cell, switches
+from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import SubjectError
 from harness.flags.arguments import read_arguments

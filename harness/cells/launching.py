@@ -1,0 +1,116 @@
+"""The one launcher: a plan on a build in an environment, started as a server and ended.
+
+argv reaches the server as the plan has it, but for what belongs to the host that the command line
+came from: its addresses and its numbers of threads are replaced here, model files and ports where a
+static command line is read (``harness.subjects.command_lines``). Each replacement is named.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from harness.cells.workbench import Workbench
+from harness.environments.hermetic import home_variables
+from harness.flags.arguments import Argument, read_arguments
+from harness.model import LaunchPlan, Replacement
+from harness.processes.loopback import WHY, on_loopback
+from harness.processes.variables import joined
+from harness.server import RunningServer, launch
+from harness.server.ports import LAST_PORT
+from harness.witnesses import observing_environment
+
+PORT_PLACEHOLDER: Final = "{port}"
+PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
+"""Sets the port of a server whose argv does not; every build has it."""
+
+THREAD_FLAGS: Final = frozenset(
+    {"-t", "--threads", "-tb", "--threads-batch", "-td", "--threads-draft", "-tbd",
+     "--threads-batch-draft", "--spec-draft-threads", "--spec-draft-threads-batch"}
+)  # fmt: skip
+_WHY_ONE_THREAD: Final = (
+    "threads that wait for each other by spinning cost a tiny model minutes on a busy host"
+)
+
+
+@contextmanager
+def launched(
+    plan: LaunchPlan, *, build: str, environment: str, port: int, workbench: Workbench
+) -> Iterator[RunningServer]:
+    """Start a plan that ``hosted`` gave, wait until the server is healthy, and end it.
+
+    Args:
+        plan: The plan.
+        build: The build's id.
+        environment: The environment's name.
+        port: Where it listens unless the plan says otherwise.
+        workbench: Has both.
+
+    Raises:
+        LaunchFailedError: It could not be executed, ended, or was not healthy in time.
+        HarnessError: Build or environment cannot be had.
+    """
+    arguments = read_arguments(plan.argv, workbench.capabilities(build, environment))
+    with workbench.launch_directory() as directory:
+        variables = {
+            **joined(workbench.variables(build, environment), workbench.one_core),
+            **home_variables(Path(directory)),
+            **switches(port, arguments),
+            **plan.env,
+        }
+        with launch(
+            workbench.build(build).binary,
+            plan.argv,
+            port=listening_port(plan.argv, variables),
+            env=variables,
+            cwd=Path(directory),
+            health_timeout_s=workbench.health_timeout_s,
+        ) as server:
+            yield server
+
+
+def hosted(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
+    """The plan with addresses and thread counts of this host's, and what was replaced."""
+    argv, env, addresses = on_loopback(plan.argv, plan.env)
+    told = [Replacement(given=given, used=used, why=WHY) for given, used in addresses]
+    words = list(argv)
+    for place, (flag, count) in enumerate(pairwise(argv), start=1):
+        if flag in THREAD_FLAGS and _is_other_count(count):
+            words[place] = "1"
+            replacement = Replacement(
+                given=f"{flag} {count}", used=f"{flag} 1", why=_WHY_ONE_THREAD
+            )
+            told.append(replacement)
+    return replace(plan, argv=tuple(words), env=env), tuple(told)
+
+
+def _is_other_count(word: str) -> bool:
+    """Whether a word is a number of threads other than 1; a build still refuses other words."""
+    return word != "1" and word.removeprefix("-").isdecimal()
+
+
+def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
+    """The harness's own variables of a launch, without those whose option stands in argv.
+
+    argv would win anyway, but some builds then warn of a variable that the subject never set.
+    """
+    in_argv = {argument.option.env for argument in arguments if argument.option}
+    wanted = {**observing_environment(), PORT_VARIABLE: str(port)}
+    return {name: value for name, value in wanted.items() if name not in in_argv}
+
+
+def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
+    """The port that arguments, else variables, make a server listen on; 0 where it is none."""
+    port = variables.get(PORT_VARIABLE, "")
+    for flag, value in pairwise(argv):
+        if flag == "--port":
+            port = value
+    return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
+
+
+def launch_key(build: str, environment: str, plan: LaunchPlan, port: int) -> object:
+    """What two launches share that are the same but for the port."""
+    argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
+    return (build, environment, argv, tuple(sorted(plan.env.items())))
