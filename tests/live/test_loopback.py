@@ -79,7 +79,17 @@ class Watched:
         source = self.root / "watcher.c"
         source.write_text(_WATCHER, encoding="utf-8")
         define = f'-DLOG="{self.log}"'
-        words = ["cc", "-shared", "-fPIC", "-w", define, "-o", self.watcher, source, "-ldl"]
+        words = [
+            "cc",
+            "-shared",
+            "-fPIC",
+            "-w",
+            define,
+            "-o",
+            str(self.watcher),
+            str(source),
+            "-ldl",
+        ]
         subprocess.run(words, check=True)
 
     def add(self, build_id: str, number: int, real: Path) -> None:
@@ -137,7 +147,7 @@ def test_the_watcher_sees_other_addresses(watched: Watched) -> None:
     watched.log.unlink()
     program = watched.root / "watched" / "llama-server"
     with reserved_port() as port:
-        words = [program, "-m", model, "--port", str(port), "--host", "127.0.0.2"]
+        words = [str(program), "-m", str(model), "--port", str(port), "--host", "127.0.0.2"]
         quiet = subprocess.DEVNULL
         with subprocess.Popen(words, stdout=quiet, stderr=quiet) as server:
             while not watched.addresses():
