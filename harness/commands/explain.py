@@ -13,10 +13,12 @@ from harness.cells.names import cell_id
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
 from harness.commands.check import SUBJECT, fitting_model
+from harness.config.configuration import load_configuration
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, flags_of
-from harness.matrix.axes import select_cells
+from harness.matrix.axes import Selection, select_cells
+from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import (
     Cell,
@@ -27,6 +29,7 @@ from harness.model import (
     LoadRequest,
     Verdict,
 )
+from harness.subjects import Subject
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_arguments
 from harness.verdicts.asked import asked_for, missing
@@ -98,14 +101,19 @@ def explain(options: argparse.Namespace) -> int:
     Raises:
         HarnessError: The selection or the command line has no meaning.
     """
-    catalogue = load_catalogue()
-    selection = selection_from(vars(options))
+    catalogue, configuration = load_catalogue(), load_configuration()
+    given = selection_from(vars(options))
+    selection = completed(given, configuration, catalogue)
+    named = given.profile or configuration.settings.profile
+    static = replace(selection, profile=selection.profile if named else _STATIC_PROFILE)
     failing = untold = 0
     with open_workbench(catalogue=catalogue) as workbench:
         if options.argv:
-            cells = _cells_of_command_line(options.argv, selection_builds(options), workbench)
+            line = server_arguments(options.argv, "explain")
+            workbench.add_subject(ArgvSubject(SUBJECT, line))
+            cells = _static_cells([SUBJECT], static, workbench)
         elif any(spec.startswith(_STATIC) for spec in selection.subjects):
-            cells = _cells_of_files(selection.subjects, selection_builds(options), workbench)
+            cells = _static_cells(selection.subjects, static, workbench)
         else:
             cells = select_cells(selection, catalogue)
         if options.cell:
@@ -127,39 +135,32 @@ def explain(options: argparse.Namespace) -> int:
     return EXIT_CANNOT_TELL if untold else EXIT_OK
 
 
-def selection_builds(options: argparse.Namespace) -> tuple[str, ...]:
-    """The ids of the selected builds."""
-    catalogue, selection = load_catalogue(), selection_from(vars(options))
+def _static_cells(
+    specs: Sequence[str], selection: Selection, workbench: Workbench
+) -> tuple[Cell, ...]:
+    """The cells of command lines that ask for the same whatever a load request says."""
+    catalogue = workbench.catalogue
     builds = (
         catalogue.select(selection.builds)
         if selection.builds
-        else catalogue.profile(selection.profile or _STATIC_PROFILE)
+        else catalogue.profile(selection.profile)
     )
-    return tuple(build.id for build in builds)
-
-
-def _cells_of_command_line(
-    words: Sequence[str], builds: Sequence[str], workbench: Workbench
-) -> tuple[Cell, ...]:
-    line = server_arguments(words, "explain")
-    workbench.add_subject(ArgvSubject(SUBJECT, line))
-    request = LoadRequest(model=fitting_model(line.words), mode="off")
     return tuple(
-        Cell(build=build, subject=SUBJECT, environment="cpu", request=request) for build in builds
+        Cell(
+            build=build.id,
+            subject=spec,
+            environment=environment,
+            request=LoadRequest(model=model, mode="off"),
+        )
+        for spec in specs
+        for environment in selection.environments or ("cpu",)
+        for model in selection.models or [fitting_model(_words(workbench.subject(spec)))]
+        for build in builds
     )
 
 
-def _cells_of_files(
-    specs: Sequence[str], builds: Sequence[str], workbench: Workbench
-) -> tuple[Cell, ...]:
-    cells = []
-    for spec in specs:
-        words = getattr(workbench.subject(spec), "words", ())
-        request = LoadRequest(model=fitting_model(words), mode="off")
-        cells += [
-            Cell(build=build, subject=spec, environment="cpu", request=request) for build in builds
-        ]
-    return tuple(cells)
+def _words(subject: Subject) -> tuple[str, ...]:
+    return tuple(getattr(subject, "words", ()))
 
 
 def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ DEFAULT_PROFILE: Final = "smoke"
 DEFAULT_ENVIRONMENTS: Final = ("cpu", "cuda-spoof")
 DEFAULT_SUBJECTS: Final = ("reference",)
 DEFAULT_MODES: Final = tuple(mode.value for mode in Mode)
+DEFAULT_CONTEXT: Final = 512
 DEFAULT_LENGTHS: Final = (None, 1, 5, 16)
 DEFAULT_MODELS: Final = (DEFAULT_MODEL, "tiny-llama")
 SMALL_MODEL: Final = "tiny-mtp-1b"
@@ -35,6 +37,7 @@ class Selection:
         profile: A profile of the catalogue; ``smoke`` if empty.
         builds: Globs of build ids; they replace the profile.
         draft_lengths: As the user wrote them: numbers or ``default``.
+        contexts: As the user wrote them: numbers.
         shard: ``K/N`` for the K-th of N parts; all cells if empty.
         balance_from: A results file whose times the parts are balanced by.
     """
@@ -46,6 +49,9 @@ class Selection:
     modes: tuple[str, ...] = ()
     draft_lengths: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+    cache_types: tuple[str, ...] = ()
+    chat_templates: tuple[str, ...] = ()
     extra_args: tuple[str, ...] = ()
     shard: str = ""
     balance_from: str = ""
@@ -104,16 +110,26 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
 
 
 def _requests(selection: Selection, lengths: Sequence[int | None]) -> Iterator[LoadRequest]:
+    others = tuple(
+        product(
+            [_number("--context", word) for word in selection.contexts] or [DEFAULT_CONTEXT],
+            [_or_default(word) for word in selection.cache_types] or [None],
+            [_or_default(word) for word in selection.chat_templates] or [None],
+        )
+    )
     for model in selection.models or (*DEFAULT_MODELS, SMALL_MODEL):
         for mode in selection.modes or DEFAULT_MODES:
             if not selection.models and model == SMALL_MODEL and mode != Mode.AUTO:
                 continue
-            for length in lengths:
+            for length, (context, cache_type, chat_template) in product(lengths, others):
                 yield LoadRequest(
                     model=model,
                     mode=None if mode == MODE_UNSET else mode,
                     draft_n_max=length,
                     extra_args=selection.extra_args,
+                    context_length=context,
+                    cache_type=cache_type,
+                    chat_template=chat_template,
                 )
 
 
@@ -126,12 +142,18 @@ def _lengths(written: Sequence[str]) -> tuple[int | None, ...]:
 def _length(word: str) -> int | None:
     if word == LENGTH_DEFAULT:
         return None
+    return _number("--draft-max", word, f", or {LENGTH_DEFAULT}")
+
+
+def _number(option: str, word: str, instead: str = "") -> int:
     try:
         return int(word)
     except ValueError:
-        raise UsageError(
-            f"--draft-max {word!r}: give a number of tokens, or {LENGTH_DEFAULT}"
-        ) from None
+        raise UsageError(f"{option} {word!r}: give a number of tokens{instead}") from None
+
+
+def _or_default(word: str) -> str | None:
+    return None if word == LENGTH_DEFAULT else word
 
 
 def _unique(cells: Sequence[Cell]) -> tuple[Cell, ...]:

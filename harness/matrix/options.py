@@ -77,6 +77,24 @@ SELECTION_OPTIONS: Final = (
         help="model to load (default: tiny-mtp and tiny-llama)",
     ),
     SelectionOption(
+        name="context",
+        field="contexts",
+        metavar="N",
+        help="context size in tokens (default: 512)",
+    ),
+    SelectionOption(
+        name="cache-type",
+        field="cache_types",
+        metavar="T",
+        help="KV cache type, or default for the build's own (default: default)",
+    ),
+    SelectionOption(
+        name="chat-template",
+        field="chat_templates",
+        metavar="NAME",
+        help="chat template, or default for the model's own (default: default)",
+    ),
+    SelectionOption(
         name="extra-arg",
         field="extra_args",
         metavar="WORD",

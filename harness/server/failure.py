@@ -65,7 +65,8 @@ _MODEL_REASON: Final = re.compile(
 )
 _MODEL: Final = re.compile(r"exiting due to model loading error|unable to load model")
 _ASSERT: Final = re.compile(
-    r"GGML_ASSERT\(.*\) failed|terminate called|^\S+\.(?:c|cc|cpp|cu|cuh|h|m):\d+: "
+    r"GGML_ASSERT\(.*\) failed|terminate called"
+    r"|^(?:\S+|(?:[A-Za-z]:)?[/\\].+)\.(?:c|cc|cpp|cu|cuh|h|m):\d+: "
 )
 _LOG_PREFIX: Final = re.compile(r"^[\d.]+ [A-Z] ")
 """Clock and level, which start every log line from b9246 on."""

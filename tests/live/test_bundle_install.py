@@ -4,11 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from harness.builds.archives import unpack
 
 pytestmark = pytest.mark.live
 
@@ -24,8 +25,7 @@ def test_the_harness_installs_itself_from_a_bundle(tmp_path: Path) -> None:
         check=True,
         env={**os.environ, "LLAMA_HARNESS_CACHE": str(tmp_path / "here")},
     )
-    with tarfile.open(bundle) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    unpack(bundle, tmp_path / "unpacked")
     away = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     away |= {
         "LLAMA_HARNESS_CACHE": str(tmp_path / "away"),

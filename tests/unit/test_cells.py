@@ -6,14 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness import cli
+from harness.builds import load_catalogue
 from harness.cells.launching import listening_port, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
+from harness.cli import make_parser
 from harness.errors import SubjectError
 from harness.flags.arguments import read_arguments
+from harness.gguf_models.recipes import MODELS
+from harness.matrix.axes import select_cells
+from harness.matrix.options import selection_from
 from harness.model import Cell, FailureKind, LaunchPlan, LaunchTarget, LoadRequest, Verdict
 from tests.unit.era import MTP, NEWEST, capabilities
 
@@ -35,10 +42,10 @@ def cell(**changes: object) -> Cell:
         (cell(draft_n_max=None), "b9246-cuda_spoof-reference-mtp-ndefault"),
         (cell(mode=None, environment="cpu"), "b9246-cpu-reference-unset-n5"),
         (cell(model="tiny-llama"), "b9246-cuda_spoof-reference-mtp-n5-tiny_llama"),
-        (cell(context_length=64), "b9246-cuda_spoof-reference-mtp-n5-c64"),
+        (cell(context_length=64), "b9246-cuda_spoof-reference-mtp-n5-c=64"),
         (
             cell(extra_args=("--spec-type", "ngram-mod")),
-            "b9246-cuda_spoof-reference-mtp-n5-spec_type-ngram_mod",
+            "b9246-cuda_spoof-reference-mtp-n5-x=__spec_type-x=ngram_mod",
         ),
     ],
 )
@@ -54,6 +61,8 @@ def test_readable_ids(one: Cell, readable: str) -> None:
         cell(mode="mtp+ngram", environment="cpu", subject="reference@D"),
         cell(mode=" MTP ", model="tiny-llama"),
         cell(extra_args=("--spec-type", "ngram-mod", "-c", "64")),
+        cell(context_length=4096, cache_type="q8_0", chat_template="chatml"),
+        cell(mode="--x", chat_template="--y"),
     ],
 )
 def test_the_command_of_a_cell_selects_it_alone(
@@ -159,3 +168,51 @@ def test_a_subject_that_does_not_plan(
     assert unknown.failure is not None
     assert unknown.failure.kind is FailureKind.SUBJECT
     assert "telepathy" in unknown.failure.message
+
+
+TEXT = st.text(max_size=6)
+REQUESTS = st.builds(
+    LoadRequest,
+    model=st.sampled_from(("tiny-mtp", "tiny-llama", "c=64", "x=a", "")),
+    mode=st.one_of(st.none(), TEXT, st.sampled_from(("unset", "mtp", " mtp", "a-b", "a_b"))),
+    draft_n_max=st.one_of(st.none(), st.integers(-3, 20)),
+    extra_args=st.lists(TEXT, max_size=2).map(tuple),
+    context_length=st.sampled_from((512, 64)),
+    cache_type=st.one_of(st.none(), TEXT),
+    chat_template=st.one_of(st.none(), TEXT),
+)
+CELLS = st.builds(
+    Cell,
+    build=TEXT,
+    subject=TEXT,
+    environment=st.sampled_from(("cpu", "cuda-spoof")),
+    request=REQUESTS,
+)
+
+
+@given(CELLS, CELLS)
+def test_different_cells_have_different_ids(one: Cell, other: Cell) -> None:
+    assert (cell_id(one) == cell_id(other)) == (one == other)
+    assert cell_id(one) == cell_id(one).strip()
+    assert cell_id(one).isascii()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.builds(
+        LoadRequest,
+        model=st.sampled_from(tuple(MODELS)),
+        mode=st.one_of(st.none(), TEXT.filter(lambda mode: mode != "unset")),
+        draft_n_max=st.one_of(st.none(), st.integers(-3, 20)),
+        extra_args=st.lists(TEXT, max_size=2).map(tuple),
+        context_length=st.integers(1, 9000),
+        cache_type=st.one_of(st.none(), TEXT.filter(lambda name: name != "default")),
+        chat_template=st.one_of(st.none(), TEXT.filter(lambda name: name != "default")),
+    )
+)
+def test_the_command_of_any_cell_selects_exactly_that_cell(request: LoadRequest) -> None:
+    wanted = Cell(build="b9246", subject="reference", environment="cpu", request=request)
+    words = shlex.split(repro_command(wanted))[1:]
+    options, unknown = make_parser(words).parse_known_args(words)
+    assert not unknown
+    assert select_cells(selection_from(vars(options)), load_catalogue()) == (wanted,)

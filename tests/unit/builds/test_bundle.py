@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.builds.archives import unpack
 from harness.builds.wheels import parse_python
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE, UsageError
 from tests.unit.builds.builds_bench import Workbench
@@ -72,8 +73,7 @@ def test_sources_in_a_bundle_need_no_index(bench: Workbench, tmp_path: Path) -> 
         built = bench.run("path", "-q", build_id, **away)
         assert built.returncode == EXIT_OK, built.stderr
     unpacked = tmp_path / "unpacked"
-    with tarfile.open(bundle) as archive:
-        archive.extractall(unpacked, filter="data")
+    unpack(bundle, unpacked)
     directory = {**away, "LLAMA_HARNESS_CACHE": str(tmp_path / "third")}
     assert bench.run("import", str(unpacked), **directory).returncode == EXIT_OK
     assert bench.run("export", "-q", str(bundle), "t1", "--sources", **directory).returncode == 0
@@ -84,8 +84,7 @@ def test_a_changed_source_is_refused(bench: Workbench, tmp_path: Path) -> None:
     sdist = bench.add()
     bundle, unpacked = tmp_path / "bundle.tar.xz", tmp_path / "unpacked"
     assert bench.run("export", "-q", str(bundle), "t1", "--sources").returncode == EXIT_OK
-    with tarfile.open(bundle, "r:xz") as archive:
-        archive.extractall(unpacked, filter="data")
+    unpack(bundle, unpacked)
     away = {"LLAMA_HARNESS_CACHE": str(tmp_path / "away")}
     source = unpacked / "sources" / sdist.name
     source.write_bytes(source.read_bytes() + b"\0")

@@ -105,6 +105,7 @@ def test_an_argument_is_to_blame_before_the_model() -> None:
     [
         "src/llama-model.cpp:1330: GGML_ASSERT(hparams.n_layer > 0) failed",
         "src/models/glm4-moe.cpp:152: This GGUF does not support multimodal.",
+        "/home/me/a space/src/models/glm4-moe.cpp:152: This GGUF does not support multimodal.",
         "terminate called after throwing an instance of 'std::runtime_error'",
     ],
 )
