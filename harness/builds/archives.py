@@ -33,7 +33,8 @@ def unpack(archive: Path, target: Path, *, below: str = "") -> None:
     """
     target.mkdir(parents=True, exist_ok=True)
     try:
-        if zipfile.is_zipfile(archive):
+        # A tar archive that ends with a zip file, such as a wheel, looks like that zip file too.
+        if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
             _unpack_zip(archive, target)
         else:
             _unpack_tar(archive, target, below)

@@ -126,3 +126,13 @@ def test_find_program_takes_the_shallowest(tmp_path: Path) -> None:
     (tmp_path / "llama-server").mkdir()
     assert find_program(tmp_path, "llama-server") == tmp_path / "z/llama-server"
     assert find_program(tmp_path, "other") is None
+
+
+def test_a_tar_archive_whose_last_entry_is_a_zip_file_is_a_tar_archive(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "inner.whl", tmp_path / "outer.tar"
+    with zipfile.ZipFile(inner, "w") as package:
+        package.writestr("inside", "x")
+    with tarfile.open(outer, "w") as bundle:
+        bundle.add(inner, "inner.whl")
+    unpack(outer, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["inner.whl"]
