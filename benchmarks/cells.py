@@ -23,8 +23,7 @@ from harness.cells.workbench import Workbench, open_workbench
 from harness.matrix.axes import Selection, select_cells
 from harness.model import Cell, CellResult, Verdict
 from harness.server.ports import reserved_port
-from harness.witnesses import observing_environment
-from harness.witnesses.observation import TOKENS
+from harness.settings.observation import TOKENS, observing_environment
 
 BUILDS = ("b8929", "b9246", "b11434")
 SHAPES: Mapping[str, Selection] = {

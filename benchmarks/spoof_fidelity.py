@@ -32,7 +32,7 @@ from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError
 from harness.matrix.axes import Selection, select_cells
 from harness.model import Cell, CellResult, Verdict
 from harness.report.jsonl import JsonLinesWriter
-from harness.witnesses import Observation
+from harness.settings.observation import Observation
 
 _HOME = re.compile(r"\S*/environment-\w+")
 """The home of an open environment, which applications put into their plans."""

@@ -20,7 +20,7 @@ from harness.processes.loopback import WHY, on_loopback
 from harness.processes.variables import joined
 from harness.server import RunningServer, launch
 from harness.server.ports import LAST_PORT
-from harness.witnesses import observing_environment
+from harness.settings.observation import observing_environment
 
 PORT_PLACEHOLDER: Final = "{port}"
 PORT_VARIABLE: Final = "LLAMA_ARG_PORT"

@@ -33,6 +33,10 @@ from harness.server import LaunchFailedError
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
+from harness.settings.observation import observe
+from harness.settings.speculation.agreement import DisagreementError, agree
+from harness.settings.speculation.contract import Expectation, expect
+from harness.settings.speculation.testimony import testify
 from harness.subjects import Subject
 from harness.verdicts.checks import (
     TWO_WITNESSES,
@@ -41,13 +45,6 @@ from harness.verdicts.checks import (
     check_start,
     check_state,
     check_witnesses,
-)
-from harness.verdicts.contract import Expectation, expect
-from harness.witnesses import (
-    DisagreementError,
-    agree,
-    observe,
-    testify,
 )
 
 

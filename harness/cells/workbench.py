@@ -29,8 +29,8 @@ from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.variables import joined
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
+from harness.settings.observation import Observation
 from harness.subjects import Subject, open_subject
-from harness.witnesses import Observation
 
 REMEMBERED_LAUNCHES: Final = 64
 """Cells that share a launch are near each other."""

@@ -14,9 +14,9 @@ from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, U
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities
 from harness.model import Cell, CellResult, DraftRange, EffectiveState, LoadRequest, Verdict
+from harness.settings.speculation.asked import asked_for, missing
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import DRAFT_FLAGS, REMOTE_DRAFT_FLAGS, server_arguments
-from harness.verdicts.asked import asked_for, missing
 from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX, NO_FLAG_TWICE, NO_WARNING
 
 SUBJECT: Final = "argv"

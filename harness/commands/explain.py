@@ -29,10 +29,10 @@ from harness.model import (
     LoadRequest,
     Verdict,
 )
+from harness.settings.speculation.asked import asked_for, missing
 from harness.subjects import Subject
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_arguments
-from harness.verdicts.asked import asked_for, missing
 from harness.verdicts.checks import STARTS
 
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | {"--host"}

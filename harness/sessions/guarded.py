@@ -21,9 +21,9 @@ from harness.sessions.served import Served
 from harness.sessions.servers import LiveServer, Servers
 from harness.sessions.session import KeptBy, LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
+from harness.settings.speculation.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.subjects import Subject
 from harness.subjects.reference import Guards, LoadedState
-from harness.verdicts.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 
 Ports = Callable[[], AbstractContextManager[int]]
 

@@ -16,14 +16,14 @@ from harness.sessions.served import Served, show_served
 from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
-from harness.subjects import Subject
-from harness.verdicts.contract import (
+from harness.settings.speculation.contract import (
     SPECULATIVE_TYPE_FLAG,
     Expectation,
     ExpectedDraft,
     canonical_mode,
     expect,
 )
+from harness.subjects import Subject
 
 SAME_AS_FRESH_LOAD: Final = "same-as-fresh-load"
 NO_NEEDLESS_RELOAD: Final = "no-needless-reload"

@@ -9,8 +9,9 @@ from typing import Final
 
 from harness.model import DraftRange
 from harness.server.http import ProtocolError
-from harness.witnesses import Observation, agree, observe, testify
-from harness.witnesses.observation import Observed
+from harness.settings.observation import Observation, Observed, observe
+from harness.settings.speculation.agreement import agree
+from harness.settings.speculation.testimony import testify
 
 NOTHING_ON: Final = "no speculation"
 NOTHING_LOADED: Final = "nothing loaded"

@@ -23,8 +23,8 @@ from harness.server.ports import reserved_port
 from harness.sessions.served import Served, look_at
 from harness.sessions.session import KeptBy, LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
+from harness.settings.observation import observing_environment
 from harness.subjects.unsloth import SessionState, UnslothSubject
-from harness.witnesses import observing_environment
 
 LOG_FILE_VARIABLES: Final = ("LLAMA_LOG_FILE", "LLAMA_ARG_LOG_FILE")
 """Before b9360, and from then on."""

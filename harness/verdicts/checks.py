@@ -7,8 +7,8 @@ from typing import Final
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities
 from harness.model import Check, DraftRange, EffectiveState, Failure, LaunchPlan, LoadRequest
-from harness.verdicts.contract import Expectation, ExpectedDraft, speculative_types_in
-from harness.witnesses.agreement import NEVER_SEEN_DRAFTING
+from harness.settings.speculation.agreement import NEVER_SEEN_DRAFTING
+from harness.settings.speculation.contract import Expectation, ExpectedDraft, speculative_types_in
 
 WITNESSES_NEEDED: Final = 2
 

@@ -20,9 +20,9 @@ from harness.environments import parse_environment
 from harness.errors import LedgerError, UsageError
 from harness.gguf_models.recipes import MODELS
 from harness.model import MODE_UNSET, CellResult, LoadRequest, Mode, Verdict
+from harness.settings.speculation.contract import canonical_mode
 from harness.subjects import check_subject
 from harness.verdicts.checks import CHECK_NAMES
-from harness.verdicts.contract import canonical_mode
 
 Glob = Annotated[str, msgspec.Meta(min_length=1)]
 Reason = Annotated[str, msgspec.Meta(min_length=10)]

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from harness.model import CellResult, Verdict
-from harness.verdicts.contract import canonical_mode
+from harness.settings.speculation.contract import canonical_mode
 from harness.verdicts.ledger import Entry, Ledger, length_of
 
 _GOOD: Final = frozenset({Verdict.PASS, Verdict.DEGRADED})

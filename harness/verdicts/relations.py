@@ -11,7 +11,7 @@ from typing import Final
 
 from harness.builds import Catalogue
 from harness.model import CellResult, DraftRange, Flavour, Mode, Verdict
-from harness.verdicts.contract import DRAFT_SIMPLE, NGRAM_MOD, canonical_mode
+from harness.settings.speculation.contract import DRAFT_SIMPLE, NGRAM_MOD, canonical_mode
 
 EQUAL_CAPABILITIES: Final = "equal-capabilities"
 HOST_CHANGES_DEFAULTS_ONLY: Final = "host-changes-defaults-only"

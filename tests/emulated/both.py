@@ -27,9 +27,9 @@ from harness.model import Evidence, FailureKind
 from harness.server import LaunchFailedError, launch
 from harness.server.failure import classify_exit
 from harness.server.ports import reserved_port
+from harness.settings.observation import TOKENS, Observation, observe, observing_environment
+from harness.settings.speculation.testimony import testify
 from harness.verdicts.checks import check_log
-from harness.witnesses import Observation, observe, observing_environment, testify
-from harness.witnesses.observation import TOKENS
 from tests.emulated.argvs import DRAFT
 
 _HEALTH_S = 30.0

@@ -20,7 +20,7 @@ from harness.model import Cell, CellResult, Failure, FailureKind, LoadRequest, V
 from harness.server import LaunchFailedError, launch
 from harness.server.failure import HOST_FAULTS
 from harness.server.ports import reserved_port
-from harness.witnesses import observing_environment
+from harness.settings.observation import observing_environment
 from tests.live.altered import Altered, adding, run, setting
 from tests.live.shared_library import LIBRARY, with_library
 

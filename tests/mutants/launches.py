@@ -6,7 +6,8 @@ from typing import Any
 from harness.cells import running as cells
 from harness.cells.workbench import Launched
 from harness.model import Cell
-from harness.witnesses import Observation, testify
+from harness.settings.observation import Observation
+from harness.settings.speculation.testimony import testify
 
 
 class ObservedLaunches(dict[object, Launched]):

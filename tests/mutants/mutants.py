@@ -18,6 +18,8 @@ from harness.model import (
     Mode,
     Span,
 )
+from harness.settings.observation import Observation
+from harness.settings.speculation import agreement, testimony
 from harness.subjects import Subject
 from harness.subjects.reference import draft_length, generator, modes
 from harness.subjects.reference.flags import Group, SpeculativeFlags
@@ -27,7 +29,6 @@ from harness.subjects.reference.modes import ALIASES
 from harness.subjects.reference.resolver import Resolution, Resolver
 from harness.subjects.reference.variants import VARIANTS
 from harness.verdicts import checks
-from harness.witnesses import Observation, agreement, testimony
 from tests.mutants.panel import patched
 from tests.mutants.plans import (
     Change,

@@ -8,10 +8,10 @@ import pytest
 from harness.builds import load_catalogue
 from harness.cells.qualification import open_store
 from harness.model import LaunchPlan, LaunchTarget, Verdict
+from harness.settings.speculation.testimony import WITNESSES
 from harness.subjects import Subject
 from harness.subjects.reference.generator import ReferenceSubject
 from harness.verdicts.checks import CHECK_NAMES
-from harness.witnesses.testimony import WITNESSES
 from tests.mutants.guards import GUARD_MUTANTS, kill_guards
 from tests.mutants.mutants import Mutant, all_mutants, blind_to
 from tests.mutants.panel import BUILDS, SOME_REQUESTS_ON, Panel

@@ -12,8 +12,8 @@ from harness.model import (
     LaunchPlan,
     LoadRequest,
 )
+from harness.settings.speculation.contract import Expectation, ExpectedDraft, expect
 from harness.verdicts.checks import check_log, check_plan, check_start, check_state, check_witnesses
-from harness.verdicts.contract import Expectation, ExpectedDraft, expect
 from tests.unit.era import CPU, LEGACY, MTP, NEWEST, RENAMED, capabilities, model
 
 MTP_OF_FIVE = Expectation(implementations={"draft-mtp": ExpectedDraft(n_max=5)})

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.model import HostProfile, LoadRequest, Mode, TinyModel
-from harness.verdicts.contract import (
+from harness.settings.speculation.contract import (
     Expectation,
     ExpectedDraft,
     canonical_mode,

@@ -7,8 +7,8 @@ from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
 from harness.model import DraftRange, EffectiveState, Failure, FailureKind
-from harness.verdicts.asked import asked_for, missing
-from harness.verdicts.contract import ExpectedDraft
+from harness.settings.speculation.asked import asked_for, missing
+from harness.settings.speculation.contract import ExpectedDraft
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"
 

@@ -3,11 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import witnesses
 from harness.emulation.eras import ERAS
 from harness.emulation.generation import Implementation, generate
 from harness.emulation.telling import generation_lines
-from harness.witnesses import DisagreementError, Observation, agree
+from harness.settings.observation import Observation
+from harness.settings.speculation import testimony
+from harness.settings.speculation.agreement import DisagreementError, agree
 
 EXAMPLES = settings(max_examples=80, deadline=None)
 
@@ -66,7 +67,7 @@ observations = st.builds(
 @EXAMPLES
 @given(observations)
 def test_whatever_was_observed_is_agreed_on_or_said_to_disagree(observation: Observation) -> None:
-    evidence = witnesses.testify(observation)
+    evidence = testimony.testify(observation)
     try:
         state = agree(evidence)
     except DisagreementError:
@@ -93,7 +94,7 @@ def test_a_log_without_a_word_of_speculation_shows_none(lines: list[str]) -> Non
         run_lines=tuple(lines),
     )
 
-    assert agree(witnesses.testify(observation)).implementations == {}
+    assert agree(testimony.testify(observation)).implementations == {}
 
 
 @EXAMPLES
@@ -116,7 +117,7 @@ def test_lines_in_between_change_nothing(
     def seen(run_lines: list[str]) -> object:
         return [
             (one.witness, one.longest, one.drafted)
-            for one in witnesses.testify(
+            for one in testimony.testify(
                 Observation(
                     build_number=int(era[1:]),
                     completion={},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.witnesses import Observation
+from harness.settings.observation import Observation
 
 IDLE = "srv  update_slots: all slots are idle"
 TOKENS = 128

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import witnesses
 from harness.model import Basis, DraftRange, Evidence, Span
-from harness.witnesses import DisagreementError, Observation, agree
+from harness.settings.observation import Observation
+from harness.settings.speculation import testimony
+from harness.settings.speculation.agreement import DisagreementError, agree
 from tests.unit.witnesses import recorded
 
 
@@ -59,14 +60,14 @@ def silent(basis: Basis = Basis.SETTINGS) -> Evidence:
 def test_recorded_runs(
     seen: Observation, effective: dict[str, DraftRange], supporters: int
 ) -> None:
-    state = agree(witnesses.testify(seen))
+    state = agree(testimony.testify(seen))
     assert state.implementations == effective
     assert state.idle == ()
     assert [len(names) for names in state.witnessed_by.values()] == [supporters]
 
 
 def test_a_recorded_chain() -> None:
-    state = agree(witnesses.testify(recorded.B11434_CHAIN))
+    state = agree(testimony.testify(recorded.B11434_CHAIN))
     assert state.implementations == {"draft-mtp": length(5, 0), "ngram-mod": length(64, 48)}
     assert state.witnessed_by["draft-mtp"] == ("startup-log", "run-statistics")
     assert set(state.witnessed_by["ngram-mod"]) >= {"startup-log", "step-trace", "metrics"}
@@ -74,7 +75,7 @@ def test_a_recorded_chain() -> None:
 
 @pytest.mark.parametrize("seen", [recorded.PY0_3_16_OFF, recorded.B11434_OFF])
 def test_nothing_on(seen: Observation) -> None:
-    state = agree(witnesses.testify(seen))
+    state = agree(testimony.testify(seen))
     assert (state.implementations, state.witnessed_by, state.idle) == ({}, {}, ())
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from harness.server.http import ProtocolError, ServerClient
-from harness.witnesses.observation import FORK_TOKENS, TOKENS, observe
+from harness.settings.observation import FORK_TOKENS, TOKENS, observe
 
 UPSTREAM = ("srv init: loading", "srv update_slots: all slots are idle")
 FORK = (

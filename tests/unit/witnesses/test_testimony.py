@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import witnesses
 from harness.model import DraftRange, Evidence, Span
-from harness.witnesses import Observation
-from harness.witnesses.testimony import draft_span, implementation_name
+from harness.settings.observation import Observation
+from harness.settings.speculation import testimony
+from harness.settings.speculation.testimony import draft_span, implementation_name
 from tests.unit.witnesses import recorded
 from tests.unit.witnesses.recorded import observation
 
@@ -17,11 +17,11 @@ UNTOLD = DraftRange(n_min=None, n_max=None)
 
 
 def evidence(seen: Observation, witness: str) -> Evidence:
-    return next(one for one in witnesses.testify(seen) if one.witness == witness)
+    return next(one for one in testimony.testify(seen) if one.witness == witness)
 
 
 def speaking(seen: Observation) -> set[str]:
-    return {one.witness for one in witnesses.testify(seen) if one.speaks}
+    return {one.witness for one in testimony.testify(seen) if one.speaks}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_who_speaks_in_which_era(seen: Observation, witnesses: set[str]) -> None
 
 
 def test_every_witness_gives_evidence_even_where_it_has_nothing_to_say() -> None:
-    silent = [one for one in witnesses.testify(observation(None)) if not one.speaks]
+    silent = [one for one in testimony.testify(observation(None)) if not one.speaks]
     assert len(silent) == 6
     assert all(one.configured is None and one.longest is None for one in silent)
 

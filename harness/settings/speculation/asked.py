@@ -5,7 +5,7 @@ from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.model import EffectiveState
-from harness.verdicts.contract import (
+from harness.settings.speculation.contract import (
     DRAFT_MTP,
     DRAFT_SIMPLE,
     NGRAM_MOD,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from harness.model import Basis, DraftRange, Evidence, Span
-from harness.witnesses.observation import Observation
+from harness.settings.observation import Observation
 
 LENGTH_LEFT_DRAFT_LIMIT: Final = 9109
 """From this build on ``max possible draft`` no longer contains n_max."""
