@@ -180,7 +180,8 @@ def _bisect_real(good: str, bad: str, command: str, *, lookahead: bool) -> _Meas
         began = time.monotonic()
         subprocess.run(
             [
-                *(sys.executable, "-P", "-m", "harness", "bisect", "--good", good, "--bad", bad),
+                *(sys.executable, "-P", "-m", "harness", "bisect", "run"),
+                *("--good", good, "--bad", bad),
                 *("--journal", str(journal)),
                 *([] if lookahead else ["--no-lookahead"]),
                 *("--", sys.executable, "-c", command),

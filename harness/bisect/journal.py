@@ -1,7 +1,7 @@
 """The journal of a bisection: JSON Lines, one line on disk before the next step begins.
 
 The first line is the question, frozen with every point, so that neither a new release nor a change
-of the store alters what ``--resume`` goes on with. Each further line is one tested trial. The
+of the store alters what ``bisect resume`` goes on with. Each further line is one tested trial. The
 state of a bisection is a function of its journal and of nothing else.
 """
 
@@ -180,7 +180,7 @@ class Journal:
                 _write_line(file, question)
         except FileExistsError as error:
             raise JournalError(
-                f"{path}: there is a journal already; go on with --resume, or name another "
+                f"{path}: there is a journal already; go on with `bisect resume`, or name another "
                 "file with --journal"
             ) from error
         except OSError as error:
@@ -256,7 +256,9 @@ def _read(path: Path) -> tuple[Question, dict[Trial, Step], int]:
     whole = content.rfind(b"\n") + 1
     lines = content[:whole].splitlines()
     if not lines:
-        raise JournalError(f"{path}: no whole line in this journal; start over without --resume")
+        raise JournalError(
+            f"{path}: no whole line in this journal; begin another with `bisect run`"
+        )
     question: Question | None = None
     steps: dict[Trial, Step] = {}
     for number, line in enumerate(lines, start=1):
@@ -266,7 +268,7 @@ def _read(path: Path) -> tuple[Question, dict[Trial, Step], int]:
                 if question.format != FORMAT:
                     raise JournalError(
                         f"{path}: journal of format {question.format}, this harness writes "
-                        f"{FORMAT}; start over without --resume"
+                        f"{FORMAT}; begin another with `bisect run`"
                     )
             else:
                 step = msgspec.json.decode(line, type=Step)

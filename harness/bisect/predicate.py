@@ -130,7 +130,7 @@ class CommandPredicate:
             last = f": {log[-1]}" if log else ""
             raise BisectionError(
                 f"the command asked to stop on {trial.build} ({how}){last}; "
-                "--resume goes on at this build"
+                "`bisect resume` goes on at this build"
             )
         reason = f"the command ended with status {status}"
         if status == GOOD_STATUS:

@@ -52,7 +52,7 @@ class RecordedTester:
         if step is None:
             raise BisectionError(
                 f"the journal ends before {trial.build} under {trial.subject} was tested; "
-                "--resume goes on there"
+                "`bisect resume` goes on there"
             )
         return step
 

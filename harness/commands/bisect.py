@@ -4,13 +4,11 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from harness.errors import EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
     from harness.bisect.summary import Summary
     from harness.bisect.trial import AxisName
@@ -27,40 +25,80 @@ _EPILOG: Final = """\
 Exit status: 0 the change is found, between two neighbours; 1 found, but builds between the two
 give no answer, or the history is not monotone; 2 wrong usage; 3 no answer (an end is not as
 claimed or cannot be tested, or the command asked to stop); 130 interrupted.
-
+"""
+_COMMAND_EPILOG: Final = """\
 COMMAND answers as for `git bisect run`: 0 good, 125 cannot be tested, 128 and above stop, all else
 bad. It finds the build's id in LLAMA_HARNESS_BUILD, the program in LLAMA_SERVER and the subject in
 LLAMA_HARNESS_SUBJECT.
 """
 
 
+class _WithoutForm(argparse.Action):
+    """An option of ``run`` where a form is due."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Say what is missing."""
+        parser.error("say what to do: llama-harness bisect run --good B --bad B")
+
+
 def add_parser(subparsers: "SubParsers") -> None:
-    """Declare the command."""
+    """Declare the command and its forms."""
     parser = subparsers.add_parser(
         "bisect",
         help="find the build, or the version of a subject, since which a cell fails",
-        description="Find between which two builds a cell starts to fail, or is mended; over "
-        "every build that the catalogue or a package offers between --good and --bad.",
+        description="Find between which two builds a cell starts to fail, or is mended.",
         epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--good", "--bad", action=_WithoutForm, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+    forms = parser.add_subparsers(metavar="{run,resume,replay}", required=True)
+    form = forms.add_parser(
+        "run",
+        help="begin a bisection",
+        description="Bisect over every build that the catalogue or a package offers between "
+        "--good and --bad.",
+        epilog=f"{_EPILOG}\n{_COMMAND_EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _add_range(parser.add_argument_group("range"))
-    _add_cell(parser.add_argument_group("cell"))
-    _add_search(parser.add_argument_group("search"))
-    output = parser.add_argument_group("output")
+    _add_range(form.add_argument_group("range"))
+    _add_cell(form.add_argument_group("cell"))
+    _add_search(form.add_argument_group("search"))
+    _add_output(form, looks_ahead=True)
+    form.add_argument(
+        "command", nargs="*", metavar="-- COMMAND", help="decides instead of a cell; see below"
+    )
+    form.set_defaults(func=run)
+    for name, function, what in (
+        ("resume", resume, "go on with a journal after an interrupt, a crash or an abort"),
+        ("replay", replay, "show a journal again, running nothing"),
+    ):
+        form = forms.add_parser(
+            name, help=what, description=f"{what.capitalize()}.", epilog=_EPILOG
+        )
+        form.add_argument("journal", type=Path, metavar="JOURNAL")
+        _add_output(form, looks_ahead=function is resume)
+        form.set_defaults(func=function)
+
+
+def _add_output(form: argparse.ArgumentParser, *, looks_ahead: bool) -> None:
+    if looks_ahead:
+        form.add_argument(
+            "--no-lookahead", action="store_true", help="acquire nothing before it is needed"
+        )
+    output = form.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print the answer as JSON")
     output.add_argument("--report", type=Path, metavar="FILE", help="write the Markdown report")
     output.add_argument("-q", "--quiet", action="store_true", help="print the answer only")
-    parser.add_argument(
-        "command", nargs="*", metavar="-- COMMAND", help="decides instead of a cell; see below"
-    )
-    parser.set_defaults(func=run)
 
 
 def _add_range(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--good", metavar="B", help="a build that is good, older or newer")
-    group.add_argument("--bad", metavar="B", help="a build that is bad")
+    group.add_argument(
+        "--good", required=True, metavar="B", help="a build that is good, older or newer"
+    )
+    group.add_argument("--bad", required=True, metavar="B", help="a build that is bad")
     group.add_argument(
         "--over-subject",
         metavar="NAME",
@@ -116,16 +154,11 @@ def _add_search(group: "argparse._ArgumentGroup") -> None:
         metavar="S",
         help="seconds for one run of COMMAND (default: %(default)g)",
     )
-    group.add_argument(
-        "--no-lookahead", action="store_true", help="acquire nothing before it is needed"
-    )
     group.add_argument("--journal", type=Path, metavar="FILE", help="where to keep the journal")
-    group.add_argument("--resume", type=Path, metavar="FILE", help="go on with a journal")
-    group.add_argument("--replay", type=Path, metavar="FILE", help="show a journal again")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; returns its exit status.
+    """Begin a bisection; returns the exit status.
 
     Raises:
         HarnessError: The usage is wrong, or there is no answer.
@@ -135,12 +168,20 @@ def run(options: argparse.Namespace) -> int:
 
     _refuse_contradictions(options)
     store = open_store()
-    if options.replay:
-        return _replay(Journal.open(options.replay), store, options)
-    if options.resume:
-        return _go_on(Journal.open(options.resume), store, options)
     question = ask(options, store)
     return _go_on(Journal.create(options.journal or _new_journal(store), question), store, options)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a journal; returns the exit status.
+
+    Raises:
+        HarnessError: It cannot be used, or there is no answer.
+    """
+    from harness.bisect.journal import Journal
+    from harness.cells.qualification import open_store
+
+    return _go_on(Journal.open(options.journal), open_store(), options)
 
 
 def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> int:
@@ -164,25 +205,33 @@ def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> i
             )
         except KeyboardInterrupt:
             sys.stderr.write(
-                f"llama-harness: interrupted; go on with: llama-harness bisect --resume "
+                f"llama-harness: interrupted; go on with: llama-harness bisect resume "
                 f"{journal.path}\n"
             )
             return EXIT_INTERRUPTED
     return _print(summary, options)
 
 
-def _replay(journal: "Journal", store: "Store", options: argparse.Namespace) -> int:
+def replay(options: argparse.Namespace) -> int:
+    """Show a journal again; returns the exit status.
+
+    Raises:
+        HarnessError: It cannot be used, or ends before the answer.
+    """
+    from harness.bisect import run as runs
+    from harness.bisect.journal import Journal
     from harness.bisect.progress import Lines, Silence
-    from harness.bisect.run import replay
     from harness.bisect.summary import describe
+    from harness.cells.qualification import open_store
 
     def say(line: str) -> None:
         if not options.quiet:
             print(line, file=sys.stderr)
 
+    journal = Journal.open(options.journal)
     say(f"bisected {describe(journal.question)}")
     reporter = Silence() if options.quiet else Lines(say, journal.question.axes)
-    return _print(replay(journal, store=store, reporter=reporter), options)
+    return _print(runs.replay(journal, store=open_store(), reporter=reporter), options)
 
 
 def _print(summary: "Summary", options: argparse.Namespace) -> int:
@@ -333,7 +382,6 @@ def _new_journal(store: "Store") -> Path:
 
 
 _CELL_OPTIONS: Final = ("env", "mode", "draft_max", "model", "extra_arg", "check")
-_RANGE_OPTIONS: Final = ("good", "bad", "over_subject", "build", "good_subject", "bad_subject")
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
@@ -342,9 +390,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     Raises:
         UsageError: With the first such pair.
     """
-    _refuse_with_journal(options)
-    if not (options.resume or options.replay):
-        _refuse_range(options)
+    _refuse_range(options)
     if options.command:
         given = [name for name in _CELL_OPTIONS if getattr(options, name)]
         if given:
@@ -359,27 +405,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
         raise UsageError(f"--timeout {options.timeout:g}: give a number of seconds above 0")
 
 
-def _refuse_with_journal(options: argparse.Namespace) -> None:
-    journals = [name for name in ("resume", "replay", "journal") if getattr(options, name)]
-    if len(journals) > 1:
-        raise UsageError(f"{_spelled(journals[0])} and {_spelled(journals[1])} exclude each other")
-    if not (options.resume or options.replay):
-        return
-    others: Sequence[str] = (*_RANGE_OPTIONS, *_CELL_OPTIONS, "subject", "command")
-    given = [name for name in others if getattr(options, name)]
-    given += [n for n in ("confidence", "all_boundaries") if getattr(options, n) is not None]
-    if given:
-        raise UsageError(
-            f"{_spelled(journals[0])} takes everything from the journal: leave out "
-            f"{_spelled(given[0])}"
-        )
-
-
 def _refuse_range(options: argparse.Namespace) -> None:
-    if not (options.good and options.bad):
-        raise UsageError(
-            "--good and --bad are needed: name one build that is good and one that is bad"
-        )
     if not options.over_subject:
         for name in ("build", "good_subject", "bad_subject"):
             if getattr(options, name):
@@ -397,4 +423,4 @@ def _refuse_range(options: argparse.Namespace) -> None:
 
 
 def _spelled(name: str) -> str:
-    return "COMMAND" if name == "command" else f"--{name.replace('_', '-')}"
+    return f"--{name.replace('_', '-')}"

@@ -23,7 +23,12 @@ def argv_subject(directory: Path, *arguments: str) -> str:
 
 
 def bisect(capsys: Output, *arguments: str) -> tuple[int, dict[str, Any]]:
-    status = main(["bisect", "--catalogue-only", "-q", "--json", *arguments])
+    return answer_of(capsys, "run", "--catalogue-only", *arguments)
+
+
+def answer_of(capsys: Output, *arguments: str) -> tuple[int, dict[str, Any]]:
+    form, *rest = arguments
+    status = main(["bisect", form, "-q", "--json", *rest])
     return status, json.loads(capsys.readouterr().out)
 
 
@@ -202,7 +207,7 @@ def test_an_interrupted_cell_bisection_goes_on_where_it_was(tmp_path: Path, caps
     _, whole = bisect(capsys, "--good", "b8929", "--bad", "b9246", *arguments, *more)
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:2]) + lines[2][:-10])
-    status, again = bisect(capsys, "--resume", str(journal))
+    status, again = answer_of(capsys, "resume", str(journal))
     assert status == 0
     assert again["tested"] == whole["tested"]
     assert window(again) == window(whole)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import main
 from harness.commands.bisect import add_parser
 from harness.errors import EXIT_USAGE, HarnessError
 from tests.unit.bisect.shelf import Shelf, make_shelf
@@ -22,7 +23,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 def ends(shelf: Shelf, *more: str) -> list[str]:
     first, last = shelf.numbers[0], shelf.numbers[-1]
-    return ["--good", f"b{first}", "--bad", f"b{last}", "--catalogue-only", *more]
+    return ["run", "--good", f"b{first}", "--bad", f"b{last}", "--catalogue-only", *more]
 
 
 def test_finds_the_window_and_reports_it(shelf: Shelf, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_finds_the_window_and_reports_it(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_a_failure_that_was_mended_is_found_with_the_ends_the_other_way(shelf: Shelf) -> None:
     status, out, err = shelf.bisect(
-        "--good", "b20117", "--bad", "b20000", "--catalogue-only", "--",
+        "run", "--good", "b20117", "--bad", "b20000", "--catalogue-only", "--",
         *shelf.command("number < 20050"),
     )  # fmt: skip
     assert status == 0, err
@@ -111,7 +112,6 @@ def test_a_command_that_never_ends_is_untestable(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--good and --bad are needed"),
         (["--good", "b20000", "--bad", "b20000"], "--good and --bad are both b20000"),
         (["--good", "b20000", "--bad", "b20001"], "there is no build 'b20001' to bisect over"),
         (["--good", "b20000", "--bad", "b20003", "--check", "moon"], "--check moon"),
@@ -120,9 +120,6 @@ def test_a_command_that_never_ends_is_untestable(shelf: Shelf) -> None:
         (["--good", "b20000", "--bad", "b20003", "--confidence", "2"], "between 0.5 and 1"),
         (["--good", "b20000", "--bad", "b20003", "--mode", "mtp", "--", "x"], "a COMMAND decides"),
         (["--good", "a", "--bad", "b", "--over-subject", "a,b"], "needs --build"),
-        (["--resume", "x", "--good", "b20000"], "takes everything from the journal"),
-        (["--resume", "x", "--replay", "y"], "exclude each other"),
-        (["--resume", "none.jsonl"], "none.jsonl: this journal cannot be used"),
         (["--good", "b20000", "--bad", "b20003", "--", "/none/x"], "cannot be started"),
     ],
 )
@@ -132,18 +129,53 @@ def test_wrong_usage_is_one_clear_error(
     monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(shelf.root))
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
-    options = parser.parse_args(["bisect", "-q", "--catalogue-only", *arguments])
+    options = parser.parse_args(["bisect", "run", "-q", "--catalogue-only", *arguments])
     with pytest.raises(HarnessError, match=re.escape(message)) as raised:
         options.func(options)
     assert raised.value.exit_code == EXIT_USAGE
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("form", ["resume", "replay"])
+def test_a_journal_that_is_none_is_one_clear_error(shelf: Shelf, form: str) -> None:
+    status, out, err = shelf.bisect(form, "-q", "none.jsonl")
+    assert (status, out) == (EXIT_USAGE, "")
+    assert "none.jsonl: this journal cannot be used" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: {run,resume,replay}"),
+        (["--good", "b1", "--bad", "b2"], "llama-harness bisect run --good B --bad B"),
+        (["--bad", "b2", "--", "./works.sh"], "llama-harness bisect run --good B --bad B"),
+        (["--resume", "x.jsonl"], "'x.jsonl' (choose from "),
+        (["run"], "required: --good, --bad"),
+        (["run", "--good", "b1"], "required: --bad"),
+        (["resume"], "required: JOURNAL"),
+        (["resume", "x.jsonl", "--good", "b1"], "unrecognized arguments: --good b1"),
+        (["resume", "x.jsonl", "--mode", "mtp"], "unrecognized arguments: --mode mtp"),
+        (["resume", "x.jsonl", "--", "./works.sh"], "unrecognized arguments: "),
+        (["replay", "x.jsonl", "--no-lookahead"], "unrecognized arguments: --no-lookahead"),
+    ],
+)
+def test_each_form_takes_its_own_arguments_and_no_others(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bisect", *arguments])
+    assert ended.value.code == EXIT_USAGE
+    *_, said = capsys.readouterr().err.splitlines()
+    assert said.startswith("llama-harness")
+    assert message in said
+
+
 def test_replay_shows_the_same_and_runs_nothing(shelf: Shelf) -> None:
     journal = ["--journal", "journal.jsonl"]
     _, out, err = shelf.bisect(*ends(shelf, *journal, "--"), *shelf.command("number > 20050"))
     before = shelf.tested()
-    status, again, told = shelf.bisect("--replay", "journal.jsonl")
+    status, again, told = shelf.bisect("replay", "journal.jsonl")
     assert status == 0
     assert again == out
     assert [line for line in err.splitlines() if "left" in line] == told.splitlines()[1:]
@@ -161,9 +193,9 @@ def test_interrupted_it_says_how_to_go_on(shelf: Shelf) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "go on with: llama-harness bisect --resume" in err
+    assert "go on with: llama-harness bisect resume" in err
     assert "Traceback" not in err
-    status, out, _ = shelf.bisect("--resume", "journal.jsonl")
+    status, out, _ = shelf.bisect("resume", "journal.jsonl")
     assert status == 0
     assert "`b20048`" in out
 
@@ -193,7 +225,7 @@ def test_killed_at_ten_random_moments_it_resumes_to_the_same_answer(
         assert not set(shelf.tested()[ran:]) & set(answered)
         assert _steps(journal)[: len(answered)] == answered
         if journal.exists() and journal.read_bytes().endswith(b"\n"):
-            arguments = ["--resume", str(journal), "--json"]
+            arguments = ["resume", str(journal), "--json"]
         else:
             journal.unlink(missing_ok=True)
     answered, ran = _steps(journal), len(shelf.tested())

@@ -72,7 +72,7 @@ def test_an_existing_journal_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     question, _ = finished(path)
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"journal already; go on with --resume"):
+    with pytest.raises(JournalError, match=r"journal already; go on with `bisect resume`"):
         Journal.create(path, question)
     assert path.read_bytes() == before
 

@@ -175,7 +175,7 @@ def test_replay_of_an_unfinished_journal_says_where_it_ends() -> None:
     memory = Memory(question)
     world.bisect(memory)
     steps = dict(list(memory.steps.items())[:4])
-    with pytest.raises(BisectionError, match=r"the journal ends before b.* --resume"):
+    with pytest.raises(BisectionError, match=r"the journal ends before b.* `bisect resume`"):
         Bisector(Memory(question), RecordedTester(steps), Silence()).run()
 
 
