@@ -174,7 +174,7 @@ class DraftRange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EffectiveState:
+class Speculation:
     """The speculative implementations that are on, as the witnesses agree.
 
     Attributes:

@@ -33,8 +33,9 @@ from harness.server import LaunchFailedError
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
+from harness.settings.base import DisagreementError
 from harness.settings.observation import observe
-from harness.settings.speculation.agreement import DisagreementError, agree
+from harness.settings.speculation.agreement import agree
 from harness.settings.speculation.contract import Expectation, expect
 from harness.settings.speculation.testimony import testify
 from harness.subjects import Subject

@@ -13,7 +13,7 @@ from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities
-from harness.model import Cell, CellResult, DraftRange, EffectiveState, LoadRequest, Verdict
+from harness.model import Cell, CellResult, DraftRange, LoadRequest, Speculation, Verdict
 from harness.settings.speculation.asked import asked_for, missing
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import DRAFT_FLAGS, REMOTE_DRAFT_FLAGS, server_arguments
@@ -141,7 +141,7 @@ def judge(result: CellResult, workbench: Workbench) -> Finding:
             does=message,
             remarks=tuple(remark for remark in remarks if not remark.startswith(FLAGS_OFFERED)),
         )
-    state = EffectiveState(implementations=result.effective)
+    state = Speculation(implementations=result.effective)
     arguments = read_arguments(result.argv, workbench.capabilities(result.build))
     lacks = missing(asked_for(arguments), state)
     return Finding(

@@ -23,10 +23,10 @@ from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import (
     Cell,
     CellResult,
-    EffectiveState,
     LaunchPlan,
     LaunchTarget,
     LoadRequest,
+    Speculation,
     Verdict,
 )
 from harness.settings.speculation.asked import asked_for, missing
@@ -267,7 +267,7 @@ def command_line_complaints(result: CellResult, workbench: Workbench) -> tuple[C
     if result.effective is None:
         return contract_complaints(result, workbench)[:1]
     arguments = read_arguments(result.argv, workbench.capabilities(result.build))
-    state = EffectiveState(implementations=result.effective)
+    state = Speculation(implementations=result.effective)
     lacks = missing(asked_for(arguments), state)
     return tuple(Complaint(check="effect", what=lack) for lack in lacks)
 

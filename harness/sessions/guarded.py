@@ -17,10 +17,10 @@ from harness.model import Failure, FailureKind, LaunchPlan, LoadRequest
 from harness.server import LaunchFailedError
 from harness.server.failure import ATTEMPTS, WORTH_ANOTHER_TRY
 from harness.server.ports import reserved_port
-from harness.sessions.served import Served
 from harness.sessions.servers import LiveServer, Servers
 from harness.sessions.session import KeptBy, LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
+from harness.settings.base import EffectiveState
 from harness.settings.speculation.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.subjects import Subject
 from harness.subjects.reference import Guards, LoadedState
@@ -34,7 +34,7 @@ class _Running:
 
     server: LiveServer
     loaded: LoadedState
-    served: Served
+    served: EffectiveState
     resources: ExitStack
 
 
@@ -101,7 +101,7 @@ class GuardedSession:
             ),
         )
 
-    def look(self) -> Served | None:
+    def look(self) -> EffectiveState | None:
         """Observe the running server now."""
         with self._lock:
             running = self._alive()

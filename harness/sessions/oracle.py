@@ -12,10 +12,10 @@ from typing import Final
 from harness.errors import SubjectError
 from harness.model import Check, Failure, LoadRequest
 from harness.server.ports import reserved_port
-from harness.sessions.served import Served, show_served
 from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
+from harness.settings.base import EffectiveState
 from harness.settings.speculation.contract import (
     SPECULATIVE_TYPE_FLAG,
     Expectation,
@@ -23,6 +23,8 @@ from harness.settings.speculation.contract import (
     canonical_mode,
     expect,
 )
+from harness.settings.speculation.setting import SpeculationSetting
+from harness.settings.state import show_state
 from harness.subjects import Subject
 
 SAME_AS_FRESH_LOAD: Final = "same-as-fresh-load"
@@ -39,7 +41,7 @@ _SHORTEST, _LONGER = 1, 2
 class Fresh:
     """What a fresh load of a request comes to; exactly one of the three is there."""
 
-    served: Served | None = None
+    served: EffectiveState | None = None
     failure: Failure | None = None
     refusal: str | None = None
 
@@ -111,18 +113,19 @@ class Oracle:
             checks.append(_same_server(before, after))
         return tuple(checks)
 
-    def contract_remarks(self, request: LoadRequest, served: Served) -> tuple[str, ...]:
+    def contract_remarks(self, request: LoadRequest, served: EffectiveState) -> tuple[str, ...]:
         """Where the effective state is not what the request must mean, fresh load or not."""
         demanded = self._expect(request).implementations
         if demanded is None:
             return ()
-        names = sorted(set(demanded) ^ set(served.effective))
+        implementations = served[SpeculationSetting.name].implementations
+        names = sorted(set(demanded) ^ set(implementations))
         remarks = [
             f"{name} is {'off' if name in demanded else 'on'}, against the contract"
             for name in names
         ]
-        for name in sorted(set(demanded) & set(served.effective)):
-            wanted, seen = demanded[name].n_max, served.effective[name].n_max
+        for name in sorted(set(demanded) & set(implementations)):
+            wanted, seen = demanded[name].n_max, implementations[name].n_max
             if wanted is not None and wanted != seen:
                 remarks.append(f"{name} drafts {seen}, against the contract: {wanted}")
         return tuple(remarks)
@@ -137,17 +140,17 @@ class Oracle:
         fresh = self._fresh.of(request)
         if fresh.refusal is not None or outcome.refusal is not None:
             # A refused request is no load: what was loaded before goes on.
-            expected = f"refused; {show_served(before.served)}" if fresh.refusal else "accepted"
-            observed = f"refused; {show_served(after.served)}" if outcome.refusal else "accepted"
+            expected = f"refused; {show_state(before.served)}" if fresh.refusal else "accepted"
+            observed = f"refused; {show_state(after.served)}" if outcome.refusal else "accepted"
         elif fresh.failure is not None:
             # Applications name failures in their own ways, so the kind is not compared.
             expected = "the start fails, nothing loaded"
-            observed = show_served(after.served)
+            observed = show_state(after.served)
             if outcome.failure is not None:
                 observed = f"the start fails, {observed}"
         else:
-            expected = show_served(fresh.served)
-            observed = show_served(after.served)
+            expected = show_state(fresh.served)
+            observed = show_state(after.served)
             if outcome.failure is not None:
                 observed += f" (the start failed: {outcome.failure.message})"
         return Check(
@@ -211,9 +214,9 @@ def judge_end(after: SessionStatus, *, killed: bool) -> tuple[Check, ...]:
     return (left, died)
 
 
-def judge_look(loaded: Served | None, seen: Served | None) -> Check:
+def judge_look(loaded: EffectiveState | None, seen: EffectiveState | None) -> Check:
     """A server that was kept still does what it did after its start."""
-    expected, observed = show_served(loaded), show_served(seen)
+    expected, observed = show_state(loaded), show_state(seen)
     return Check(
         name=UNCHANGED_SINCE_LOAD, expected=expected, observed=observed, ok=expected == observed
     )

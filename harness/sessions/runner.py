@@ -10,7 +10,7 @@ from harness.server.http import ProtocolError
 from harness.sessions.oracle import Oracle, judge_end, judge_look
 from harness.sessions.script import Interruption, Load, Step
 from harness.sessions.session import LoadOutcome, Session, SessionStatus
-from harness.settings.speculation.agreement import DisagreementError
+from harness.settings.base import DisagreementError
 
 LOOK_AGAIN_EVERY: Final = 10
 """One kept load in this many has its server observed again."""

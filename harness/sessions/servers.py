@@ -10,8 +10,10 @@ from harness.model import Failure, LaunchPlan
 from harness.server import LaunchFailedError, RunningServer
 from harness.server.failure import WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
-from harness.sessions.served import Served, look_at
 from harness.sessions.surroundings import Surroundings
+from harness.settings.base import EffectiveState
+from harness.settings.observation import observe
+from harness.settings.state import effective_state
 
 
 class LiveServer(Protocol):
@@ -24,7 +26,7 @@ class LiveServer(Protocol):
     def exit_status(self) -> int | None:
         """None while it runs."""
 
-    def look(self) -> Served:
+    def look(self) -> EffectiveState:
         """Observe it now.
 
         Raises:
@@ -93,10 +95,11 @@ class HostServer:
         """None while it runs."""
         return self._running.process.poll()
 
-    def look(self) -> Served:
+    def look(self) -> EffectiveState:
         """Observe it; see ``LiveServer``."""
         try:
-            return look_at(self._running, self._build_number)
+            observed = observe(self._running, self._build_number, properties=True)
+            return effective_state(observed)
         except ProtocolError as error:
             death = self._running.death()
             if death is None:
@@ -116,7 +119,7 @@ class HostServer:
 class Memory:
     """What launches showed, by launch key; shared by all that start from the same workbench."""
 
-    launches: dict[object, Served | Failure] = field(default_factory=dict)
+    launches: dict[object, EffectiveState | Failure] = field(default_factory=dict)
 
 
 class RememberedServers:
@@ -138,7 +141,7 @@ class RememberedServers:
             raise LaunchFailedError(shown)
         return RememberedServer(shown)
 
-    def shown(self, plan: LaunchPlan, port: int) -> Served | Failure:
+    def shown(self, plan: LaunchPlan, port: int) -> EffectiveState | Failure:
         """What the launch shows.
 
         Raises:
@@ -154,7 +157,7 @@ class RememberedServers:
             self._memory.launches[key] = shown
         return self._memory.launches[key]
 
-    def _launch(self, plan: LaunchPlan, port: int) -> Served | Failure:
+    def _launch(self, plan: LaunchPlan, port: int) -> EffectiveState | Failure:
         try:
             server = self._servers.start(plan, port)
         except LaunchFailedError as error:
@@ -172,7 +175,7 @@ class RememberedServer:
 
     pid = 0
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: EffectiveState) -> None:
         self._served = served
         self._exit_status: int | None = None
 
@@ -180,7 +183,7 @@ class RememberedServer:
         """None until it was killed or ended."""
         return self._exit_status
 
-    def look(self) -> Served:
+    def look(self) -> EffectiveState:
         """What the launch showed."""
         return self._served
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from harness.model import Failure, LoadRequest
-from harness.sessions.served import Served
+from harness.settings.base import EffectiveState
 
 
 class Phase(StrEnum):
@@ -54,7 +54,7 @@ class SessionStatus:
     requested_mode: str | None = None
     resolved_mode: str | None = None
     draft_n_max: int | None = None
-    served: Served | None = None
+    served: EffectiveState | None = None
     reloaded: bool = False
     failure: Failure | None = None
     pid: int | None = None
@@ -97,7 +97,7 @@ class Session(Protocol):
     def status(self) -> SessionStatus:
         """How it stands; never waits for a load."""
 
-    def look(self) -> Served | None:
+    def look(self) -> EffectiveState | None:
         """Observe the running server now; None where none runs.
 
         Raises:

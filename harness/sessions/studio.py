@@ -20,10 +20,11 @@ from harness.errors import SubjectError
 from harness.model import Failure, FailureKind, LoadRequest
 from harness.server.http import ServerClient
 from harness.server.ports import reserved_port
-from harness.sessions.served import Served, look_at
 from harness.sessions.session import KeptBy, LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
-from harness.settings.observation import observing_environment
+from harness.settings.base import EffectiveState
+from harness.settings.observation import observe, observing_environment
+from harness.settings.state import effective_state
 from harness.subjects.unsloth import SessionState, UnslothSubject
 
 LOG_FILE_VARIABLES: Final = ("LLAMA_LOG_FILE", "LLAMA_ARG_LOG_FILE")
@@ -152,7 +153,7 @@ class StudioSession:
         with self._lock:
             return self._now()
 
-    def look(self) -> Served | None:
+    def look(self) -> EffectiveState | None:
         """Observe the running server now."""
         with self._lock:
             state = self._session.status()
@@ -190,11 +191,12 @@ class StudioSession:
             )
         return replace(known, pid=state.pid, servers=state.servers)
 
-    def _look(self, state: SessionState) -> Served:
+    def _look(self, state: SessionState) -> EffectiveState:
         assert state.argv is not None
         port = listening_port(state.argv, {PORT_VARIABLE: "0"})
         server = StudioServer(log=FileLog(self._log_of(port)), client=ServerClient(port))
-        return look_at(server, self._surroundings.build_number)
+        number = self._surroundings.build_number
+        return effective_state(observe(server, number, properties=True))
 
     def _log_of(self, port: int) -> Path:
         own = self._log_file
@@ -205,7 +207,7 @@ class StudioSession:
         return found[-1] if found else own
 
     def _running(
-        self, state: SessionState, request: LoadRequest | None, served: Served | None
+        self, state: SessionState, request: LoadRequest | None, served: EffectiveState | None
     ) -> SessionStatus:
         return SessionStatus(
             phase=Phase.RUNNING,

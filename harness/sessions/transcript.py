@@ -6,8 +6,10 @@ from typing import Final
 from harness.model import Verdict
 from harness.sessions.runner import StepReport
 from harness.sessions.script import format_step
-from harness.sessions.served import show_effective
 from harness.sessions.session import KeptBy, Phase
+from harness.settings.base import EffectiveState
+from harness.settings.speculation.setting import SpeculationSetting
+from harness.settings.state import NOTHING_LOADED, show_one
 
 _INDENT: Final = " " * 13
 
@@ -21,7 +23,7 @@ def _lines(report: StepReport) -> Iterator[str]:
     verdict = report.verdict.value
     verdict = verdict if report.verdict is Verdict.PASS else verdict.upper()
     yield f"{report.number:>4}  {verdict:<5}  {format_step(report.step)}"
-    before, after = show_effective(report.before.served), show_effective(report.after.served)
+    before, after = _speculation(report.before.served), _speculation(report.after.served)
     change = f"still {after}" if before == after else f"{before} → {after}"
     yield f"{_INDENT}{_what_happened(report)}: {change}"
     for check in report.checks:
@@ -31,6 +33,10 @@ def _lines(report: StepReport) -> Iterator[str]:
             yield f"{_INDENT}{' ' * len(check.name)}  observed {observed}"
     for remark in report.remarks:
         yield f"{_INDENT}{remark}"
+
+
+def _speculation(state: EffectiveState | None) -> str:
+    return NOTHING_LOADED if state is None else show_one(SpeculationSetting(), state)
 
 
 def differing(expected: str, observed: str) -> tuple[str, str]:

@@ -36,6 +36,7 @@ class Observation:
         startup_lines: The log before the generation.
         run_lines: The log of the generation.
         fork: Whether it is ik_llama.cpp, which the form of its log tells.
+        properties: The answer of ``/props``; None where it was not asked for.
     """
 
     build_number: int | None
@@ -45,6 +46,7 @@ class Observation:
     startup_lines: tuple[str, ...]
     run_lines: tuple[str, ...]
     fork: bool = False
+    properties: Mapping[str, Any] | None = None
 
 
 class ReadableLog(Protocol):
@@ -88,8 +90,13 @@ def observing_environment() -> dict[str, str]:
     }
 
 
-def observe(server: Observed, build_number: int | None) -> Observation:
+def observe(server: Observed, build_number: int | None, *, properties: bool = False) -> Observation:
     """Generate once and read all that the server tells.
+
+    Args:
+        server: The server.
+        build_number: llama.cpp's build number; None where it is not known.
+        properties: Whether to ask for ``/props`` too.
 
     Raises:
         ProtocolError: The server did not answer as a llama-server does.
@@ -118,7 +125,15 @@ def observe(server: Observed, build_number: int | None) -> Observation:
         startup_lines=startup,
         run_lines=tuple(server.log.lines()[started:]),
         fork=fork,
+        properties=_properties(server) if properties else None,
     )
+
+
+def _properties(server: Observed) -> Mapping[str, Any]:
+    answer = server.client.json("/props", _ANSWER_S)
+    if not isinstance(answer, dict):
+        raise ProtocolError("GET /props: the answer is not a JSON object")
+    return answer
 
 
 def _is_idle(line: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities
-from harness.model import Check, DraftRange, EffectiveState, Failure, LaunchPlan, LoadRequest
+from harness.model import Check, DraftRange, Failure, LaunchPlan, LoadRequest, Speculation
 from harness.settings.speculation.agreement import NEVER_SEEN_DRAFTING
 from harness.settings.speculation.contract import Expectation, ExpectedDraft, speculative_types_in
 
@@ -100,7 +100,7 @@ def check_log(lines: Iterable[str]) -> Check:
 
 
 def check_state(
-    state: EffectiveState,
+    state: Speculation,
     expectation: Expectation,
     request: LoadRequest,
     arguments: Sequence[Argument],
@@ -122,7 +122,7 @@ def check_state(
     return checks
 
 
-def check_witnesses(state: EffectiveState, expectation: Expectation) -> list[Check]:
+def check_witnesses(state: Speculation, expectation: Expectation) -> list[Check]:
     """Two independent witnesses for every implementation that is on, and for its length."""
     return [
         _two_witnesses(name, witnesses, state, expectation)
@@ -131,7 +131,7 @@ def check_witnesses(state: EffectiveState, expectation: Expectation) -> list[Che
 
 
 def _two_witnesses(
-    name: str, witnesses: Sequence[str], state: EffectiveState, expectation: Expectation
+    name: str, witnesses: Sequence[str], state: Speculation, expectation: Expectation
 ) -> Check:
     expected = (expectation.implementations or {}).get(name, ExpectedDraft())
     n_max = state.implementations[name].n_max
@@ -277,7 +277,7 @@ def _users_own(request: LoadRequest) -> Mapping[str, ExpectedDraft]:
 
 
 def _implementations(
-    state: EffectiveState, expected: Mapping[str, ExpectedDraft], arguments: Sequence[Argument]
+    state: Speculation, expected: Mapping[str, ExpectedDraft], arguments: Sequence[Argument]
 ) -> Check:
     observed = _named(state.implementations)
     idle = f"; set up but never drafting: {_named(state.idle)}" if state.idle else ""

@@ -170,7 +170,7 @@ def test_a_port_that_is_taken_between_two_loads(
             assert taken, "the first port was a stranger's"
             served = session.look()
             assert served is not None
-            assert served.effective["draft-mtp"].n_max == 4
+            assert served["speculation"].implementations["draft-mtp"].n_max == 4
         finally:
             session.close()
     assert servers_of(workbench) == []

@@ -10,13 +10,13 @@ from harness.flags.capabilities import Capabilities, Option, probe
 from harness.model import (
     Check,
     DraftRange,
-    EffectiveState,
     Evidence,
     HostProfile,
     LaunchPlan,
     LaunchTarget,
     Mode,
     Span,
+    Speculation,
 )
 from harness.settings.observation import Observation
 from harness.settings.speculation import agreement, testimony
@@ -553,7 +553,7 @@ def _nothing_on(evidence: Evidence) -> Evidence:
 def _agreements() -> Iterator[Mutant]:
     right = agreement.agree
 
-    def agreeing(change: Callable[[EffectiveState], EffectiveState]) -> Context:
+    def agreeing(change: Callable[[Speculation], Speculation]) -> Context:
         return lambda: patched(cells, "agree", lambda evidence: change(right(evidence)))
 
     for name, change in {

@@ -6,11 +6,11 @@ from harness.flags.arguments import read_arguments
 from harness.model import (
     Check,
     DraftRange,
-    EffectiveState,
     Failure,
     FailureKind,
     LaunchPlan,
     LoadRequest,
+    Speculation,
 )
 from harness.settings.speculation.contract import Expectation, ExpectedDraft, expect
 from harness.verdicts.checks import check_log, check_plan, check_start, check_state, check_witnesses
@@ -41,7 +41,7 @@ def state_checks(
     idle: tuple[str, ...] = (),
     extra: tuple[str, ...] = (),
 ) -> dict[str, Check]:
-    state = EffectiveState(implementations=observed, idle=idle)
+    state = Speculation(implementations=observed, idle=idle)
     request = LoadRequest(model="model", mode="mtp", extra_args=extra)
     arguments = read_arguments(argv, capabilities(MTP))
     checks = check_state(state, expectation, request, arguments)
@@ -208,7 +208,7 @@ def test_the_users_own_types_are_what_must_be_on() -> None:
 def test_two_witnesses_and_a_told_length(
     witnesses: tuple[str, ...], n_max: int | None, ok: bool
 ) -> None:
-    state = EffectiveState(
+    state = Speculation(
         implementations={"draft-mtp": length(n_max)}, witnessed_by={"draft-mtp": witnesses}
     )
     (check,) = check_witnesses(state, MTP_OF_FIVE)
@@ -221,7 +221,7 @@ def test_two_witnesses_and_a_told_length(
 def test_one_witness_for_what_never_drafts_and_has_no_length(
     witnesses: tuple[str, ...], n_max: int | None, ok: bool
 ) -> None:
-    state = EffectiveState(
+    state = Speculation(
         implementations={"ngram-simple": length(n_max)}, witnessed_by={"ngram-simple": witnesses}
     )
     (check,) = check_witnesses(

@@ -6,7 +6,7 @@ from harness.commands.check import fitting_model, flag_ranges
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
-from harness.model import DraftRange, EffectiveState, Failure, FailureKind
+from harness.model import DraftRange, Failure, FailureKind, Speculation
 from harness.settings.speculation.asked import asked_for, missing
 from harness.settings.speculation.contract import ExpectedDraft
 
@@ -118,12 +118,12 @@ def test_what_a_command_line_asks_for(line: str, on: str, asked: dict[str, int |
 
 def test_what_is_missing() -> None:
     asked = {"draft-mtp": ExpectedDraft(n_max=5), "ngram-mod": ExpectedDraft(n_max=64)}
-    short = EffectiveState(implementations={"draft-mtp": DraftRange(n_min=0, n_max=3)})
+    short = Speculation(implementations={"draft-mtp": DraftRange(n_min=0, n_max=3)})
     assert missing(asked, short) == (
         "draft-mtp drafts 3 tokens at most, not 5",
         "ngram-mod is asked for and never drafts",
     )
-    untold = EffectiveState(
+    untold = Speculation(
         implementations={name: DraftRange(n_min=None, n_max=None) for name in asked}
     )
     assert missing(asked, untold) == ()

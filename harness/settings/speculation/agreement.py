@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from harness.model import Basis, DraftRange, EffectiveState, Evidence
+from harness.model import Basis, DraftRange, Evidence, Speculation
+from harness.settings.base import DisagreementError
 
 _UNKNOWN: Final = DraftRange(n_min=None, n_max=None)
 
@@ -16,11 +17,7 @@ up is all that can be seen of them.
 """
 
 
-class DisagreementError(Exception):
-    """Two witnesses contradict each other, or none can say; the harness cannot tell."""
-
-
-def agree(evidence: Sequence[Evidence]) -> EffectiveState:
+def agree(evidence: Sequence[Evidence]) -> Speculation:
     """The effective state that all evidence supports.
 
     Settings say which implementations are set up and with which lengths; behaviour says which of
@@ -48,7 +45,7 @@ def agree(evidence: Sequence[Evidence]) -> EffectiveState:
         if n_max is None:
             n_max = _drafted_exactly(name, behaviour)
         implementations[name] = DraftRange(n_min=known.n_min, n_max=n_max)
-    return EffectiveState(
+    return Speculation(
         implementations=implementations,
         witnessed_by={
             name: _supporters(name, length, implementations, speaking)

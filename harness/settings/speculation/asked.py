@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.model import EffectiveState
+from harness.model import Speculation
 from harness.settings.speculation.contract import (
     DRAFT_MTP,
     DRAFT_SIMPLE,
@@ -52,7 +52,7 @@ def asked_for(arguments: Sequence[Argument]) -> Mapping[str, ExpectedDraft]:
     return {name: ExpectedDraft(n_max=lengths.get(name)) for name in wanted}
 
 
-def missing(asked: Mapping[str, ExpectedDraft], state: EffectiveState) -> tuple[str, ...]:
+def missing(asked: Mapping[str, ExpectedDraft], state: Speculation) -> tuple[str, ...]:
     """What is asked for and not so, one sentence each."""
     said = []
     for name, draft in asked.items():

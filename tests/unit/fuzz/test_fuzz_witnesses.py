@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from harness.emulation.eras import ERAS
 from harness.emulation.generation import Implementation, generate
 from harness.emulation.telling import generation_lines
+from harness.settings.base import DisagreementError
 from harness.settings.observation import Observation
 from harness.settings.speculation import testimony
-from harness.settings.speculation.agreement import DisagreementError, agree
+from harness.settings.speculation.agreement import agree
 
 EXAMPLES = settings(max_examples=80, deadline=None)
 

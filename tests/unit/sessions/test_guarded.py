@@ -36,7 +36,7 @@ def test_status_tells_what_was_asked_and_what_runs() -> None:
         8,
     )
     assert status.served is not None
-    assert status.served.effective["draft-mtp"].n_max == 8
+    assert status.served["speculation"].implementations["draft-mtp"].n_max == 8
     assert (status.reloaded, status.servers, status.pid) == (True, 1, 1)
 
 
@@ -195,7 +195,7 @@ def test_racing_loads_of_different_requests_leave_one_server() -> None:
     assert len(servers.running()) == 1
     assert status.request in requests
     assert status.served is not None
-    assert status.served.effective["draft-mtp"].n_max == status.draft_n_max
+    assert status.served["speculation"].implementations["draft-mtp"].n_max == status.draft_n_max
 
 
 def test_each_server_holds_a_port_of_its_own_until_it_ends() -> None:

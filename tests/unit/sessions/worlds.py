@@ -18,15 +18,16 @@ from harness.model import (
     LaunchPlan,
     LaunchTarget,
     LoadRequest,
+    Speculation,
     TinyModel,
 )
 from harness.server import LaunchFailedError
 from harness.sessions.guarded import GuardedSession
 from harness.sessions.oracle import FreshLoads, Oracle
 from harness.sessions.search import Stage
-from harness.sessions.served import Served
 from harness.sessions.servers import Memory, RememberedServers
 from harness.sessions.surroundings import Surroundings
+from harness.settings.base import EffectiveState
 from harness.subjects.reference.guards import Guards
 from harness.subjects.reference.model_facts import ModelFacts
 from harness.subjects.reference.variants import variant
@@ -116,13 +117,13 @@ class PaperServer:
     """Serves what its arguments say."""
 
     pid: int
-    served: Served
+    served: EffectiveState
     status: int | None = None
 
     def exit_status(self) -> int | None:
         return self.status
 
-    def look(self) -> Served:
+    def look(self) -> EffectiveState:
         return self.served
 
     def kill(self) -> None:
@@ -154,22 +155,22 @@ def failing(kind: FailureKind) -> LaunchFailedError:
     return LaunchFailedError(Failure(kind=kind, message=f"it fails: {kind}"))
 
 
-def served(argv: Sequence[str]) -> Served:
+def served(argv: Sequence[str]) -> EffectiveState:
     def value(flag: str, default: str) -> str:
         return argv[argv.index(flag) + 1] if flag in argv else default
 
     types = [name for name in value("--spec-type", "none").split(",") if name != "none"]
     length = int(value("--spec-draft-n-max", "3"))
     of_length = DraftRange(n_min=0, n_max=length)
-    return Served(
-        effective={
-            name: DraftRange(n_min=48, n_max=64) if name == "ngram-mod" else of_length
-            for name in types
-        },
-        model=Path(value("-m", "")).stem,
-        context_length=int(value("-c", "0")),
-        cache_type=value("--cache-type-k", "f16"),
-    )
+    implementations = {
+        name: DraftRange(n_min=48, n_max=64) if name == "ngram-mod" else of_length for name in types
+    }
+    return {
+        "speculation": Speculation(implementations=implementations),
+        "model": Path(value("-m", "")).stem,
+        "context": int(value("-c", "0")),
+        "cache": value("--cache-type-k", "f16"),
+    }
 
 
 def session(planner: Planner | None = None, servers: PaperServers | None = None) -> GuardedSession:

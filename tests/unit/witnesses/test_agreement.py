@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model import Basis, DraftRange, Evidence, Span
+from harness.settings.base import DisagreementError
 from harness.settings.observation import Observation
 from harness.settings.speculation import testimony
-from harness.settings.speculation.agreement import DisagreementError, agree
+from harness.settings.speculation.agreement import agree
 from tests.unit.witnesses import recorded
 
 

@@ -1,0 +1,1 @@
+"""Speculation: which implementations draft, and how many tokens at a time."""
