@@ -15,6 +15,7 @@ from typing import Final
 from harness.cells.workbench import Workbench
 from harness.environments.hermetic import home_variables
 from harness.flags.arguments import Argument, read_arguments
+from harness.flags.families import PORT, THREADS
 from harness.model import LaunchPlan, Replacement
 from harness.processes.loopback import WHY, on_loopback
 from harness.processes.variables import joined
@@ -23,13 +24,9 @@ from harness.server.ports import LAST_PORT
 from harness.settings.observation import observing_environment
 
 PORT_PLACEHOLDER: Final = "{port}"
-PORT_VARIABLE: Final = "LLAMA_ARG_PORT"
+(PORT_VARIABLE,) = PORT.variables
 """Sets the port of a server whose argv does not; every build has it."""
 
-THREAD_FLAGS: Final = frozenset(
-    {"-t", "--threads", "-tb", "--threads-batch", "-td", "--threads-draft", "-tbd",
-     "--threads-batch-draft", "--spec-draft-threads", "--spec-draft-threads-batch"}
-)  # fmt: skip
 _WHY_ONE_THREAD: Final = (
     "threads that wait for each other by spinning cost a tiny model minutes on a busy host"
 )
@@ -77,12 +74,17 @@ def hosted(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
     told = [Replacement(given=given, used=used, why=WHY) for given, used in addresses]
     words = list(argv)
     for place, (flag, count) in enumerate(pairwise(argv), start=1):
-        if flag in THREAD_FLAGS and _is_other_count(count):
+        if flag in THREADS and _is_other_count(count):
             words[place] = "1"
             replacement = Replacement(
                 given=f"{flag} {count}", used=f"{flag} 1", why=_WHY_ONE_THREAD
             )
             told.append(replacement)
+    for variable in THREADS.variables:
+        if _is_other_count(env.get(variable, "1")):
+            given, used = f"{variable}={env[variable]}", f"{variable}=1"
+            told.append(Replacement(given=given, used=used, why=_WHY_ONE_THREAD))
+            env[variable] = "1"
     return replace(plan, argv=tuple(words), env=env), tuple(told)
 
 
@@ -105,7 +107,7 @@ def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
     """The port that arguments, else variables, make a server listen on; 0 where it is none."""
     port = variables.get(PORT_VARIABLE, "")
     for flag, value in pairwise(argv):
-        if flag == "--port":
+        if flag in PORT:
             port = value
     return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
 

@@ -7,24 +7,8 @@ from typing import Final
 
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
+from harness.flags.families import NGRAM_MOD_OF_SHARED, REPLACEABLE, SPEC_TYPE
 from harness.model import Failure, FailureKind
-
-_FAMILIES: Final = (
-    ("--spec-draft-n-max", "--draft-max", "--draft-n", "--draft"),
-    ("--spec-draft-n-min", "--draft-min", "--draft-n-min"),
-    ("--spec-draft-p-min", "--draft-p-min"),
-    ("--spec-ngram-mod-n-match", "--spec-ngram-size-n"),
-    ("--model-draft", "--spec-draft-model", "-md", "--draft-model"),
-    ("--gpu-layers", "--n-gpu-layers", "-ngl"),
-    ("--context-shift", "--no-context-shift"),
-)
-"""Spellings of the same wish in different eras (ggml-org/llama.cpp PR 22397 for most)."""
-
-_NGRAM_MOD: Final = {
-    "--draft-max": "--spec-ngram-mod-n-max",
-    "--draft-min": "--spec-ngram-mod-n-min",
-}
-"""What the shared lengths became for ngram-mod."""
 
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
 
@@ -65,7 +49,7 @@ def diagnose_refusal(
 def diagnose_lack(lack: str, words: Sequence[str], build: str, capabilities: Capabilities) -> str:
     """Why something asked for has no effect on a build, and what would have it."""
     arguments = read_arguments(words, capabilities)
-    types = [one for one in arguments if one.flag == "--spec-type"]
+    types = [one for one in arguments if one.flag in SPEC_TYPE]
     if len(types) > 1:
         chain = ",".join(value for one in types for value in one.values)
         if capabilities.takes_type_list:
@@ -81,13 +65,14 @@ def diagnose_lack(lack: str, words: Sequence[str], build: str, capabilities: Cap
 
 def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> str | None:
     """A live flag that says what ``flag`` meant; None where the build offers none."""
-    if "ngram-mod" in " ".join(words):
-        became = _NGRAM_MOD.get(flag)
-        if became and capabilities.offers(became):
-            return became
-    for family in _FAMILIES:
-        if flag in family:
-            live = next((one for one in family if one != flag and capabilities.offers(one)), None)
+    family = next((one for one in REPLACEABLE if flag in one), None)
+    if family is not None:
+        wishes_ngram_mod = "ngram-mod" in " ".join(words)
+        meant = NGRAM_MOD_OF_SHARED.get(family) if wishes_ngram_mod else None
+        for wish in filter(None, (meant, family)):
+            live = next(
+                (one for one in wish.flags if one != flag and capabilities.offers(one)), None
+            )
             if live:
                 return live
     stub = capabilities.option(flag)

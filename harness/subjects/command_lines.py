@@ -9,21 +9,26 @@ from typing import Final
 
 from harness.config.paths import is_file
 from harness.errors import SubjectError
+from harness.flags.families import (
+    DRAFT_MODEL,
+    MODEL,
+    PORT,
+    REMOTE_DRAFT_MODEL,
+    REMOTE_MODEL,
+)
 from harness.model import TinyModel
 from harness.subjects.plans import is_server_program
 
-MODEL_FLAGS: Final = frozenset({"-m", "--model"})
-REMOTE_MODEL_FLAGS: Final = frozenset(
-    {"-hf", "-hfr", "--hf-repo", "-mu", "--model-url", "-dr", "--docker-repo"}
-)
+MODEL_FLAGS: Final = frozenset(MODEL.flags)
+REMOTE_MODEL_FLAGS: Final = frozenset(REMOTE_MODEL.flags)
 DROPPED_FLAGS: Final = frozenset(
     {"-hff", "--hf-file", "-hft", "--hf-token", "--api-key", "--api-key-file"}
 )
 """With their values: what belongs to a model that is not fetched, and what locks witnesses out."""
 
-DRAFT_FLAGS: Final = frozenset({"-md", "--model-draft", "--spec-draft-model"})
-REMOTE_DRAFT_FLAGS: Final = frozenset({"-hfd", "-hfrd", "--hf-repo-draft", "--spec-draft-hf-repo"})
-PORT_FLAGS: Final = frozenset({"--port"})
+DRAFT_FLAGS: Final = frozenset(DRAFT_MODEL.flags)
+REMOTE_DRAFT_FLAGS: Final = frozenset(REMOTE_DRAFT_MODEL.flags)
+PORT_FLAGS: Final = frozenset(PORT.flags)
 FILE_FLAGS: Final = frozenset(
     {"-mm", "--mmproj", "--lora", "--chat-template-file", "--grammar-file",
      "--ssl-key-file", "--ssl-cert-file", "-mv", "--model-vocoder"}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from harness.flags import families
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities
 from harness.model import Check, DraftRange, Failure, LaunchPlan, LoadRequest, Speculation
@@ -39,18 +40,22 @@ CHECK_NAMES: Final = (
 )
 
 _RANGES: Final = (
-    ("--draft-min", "--draft-max"),
-    ("--spec-draft-n-min", "--spec-draft-n-max"),
-    ("--spec-ngram-mod-n-min", "--spec-ngram-mod-n-max"),
+    (families.DRAFT_MIN, families.DRAFT_MAX),
+    (families.NGRAM_MOD_MIN, families.NGRAM_MOD_MAX),
 )
-_LENGTH_FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "draft-mtp": ("--spec-draft-n-max", "--draft-max"),
-    "draft-simple": ("--spec-draft-n-max", "--draft-max"),
-    "ngram-mod": ("--spec-ngram-mod-n-max", "--draft-max"),
+_LENGTHS: Final[Mapping[str, tuple[families.Family, ...]]] = {
+    "draft-mtp": (families.DRAFT_MAX,),
+    "draft-simple": (families.DRAFT_MAX,),
+    "ngram-mod": (families.NGRAM_MOD_MAX, families.DRAFT_MAX),
 }
 """What sets an implementation's length, since and before b8955."""
 
-_SWITCHES: Final = ("--spec-type", "--spec-default", "--model-draft", "--multi-token-prediction")
+_SWITCHES: Final = (
+    families.SPEC_TYPE,
+    families.SPEC_DEFAULT,
+    families.DRAFT_MODEL,
+    families.MTP_SWITCH,
+)
 """What turns speculation on."""
 
 _SPECULATIVE: Final = re.compile(r"--(spec-|draft|multi-token-prediction).*|--.*-draft")
@@ -191,18 +196,19 @@ def _no_flag_twice(arguments: Sequence[Argument]) -> Check:
 
 def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities) -> Check:
     given = {argument.option.spellings[0]: argument for argument in arguments if argument.option}
-    for min_flag, max_flag in _RANGES:
-        lowest = _length(min_flag, given, capabilities)
-        highest = _length(max_flag, given, capabilities)
+    for shortest, longest in _RANGES:
+        lowest = _length(shortest, given, capabilities)
+        highest = _length(longest, given, capabilities)
         if lowest is None or highest is None:
             continue
-        if lowest > highest:
+        (min_flag, n_min), (max_flag, n_max) = lowest, highest
+        if n_min > n_max:
             return Check(
                 name=MIN_NOT_ABOVE_MAX,
                 expected=f"{min_flag} at most {max_flag}",
-                observed=f"{min_flag} {lowest}, {max_flag} {highest}",
+                observed=f"{min_flag} {n_min}, {max_flag} {n_max}",
                 ok=False,
-                argument=_written((min_flag, max_flag), arguments),
+                argument=_written((shortest, longest), arguments),
             )
     return Check(
         name=MIN_NOT_ABOVE_MAX,
@@ -212,15 +218,18 @@ def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities
     )
 
 
-def _length(flag: str, given: Mapping[str, Argument], capabilities: Capabilities) -> int | None:
-    """What a length flag is set to, by the arguments or by the build's default."""
-    option = capabilities.option(flag)
-    if option is None or option.removed:
+def _length(
+    family: families.Family, given: Mapping[str, Argument], capabilities: Capabilities
+) -> tuple[str, int] | None:
+    """The flag that sets a length on a build, and what it is set to, by argv or by default."""
+    flag = next((one for one in family.flags if capabilities.offers(one)), None)
+    option = capabilities.option(flag) if flag else None
+    if flag is None or option is None:
         return None
     argument = given.get(option.spellings[0])
     text = argument.values[0] if argument and argument.values else option.default
     try:
-        return int(text) if text is not None else None
+        return (flag, int(text)) if text is not None else None
     except ValueError:
         return None
 
@@ -304,7 +313,7 @@ def _range(
                 expected=f"{name} n_max {expected.n_max}",
                 observed=f"{name} n_max {observed.n_max}",
                 ok=right,
-                argument=None if right else _written(_LENGTH_FLAGS.get(name, ()), arguments),
+                argument=None if right else _written(_LENGTHS.get(name, ()), arguments),
             )
         )
     if expected.n_min is not None and observed.n_min is not None:
@@ -328,13 +337,14 @@ def _min_below_max(name: str, observed: DraftRange) -> Check:
     )
 
 
-def _written(flags: Sequence[str], arguments: Sequence[Argument]) -> str | None:
-    """The last of some flags as the argument list spells it; None where it has none of them."""
+def _written(wishes: Sequence[families.Family], arguments: Sequence[Argument]) -> str | None:
+    """The last flag of some families as the argument list spells it; None where it has none."""
     return next(
         (
             argument.flag
             for argument in reversed(arguments)
-            if argument.option and set(argument.option.spellings) & set(flags)
+            if argument.option
+            and any(spelling in wish for wish in wishes for spelling in argument.option.spellings)
         ),
         None,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from harness.flags import families
 from harness.flags.arguments import Argument
 from harness.model import Speculation
 from harness.settings.speculation.contract import (
@@ -13,12 +14,6 @@ from harness.settings.speculation.contract import (
     ExpectedDraft,
 )
 
-_TYPE_FLAGS: Final = frozenset({"--spec-type"})
-_DEFAULT_FLAGS: Final = frozenset({"--spec-default"})
-_MODEL_FLAGS: Final = frozenset({"-md", "--model-draft", "--spec-draft-model"})
-_LENGTH_FLAGS: Final = frozenset({"--draft-max", "--draft", "--draft-n", "--spec-draft-n-max"})
-_NGRAM_LENGTH_FLAGS: Final = frozenset({"--spec-ngram-mod-n-max"})
-_MTP_SWITCHES: Final = frozenset({"-mtp", "--multi-token-prediction"})
 _NAMES: Final = {"mtp": DRAFT_MTP, "draft": DRAFT_SIMPLE}
 
 
@@ -32,18 +27,18 @@ def asked_for(arguments: Sequence[Argument]) -> Mapping[str, ExpectedDraft]:
     length = ngram_length = None
     for argument in arguments:
         value = argument.values[0] if argument.values else ""
-        if argument.flag in _TYPE_FLAGS:
+        if argument.flag in families.SPEC_TYPE:
             names += [_NAMES.get(word.strip(), word.strip()) for word in value.split(",")]
-        elif argument.flag in _DEFAULT_FLAGS:
+        elif argument.flag in families.SPEC_DEFAULT:
             names.append(NGRAM_MOD)
             ngram_length = NGRAM_MOD_N_MAX
-        elif argument.flag in _MODEL_FLAGS:
+        elif argument.flag in families.DRAFT_MODEL:
             names.append(DRAFT_SIMPLE)
-        elif argument.flag in _MTP_SWITCHES:
+        elif argument.flag in families.MTP_SWITCH:
             names.append(DRAFT_MTP)
-        elif argument.flag in _LENGTH_FLAGS and value.isdigit():
+        elif argument.flag in families.DRAFT_MAX and value.isdigit():
             length = int(value)
-        elif argument.flag in _NGRAM_LENGTH_FLAGS and value.isdigit():
+        elif argument.flag in families.NGRAM_MOD_MAX and value.isdigit():
             ngram_length = int(value)
     wanted = [name for name in dict.fromkeys(names) if name and name != "none"]
     if wanted == [NGRAM_MOD] and ngram_length is None:

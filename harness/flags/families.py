@@ -1,0 +1,89 @@
+"""What command lines wish, and every flag and variable of every era that says so.
+
+The one table of spellings: what is asked for, who is to blame and what to write instead are read
+from it. Most were renamed in b8955 (ggml-org/llama.cpp PR 22397).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One wish.
+
+    Attributes:
+        flags: Every spelling, the newest first.
+        variables: Every environment variable, the newest first.
+    """
+
+    flags: tuple[str, ...]
+    variables: tuple[str, ...] = ()
+
+    def __contains__(self, flag: object) -> bool:
+        return flag in self.flags
+
+
+SPEC_TYPE: Final = Family(flags=("--spec-type",), variables=("LLAMA_ARG_SPEC_TYPE",))
+SPEC_DEFAULT: Final = Family(flags=("--spec-default",))
+MTP_SWITCH: Final = Family(flags=("--multi-token-prediction", "-mtp"))
+"""In ik_llama.cpp."""
+
+DRAFT_MAX: Final = Family(
+    flags=("--spec-draft-n-max", "--draft-max", "--draft-n", "--draft"),
+    variables=("LLAMA_ARG_SPEC_DRAFT_N_MAX", "LLAMA_ARG_DRAFT_MAX"),
+)
+DRAFT_MIN: Final = Family(
+    flags=("--spec-draft-n-min", "--draft-min", "--draft-n-min"),
+    variables=("LLAMA_ARG_SPEC_DRAFT_N_MIN", "LLAMA_ARG_DRAFT_MIN"),
+)
+DRAFT_P_MIN: Final = Family(
+    flags=("--spec-draft-p-min", "--draft-p-min"),
+    variables=("LLAMA_ARG_SPEC_DRAFT_P_MIN", "LLAMA_ARG_DRAFT_P_MIN"),
+)
+NGRAM_MOD_MAX: Final = Family(flags=("--spec-ngram-mod-n-max",))
+NGRAM_MOD_MIN: Final = Family(flags=("--spec-ngram-mod-n-min",))
+NGRAM_MOD_MATCH: Final = Family(flags=("--spec-ngram-mod-n-match", "--spec-ngram-size-n"))
+
+MODEL: Final = Family(flags=("--model", "-m"), variables=("LLAMA_ARG_MODEL",))
+REMOTE_MODEL: Final = Family(
+    flags=("--hf-repo", "-hf", "-hfr", "--model-url", "-mu", "--docker-repo", "-dr"),
+    variables=("LLAMA_ARG_HF_REPO", "LLAMA_ARG_MODEL_URL", "LLAMA_ARG_DOCKER_REPO"),
+)
+DRAFT_MODEL: Final = Family(
+    flags=("--model-draft", "--spec-draft-model", "-md", "--draft-model"),
+    variables=("LLAMA_ARG_SPEC_DRAFT_MODEL", "LLAMA_ARG_MODEL_DRAFT"),
+)
+REMOTE_DRAFT_MODEL: Final = Family(
+    flags=("--spec-draft-hf-repo", "--hf-repo-draft", "-hfrd", "-hfd")
+)
+GPU_LAYERS: Final = Family(
+    flags=("--gpu-layers", "--n-gpu-layers", "-ngl"), variables=("LLAMA_ARG_N_GPU_LAYERS",)
+)
+CONTEXT_SHIFT: Final = Family(
+    flags=("--context-shift", "--no-context-shift"),
+    variables=("LLAMA_ARG_CONTEXT_SHIFT", "LLAMA_ARG_NO_CONTEXT_SHIFT"),
+)
+PORT: Final = Family(flags=("--port",), variables=("LLAMA_ARG_PORT",))
+HOST: Final = Family(flags=("--host",), variables=("LLAMA_ARG_HOST",))
+THREADS: Final = Family(
+    flags=(
+        *("--threads", "-t", "--threads-batch", "-tb", "--spec-draft-threads", "--threads-draft"),
+        *("-td", "--spec-draft-threads-batch", "--threads-batch-draft", "-tbd"),
+    ),
+    variables=("LLAMA_ARG_THREADS", "LLAMA_ARG_THREADS_BATCH"),
+)
+
+REPLACEABLE: Final = (
+    DRAFT_MAX,
+    DRAFT_MIN,
+    DRAFT_P_MIN,
+    NGRAM_MOD_MATCH,
+    DRAFT_MODEL,
+    GPU_LAYERS,
+    CONTEXT_SHIFT,
+)
+"""Families whose spellings of one era say the same in another."""
+
+NGRAM_MOD_OF_SHARED: Final = {DRAFT_MAX: NGRAM_MOD_MAX, DRAFT_MIN: NGRAM_MOD_MIN}
+"""What the lengths that all implementations shared up to b8929 became for ngram-mod."""
