@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.errors import CompileError
-from harness.processes.running import Finished
+from harness.processes.running import Answer
 
 
 class GeneratedFiles:
     """Runs the custom commands of a configured tree."""
 
-    def __init__(self, ninja: Path, build: Path, run: Callable[..., Finished]) -> None:
+    def __init__(self, ninja: Path, build: Path, run: Callable[..., Answer]) -> None:
         """Name the tree.
 
         Args:
@@ -55,7 +55,7 @@ class GeneratedFiles:
         """Return a file's rule (empty for a source), what it is made from, what comes before."""
         answer = self._run(self._ninja, "-t", "query", output)
         rule, inputs, before = "", [], []
-        for line in answer.output.splitlines()[1:] if answer.returncode == 0 else ():
+        for line in answer.stdout.splitlines()[1:] if answer.returncode == 0 else ():
             text = line.strip()
             if text.startswith("input:"):
                 rule = text.removeprefix("input:").strip()
@@ -69,15 +69,15 @@ class GeneratedFiles:
 
     def _run_command(self, output: str) -> None:
         listed = self._checked(self._ninja, "-t", "commands", "-s", output)
-        for command in listed.output.splitlines():
+        for command in listed.stdout.splitlines():
             # One command may write several of the files.
             if command not in self._commands:
                 self._commands.add(command)
                 self._checked("/bin/sh", "-c", command)
 
-    def _checked(self, *command: str | Path) -> Finished:
+    def _checked(self, *command: str | Path) -> Answer:
         outcome = self._run(*command)
         if outcome.returncode:
-            said = outcome.output.strip().splitlines() or ["no message"]
+            said = outcome.stdout.strip().splitlines() or ["no message"]
             raise CompileError(f"a generated file cannot be made: {said[-1]}")
         return outcome

@@ -18,7 +18,7 @@ from harness.builds.toolchain import Toolchain
 from harness.builds.unity_build import UnityBuild, first_error
 from harness.errors import CompileError
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
-from harness.processes.running import Finished, run_program, usable_cores
+from harness.processes.running import Answer, run_program, usable_cores
 
 OPTIONS: Mapping[str, str] = {
     "BUILD_SHARED_LIBS": "OFF",
@@ -215,7 +215,7 @@ class _Compile:
             *(f"-D{name}={value}" for name, value in variables.items()),
         )
         if outcome.returncode:
-            raise CompileError(f"cmake cannot configure it: {_cmake_error(outcome.output)}")
+            raise CompileError(f"cmake cannot configure it: {_cmake_error(outcome.stdout)}")
 
     def by_units(self) -> Path | None:
         """Compile many sources at a time; None where the tree has languages it cannot join."""
@@ -249,9 +249,9 @@ class _Compile:
     def _ninja(self, *targets: str) -> None:
         outcome = self._run(self.toolchain.ninja, "-j", str(usable_cores()), *targets)
         if outcome.returncode:
-            raise CompileError(first_error(outcome.output))
+            raise CompileError(first_error(outcome.stdout))
 
-    def _run(self, *command: str | Path) -> Finished:
+    def _run(self, *command: str | Path) -> Answer:
         return run_program(
             command,
             directory=self.build,

@@ -169,8 +169,8 @@ class UnityBuild:
             self._objects[number] = compiled
             return []
         if alone:
-            raise CompileError(f"{source.name} does not compile: {first_error(outcome.output)}")
-        return self._planner.divide(unit, outcome.output, self._directory)
+            raise CompileError(f"{source.name} does not compile: {first_error(outcome.stdout)}")
+        return self._planner.divide(unit, outcome.stdout, self._directory)
 
     def _link(self) -> Path:
         binary = self._program.binary
@@ -193,7 +193,7 @@ class UnityBuild:
             env=self._env,
         )
         if outcome.returncode:
-            raise CompileError(f"{binary.name} does not link: {first_error(outcome.output)}")
+            raise CompileError(f"{binary.name} does not link: {first_error(outcome.stdout)}")
         return binary
 
 

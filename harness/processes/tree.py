@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 if TYPE_CHECKING:
     import subprocess
 
+    import psutil
+
 _CREATE_NEW_PROCESS_GROUP: Final = 0x200
 _GONE_WITHIN_S: Final = 5.0
 
@@ -36,7 +38,7 @@ def group_options(platform: str = sys.platform) -> GroupOptions:
 def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) -> int:
     """Kill a program started with ``group_options``, and all that it started.
 
-    Harmless when it has ended already.
+    Harmless when it has ended already; what it left in its group then ends.
 
     Args:
         process: The program.
@@ -46,8 +48,11 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
     Returns:
         Its exit status.
     """
+    # Those in groups of their own are found only as long as their ancestors run.
+    descendants = _descendants(process.pid) if process.poll() is None else []
+    # From the top, so that nobody notices the end of another, and starts one anew.
     if sys.platform == "win32" or platform == "win32":
-        _kill_with_descendants(process)
+        process.kill()
     else:
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -56,18 +61,21 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
         except PermissionError:
             # macOS answers so for a group whose only members are zombies.
             process.kill()
+    if descendants:
+        import psutil
+
+        for each in descendants:
+            with suppress(psutil.Error):
+                each.kill()
+        if platform == "win32":
+            # Files can be removed only once nobody has them open.
+            psutil.wait_procs(descendants, timeout=_GONE_WITHIN_S)
     return process.wait()
 
 
-def _kill_with_descendants(process: "subprocess.Popen[Any]") -> None:
+def _descendants(pid: int) -> "list[psutil.Process]":
     import psutil
 
-    descendants: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        descendants = psutil.Process(process.pid).children(recursive=True)
-    # From the top, so that nobody notices the end of another, and starts one anew.
-    process.kill()
-    for each in descendants:
-        with suppress(psutil.NoSuchProcess):
-            each.kill()
-    psutil.wait_procs(descendants, timeout=_GONE_WITHIN_S)
+    with suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []

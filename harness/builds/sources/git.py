@@ -71,11 +71,11 @@ def _fetch(origin: GitReference, workspace: Workspace) -> str:
             [program, *arguments], directory=tree, cancelled=workspace.cancelled, env=env
         )
         if outcome.returncode:
-            said = [line for line in outcome.output.splitlines() if "fatal" in line]
-            reason = (said or outcome.output.splitlines() or ["no message"])[0].strip()
+            said = [line for line in outcome.stdout.splitlines() if "fatal" in line]
+            reason = (said or outcome.stdout.splitlines() or ["no message"])[0].strip()
             where = re.sub(r"//[^/@]*@", "//", origin.url)
             raise SourceUnavailableError(f"git cannot fetch {origin.ref} of {where}: {reason}")
-        return outcome.output.strip()
+        return outcome.stdout.strip()
 
     with Reaper() as reaper, workspace.progress.task(f"fetch {origin.ref}", "steps"):
         env[OWNER_VARIABLE] = reaper.token
