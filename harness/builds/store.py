@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
@@ -51,7 +50,7 @@ from harness.errors import (
     UnqualifiedError,
 )
 from harness.model import SourceKind
-from harness.processes.running import CancelledError
+from harness.processes.running import CancelledError, ask_server
 
 SourceFactory = Callable[[SourceKind], Source]
 
@@ -664,17 +663,8 @@ def _unavailable(build: Build, reason: HarnessError) -> HarnessError:
 def reported_version(binary: Path, env: Mapping[str, str]) -> str:
     """Return the first line of a program's ``--version``; empty where it does not tell."""
     try:
-        answer = subprocess.run(
-            [binary, "--version"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **env},
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        answer = ask_server(binary, "--version", env={**os.environ, **env}, timeout_s=60)
+    except OSError:
         return ""
     lines = [line.strip() for line in f"{answer.stderr}\n{answer.stdout}".splitlines()]
     return next((line for line in lines if line.startswith("version:")), "")

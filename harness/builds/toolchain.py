@@ -4,13 +4,13 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import SourceUnavailableError
+from harness.processes.running import ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +133,14 @@ def _which(name: str, path: str | None) -> Path | None:
 
 def _version_text(program: str) -> str:
     try:
-        answer = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+        answer = ask([program, "--version"], timeout_s=30)
+    except OSError as error:
         raise SourceUnavailableError(
             f"the compiler {program!r} does not answer --version: {error}"
         ) from error
+    if answer.returncode:
+        raise SourceUnavailableError(
+            f"the compiler {program!r} does not answer --version: it exited with status "
+            f"{answer.returncode}"
+        )
     return answer.stdout

@@ -1,7 +1,6 @@
 """The harness and everything it depends on as wheels, for machines that reach no package index."""
 
 import json
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from harness.errors import SourceUnavailableError, UsageError
+from harness.processes.running import ask
 
 _PROJECT = "llama-harness"
 _PIP_S = 900
@@ -64,18 +64,12 @@ def _own_requirement() -> str:
 
 
 def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    # No questions: a program in a group of its own cannot ask at the terminal.
+    options = ("--disable-pip-version-check", "--no-input", "-q")
+    command = [sys.executable, "-m", "pip", *options, *arguments]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PIP_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = ask(command, timeout_s=_PIP_S)
+    except OSError as error:
         raise SourceUnavailableError(f"pip {arguments[0]}: {error}") from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]

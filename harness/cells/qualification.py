@@ -3,7 +3,6 @@
 ``open_store`` gives the store whose builds have been seen to run here.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from harness.gguf_models.recipes import PLAIN_MODEL
 from harness.model import Failure, FailureKind
 from harness.processes.loopback import HOST_FLAG, LOOPBACK
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.running import ask_server
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, WORTH_ANOTHER_TRY, classify_exit
@@ -94,7 +94,7 @@ def qualify_build(build: Build, binary: Path, env: Mapping[str, str], *, models:
             try:
                 probe(binary, found)
             except ProbeError as error:
-                reason = _why_no_help(binary, found, directory) or str(error)
+                reason = _why_no_help(binary, found) or str(error)
                 raise UnqualifiedError(reason) from error
             failure = start_plainly(
                 binary,
@@ -172,24 +172,13 @@ def _generate(server: RunningServer) -> Failure | None:
     return None
 
 
-def _why_no_help(binary: Path, variables: Mapping[str, str], directory: Path) -> str:
+def _why_no_help(binary: Path, variables: Mapping[str, str]) -> str:
     """What the host lacks for a program to say anything; empty where that is not the reason."""
     try:
-        done = subprocess.run(
-            [binary, "--version"],
-            env=dict(variables),
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_VERSION_S,
-            check=False,
-        )
+        done = ask_server(binary, "--version", env=variables, timeout_s=_VERSION_S, merged=True)
+    except TimeoutError:
+        return ""
     except OSError as error:
         return why_not_executable(binary, error)
-    except subprocess.TimeoutExpired:
-        return ""
     failure = classify_exit(done.returncode, done.stdout.splitlines(), ())
     return failure.message if failure.kind in HOST_FAULTS else ""

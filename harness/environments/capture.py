@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness.environments.machine import Card, SpoofedMachine, decode_profile, encode_profile
 from harness.errors import EnvironmentUnavailableError, UsageError
+from harness.processes.running import ask
 
 _TIMEOUT_S = 30
 _FIELDS = (
@@ -102,17 +102,8 @@ def _run(env: Mapping[str, str], *arguments: str) -> str:
             "no card to capture: there is no nvidia-smi on PATH; run this on the host with the GPU"
         )
     try:
-        done = subprocess.run(
-            [tool, *arguments],
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = ask([tool, *arguments], env=env, timeout_s=_TIMEOUT_S)
+    except OSError as error:
         raise EnvironmentUnavailableError(f"no card to capture: {error}") from error
     if done.returncode:
         said = " ".join((done.stdout + done.stderr).split())

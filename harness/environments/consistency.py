@@ -1,7 +1,6 @@
 """Checks that all layers of a spoof tell the same, and that none is left when it is gone."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from harness.environments.environment import environment
 from harness.environments.machine import Card, SpoofedMachine
 from harness.environments.visibility import visible_indices
 from harness.errors import EnvironmentUnavailableError
+from harness.processes.running import ask
 
 _TIMEOUT_S = 120
 _COMPARED = ("uuid", "name", "memory_total_mib", "memory_free_mib", "compute_capability")
@@ -98,17 +98,8 @@ def driver_attributes(
 def _ask(env: Mapping[str, str], python: str, arguments: Sequence[str]) -> str:
     with resources.as_file(resources.files("harness.environments") / "asking.py") as program:
         try:
-            done = subprocess.run(
-                [python, str(program), *arguments],
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            done = ask([python, program, *arguments], env=env, timeout_s=_TIMEOUT_S)
+        except OSError as error:
             raise EnvironmentUnavailableError(f"cannot ask the layers: {error}") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

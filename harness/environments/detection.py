@@ -1,13 +1,12 @@
 """Asks the host which GPUs it has, as applications do: by running ``nvidia-smi``."""
 
-import contextlib
 import csv
 import shutil
-import subprocess
 from collections.abc import Mapping
 
 from harness.environments.visibility import visible_indices
 from harness.model import Gpu, HostProfile
+from harness.processes.running import ask
 
 DETECTION_TIMEOUT_S = 3.0
 """How long ``nvidia-smi`` may take; a healthy one answers within some ten milliseconds."""
@@ -31,39 +30,16 @@ def detect_host(env: Mapping[str, str], *, timeout_s: float = DETECTION_TIMEOUT_
     if tool is None:
         return HostProfile(note="no nvidia-smi on PATH")
     try:
-        process = subprocess.Popen(
-            [tool, *_QUERY],
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        answer = ask([tool, *_QUERY], env=env, timeout_s=timeout_s, merged=True)
+    except TimeoutError:
+        return HostProfile(note=f"nvidia-smi did not answer within {timeout_s:g} s")
     except OSError as error:
         return HostProfile(note=f"nvidia-smi cannot be run: {error.strerror or error}")
-    with process:
-        try:
-            answered, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            _kill_tree(process)
-            return HostProfile(note=f"nvidia-smi did not answer within {timeout_s:g} s")
-    output = answered.decode(errors="replace")
-    if process.returncode != 0:
-        said = next((line.strip() for line in output.splitlines() if line.strip()), "nothing")
-        return HostProfile(note=f"nvidia-smi exited {process.returncode} and said: {said[:200]}")
-    return _read(output, env.get("CUDA_VISIBLE_DEVICES"))
-
-
-def _kill_tree(process: subprocess.Popen[bytes]) -> None:
-    import psutil
-
-    try:
-        family = [*psutil.Process(process.pid).children(recursive=True)]
-    except psutil.Error:
-        family = []
-    process.kill()
-    for child in family:
-        with contextlib.suppress(psutil.Error):
-            child.kill()
+    if answer.returncode != 0:
+        lines = (line.strip() for line in answer.stdout.splitlines() if line.strip())
+        said = next(lines, "nothing")
+        return HostProfile(note=f"nvidia-smi exited {answer.returncode} and said: {said[:200]}")
+    return _read(answer.stdout, env.get("CUDA_VISIBLE_DEVICES"))
 
 
 def _read(output: str, visible: str | None) -> HostProfile:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from harness.config.paths import exists, is_file
 from harness.environments.cuda_packages import advice, directories_with
 from harness.errors import EnvironmentUnavailableError
+from harness.processes.running import ask
 
 _PATH = "LD_LIBRARY_PATH"
 _TIMEOUT_S = 10
@@ -86,20 +86,15 @@ def _not_found(file: Path, env: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     try:
         # The loader itself lists what a file needs, as ldd has it do, and runs nothing.
-        listed = subprocess.run(
+        listed = ask(
             [loader, file],
             env={**env, "LD_TRACE_LOADED_OBJECTS": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
+            timeout_s=_TIMEOUT_S,
+            merged=True,
+        )
+    except OSError:
         return ()
-    return tuple(_NOT_FOUND.findall(listed))
+    return tuple(_NOT_FOUND.findall(listed.stdout))
 
 
 def _loaders() -> Iterator[Path]:

@@ -4,17 +4,16 @@ A capability is an option of the text, never a flag that another option's descri
 """
 
 import re
-import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from harness.errors import ProbeError
 from harness.model import Flavour
+from harness.processes.running import ask_server
 
 MTP_TOKENS: Final = ("draft-mtp", "mtp")
 """Upstream's token (ggml-org/llama.cpp PR 22673), then the one of branches and forks before it."""
@@ -173,22 +172,26 @@ def help_text(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> st
 
 
 def _ask(binary: Path, env: Mapping[str, str], timeout_s: float) -> tuple[str, Capabilities]:
-    # Files, not pipes: a child of the program could keep a pipe open after the program ended.
-    # And a directory of its own, for the core file of one that crashes.
-    with (
-        tempfile.TemporaryFile() as stdout,
-        tempfile.TemporaryFile() as stderr,
-        tempfile.TemporaryDirectory(prefix="llama-harness-") as directory,
-    ):
-        code = _run_help(binary.absolute(), env, timeout_s, (stdout, stderr), directory)
-        texts = [text for text in (_read(stdout), _read(stderr)) if text.strip()]
+    try:
+        answer = ask_server(binary, "--help", env=env, timeout_s=timeout_s)
+    except TimeoutError as error:
+        raise ProbeError(
+            f"{binary.absolute()} --help did not end within {timeout_s:g} s; "
+            "give a llama-server program"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ProbeError(
+            f"{binary.absolute()} cannot be run: {getattr(error, 'strerror', None) or error}; "
+            "give a llama-server program for this platform"
+        ) from error
+    texts = [text for text in (answer.stdout, answer.stderr) if text.strip()]
     for text in texts:
         capabilities = parse_help(text)
         if capabilities.offers("--model") and capabilities.offers("--port"):
             return text, capabilities
     said = next((line for line in reversed("\n".join(texts).splitlines()) if line.strip()), "")
     raise ProbeError(
-        f"{binary} --help ended with {code} and lists no --model and --port"
+        f"{binary} --help ended with {answer.returncode} and lists no --model and --port"
         f"{f' (it said: {said.strip()[:200]})' if said else ''}; give a llama-server program"
     )
 
@@ -267,59 +270,6 @@ def _changes(triples: Iterator[tuple[str, str, str]]) -> tuple[OptionChange, ...
 
 def _unique(flags: Iterator[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(flags))
-
-
-def _run_help(
-    binary: Path,
-    env: Mapping[str, str],
-    timeout_s: float,
-    outputs: tuple[IO[bytes], IO[bytes]],
-    directory: str,
-) -> int:
-    try:
-        process = subprocess.Popen(
-            [str(binary), "--help"],
-            stdin=subprocess.DEVNULL,
-            stdout=outputs[0],
-            stderr=outputs[1],
-            env=dict(env),
-            cwd=directory,
-        )
-    except (OSError, ValueError) as error:
-        raise ProbeError(
-            f"{binary} cannot be run: {getattr(error, 'strerror', None) or error}; "
-            "give a llama-server program for this platform"
-        ) from error
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise ProbeError(
-            f"{binary} --help did not end within {timeout_s:g} s; give a llama-server program"
-        ) from error
-    finally:
-        if process.returncode is None:
-            _kill_tree(process)
-
-
-def _kill_tree(process: "subprocess.Popen[bytes]") -> None:
-    import psutil
-
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        children = []
-    process.kill()
-    for child in children:
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-    process.wait()
-
-
-def _read(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", errors="replace").replace("\r\n", "\n")
 
 
 def _description_column(text: str) -> int | None:

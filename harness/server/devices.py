@@ -1,10 +1,11 @@
 """Which devices a server itself says it can compute on, whatever the host looks like."""
 
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from harness.processes.running import ask_server
 
 LIST_DEVICES: Final = "--list-devices"
 _HEADING: Final = "Available devices:"
@@ -24,17 +25,8 @@ def list_devices(
         timeout_s: Seconds after which it is killed.
     """
     try:
-        done = subprocess.run(
-            [binary, LIST_DEVICES],
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = ask_server(binary, LIST_DEVICES, env=env, timeout_s=timeout_s)
+    except OSError:
         return None
     return _read(done.stdout) if done.returncode == 0 else None
 

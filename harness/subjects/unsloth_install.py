@@ -4,7 +4,6 @@ Both live in the cache: the backend of each version once, the interpreter once p
 """
 
 import shutil
-import subprocess
 import sys
 import tempfile
 import venv
@@ -17,6 +16,7 @@ from typing import Final
 from harness.builds.locations import cache_root
 from harness.config.paths import is_file
 from harness.errors import SubjectError
+from harness.processes.running import ask
 
 REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "structlog")
 """What Studio's llama-server backend imports when it loads a model, in any of the versions
@@ -37,15 +37,15 @@ def run_pip(arguments: Sequence[str]) -> None:
     Raises:
         SubjectError: pip is missing, failed or took too long; with pip's own last line.
     """
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    # No questions: a program in a group of its own cannot ask at the terminal.
+    options = ("--disable-pip-version-check", "--no-input", "-q")
+    command = [sys.executable, "-m", "pip", *options, *arguments]
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=_PIP_S, stdin=subprocess.DEVNULL, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = ask(command, timeout_s=_PIP_S)
+    except OSError as error:
         raise SubjectError(f"pip {arguments[0]}: {error}") from error
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        lines = done.stderr.strip().splitlines()
         errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no output"]
         raise SubjectError(f"pip {arguments[0]} failed: {errors[-1].removeprefix('ERROR: ')}")
 
