@@ -9,20 +9,22 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 import msgspec
 
 from harness.config.json_schema import schema_of
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
-from harness.subjects.child import OUTPUT_LIMIT, run_child
+from harness.processes.running import ask
 from harness.subjects.plans import checked_plan
 
 PROTOCOL: Final = 1
 TIMEOUT_S: Final = 30.0
 """How long one plan may take."""
+
+OUTPUT_LIMIT: Final = 1024 * 1024
+"""Bytes that a program may write to each of standard output and standard error."""
 
 _SHOWN: Final = 200
 
@@ -122,24 +124,28 @@ class CommandSubject:
                 printed something that is not a plan.
         """
         try:
-            done = run_child(
+            done = ask(
                 self._command,
                 env=target.env,
-                cwd=Path.cwd(),
-                text_in=msgspec.json.encode(question(request, target)) + b"\n",
+                given=msgspec.json.encode(question(request, target)) + b"\n",
                 timeout_s=self._timeout_s,
+                watch=self._bound,
             )
+        except TimeoutError as error:
+            raise SubjectError(
+                f"{self.name}: gave no plan within {self._timeout_s:g} s; killed"
+            ) from error
         except (OSError, ValueError) as error:
             raise SubjectError(f"{self.name}: cannot be started: {error}") from error
-        if done.timed_out:
-            raise SubjectError(f"{self.name}: gave no plan within {self._timeout_s:g} s; killed")
-        if done.overflowed:
+        if done.returncode != 0:
+            raise SubjectError(f"{self.name}: {_ending(done.returncode)}{_last_line(done.stderr)}")
+        return self._read(done.raw)
+
+    def _bound(self, *written: IO[bytes]) -> None:
+        if any(stream.seek(0, os.SEEK_END) > OUTPUT_LIMIT for stream in written):
             raise SubjectError(
                 f"{self.name}: printed more than {OUTPUT_LIMIT} bytes instead of a plan; killed"
             )
-        if done.status != 0:
-            raise SubjectError(f"{self.name}: {_ending(done.status)}{_last_line(done.errors)}")
-        return self._read(done.output)
 
     def _read(self, output: bytes) -> LaunchPlan:
         try:
@@ -192,8 +198,8 @@ def _ending(status: int) -> str:
     return f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
 
 
-def _last_line(errors: bytes) -> str:
-    lines = errors.decode(errors="replace").strip().splitlines()
+def _last_line(errors: str) -> str:
+    lines = errors.strip().splitlines()
     return f": {lines[-1][:_SHOWN]}" if lines else ""
 
 

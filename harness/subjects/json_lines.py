@@ -4,7 +4,6 @@ import contextlib
 import json
 import queue
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from harness.errors import SubjectError
-from harness.subjects.child import kill_tree
+from harness.processes.tree import group_options, kill_tree
 
 _LINE_LIMIT: Final = 4 * 1024 * 1024
 _TAIL_LINES: Final = 20
@@ -44,7 +43,7 @@ class JsonLinesProcess:
                 stderr=subprocess.PIPE,
                 env=dict(env),
                 cwd=cwd,
-                start_new_session=sys.platform != "win32",
+                **group_options(),
             )
         except (OSError, ValueError) as error:
             raise SubjectError(f"{name}: cannot start {command[0]}: {error}") from error

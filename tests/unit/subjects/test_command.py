@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from harness.errors import SubjectError
 from harness.model import Mode
 from harness.subjects import open_subject
-from harness.subjects.child import OUTPUT_LIMIT
-from harness.subjects.command import CommandSubject, Question, schema
+from harness.subjects.command import OUTPUT_LIMIT, CommandSubject, Question, schema
+from tests.unit.gone import is_gone
 from tests.unit.subjects.launch_targets import PORT, request, target
 
 ROOT = Path(__file__).parents[3]
@@ -120,7 +119,7 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
         subject.plan(request(), target(tmp_path))
     assert time.monotonic() - started < 15
     pid = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert is_gone(pid)
 
 
 def test_a_background_process_does_not_hold_the_plan_back(tmp_path: Path) -> None:
