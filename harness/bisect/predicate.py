@@ -15,7 +15,7 @@ from harness.bisect.search import Answer
 from harness.bisect.trial import LOG_LINES, Outcome, Signature, Trial, judge
 from harness.errors import BisectionError, UsageError
 from harness.model import Cell, CellResult
-from harness.server.process import HostRuntime, Runtime, ServerProcess
+from harness.server.process import ServerProcess
 
 BUILD_VARIABLE: Final = "LLAMA_HARNESS_BUILD"
 SUBJECT_VARIABLE: Final = "LLAMA_HARNESS_SUBJECT"
@@ -79,7 +79,6 @@ class CommandPredicate:
         question: The command.
         program: Gives the program of an acquired build.
         env: Variables of the command.
-        runtime: What starts it.
     """
 
     def __init__(
@@ -87,12 +86,10 @@ class CommandPredicate:
         question: CommandQuestion,
         program: Callable[[str], Program],
         env: Mapping[str, str],
-        runtime: Runtime | None = None,
     ) -> None:
         self._question = question
         self._program = program
         self._env = env
-        self._runtime = runtime or HostRuntime()
 
     def run(self, trial: Trial, anchor: Signature | None) -> Outcome:  # noqa: ARG002 - no signature
         """See ``Predicate``.
@@ -111,7 +108,7 @@ class CommandPredicate:
         name, *rest = self._question.command
         found = shutil.which(name, path=self._env.get("PATH", os.defpath))
         try:
-            process = self._runtime.start(Path(found or name), rest, env, Path.cwd())
+            process = ServerProcess(Path(found or name), rest, env, Path.cwd())
         except OSError as error:
             raise UsageError(
                 f"the command {name!r} cannot be started: {error.strerror or error}; name a "

@@ -15,7 +15,7 @@ from harness.server.failure import classify_death, classify_exit
 from harness.server.http import ServerClient
 from harness.server.log import ServerLog
 from harness.server.ports import is_listened_to
-from harness.server.process import HostRuntime, Runtime, ServerProcess, listening_ports
+from harness.server.process import ServerProcess, listening_ports
 
 DEFAULT_HEALTH_TIMEOUT_S: Final = 60.0
 _LISTENING: Final = ("is listening", "HTTP server listening", "all slots are idle")
@@ -78,7 +78,6 @@ def launch(
     port: int,
     env: Mapping[str, str],
     cwd: Path,
-    runtime: Runtime | None = None,
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
     """Start a server, wait until it is healthy, and end it with all it started.
@@ -89,7 +88,6 @@ def launch(
         port: Where the arguments make it listen.
         env: Its whole environment.
         cwd: Its working directory.
-        runtime: What starts it; this host by default.
         health_timeout_s: Longest wait for health, in seconds.
 
     Raises:
@@ -97,7 +95,7 @@ def launch(
     """
     started = time.perf_counter()
     try:
-        process = (runtime or HostRuntime()).start(program, argv, env, cwd)
+        process = ServerProcess(program, argv, env, cwd)
     except ValueError as error:
         raise LaunchFailedError(
             Failure(

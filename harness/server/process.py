@@ -3,77 +3,48 @@
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from harness.processes.tree import group_options, kill_tree
 
 
-class ServerProcess(Protocol):
-    """A started server, wherever it runs."""
+class ServerProcess:
+    """A server from its start on, the leader of a process group of its own.
 
-    @property
-    def output(self) -> IO[bytes]:
-        """Standard output and error, merged."""
+    Args:
+        program: The ``llama-server``.
+        argv: Its arguments.
+        env: Its whole environment.
+        cwd: Its working directory.
 
-    @property
-    def pid(self) -> int:
-        """Process id on this host."""
+    Raises:
+        OSError: It cannot be executed.
+        ValueError: An argument or a variable holds a NUL byte.
+    """
 
-    def poll(self) -> int | None:
-        """Exit status, None while it runs."""
-
-    def kill(self) -> int:
-        """End it and all it started; return the exit status. Harmless when already ended."""
-
-
-class Runtime(Protocol):
-    """What starts servers: this host, or a container engine."""
-
-    def start(
+    def __init__(
         self, program: Path, argv: Sequence[str], env: Mapping[str, str], cwd: Path
-    ) -> ServerProcess:
-        """Start ``program``.
-
-        Raises:
-            OSError: It cannot be executed.
-        """
-
-
-class HostRuntime:
-    """Servers as processes of this host, each the leader of a group of its own."""
-
-    def start(
-        self, program: Path, argv: Sequence[str], env: Mapping[str, str], cwd: Path
-    ) -> "HostProcess":
-        """Start ``program``; see ``Runtime``."""
-        return HostProcess(
-            subprocess.Popen(
-                [str(program), *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=dict(env),
-                cwd=cwd,
-                **group_options(),
-            )
+    ) -> None:
+        self._popen = subprocess.Popen(
+            [str(program), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=cwd,
+            **group_options(),
         )
-
-
-class HostProcess:
-    """A process of this host."""
-
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        self._popen = popen
-        assert popen.stdout is not None
-        self.output: IO[bytes] = popen.stdout
-        self.pid: int = popen.pid
+        assert self._popen.stdout is not None
+        self.output: IO[bytes] = self._popen.stdout
+        """Standard output and error, merged."""
+        self.pid: int = self._popen.pid
 
     def poll(self) -> int | None:
         """Exit status, None while it runs."""
         return self._popen.poll()
 
     def kill(self) -> int:
-        """Kill the whole process tree.
+        """End it and all it started; return the exit status. Harmless when it has ended already.
 
         Nothing is lost by killing: a llama-server keeps no state, and its orderly shutdown
         costs up to a second.
