@@ -307,14 +307,22 @@ EnvironmentName = str
 """``cpu``, ``cuda``, ``cuda-spoof`` or ``cuda-spoof:VARIANT``."""
 
 
+class DemandedBy(StrEnum):
+    """Who says what must hold of a cell."""
+
+    CONTRACT = "contract"
+    COMMAND_LINE = "command-line"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """Build x subject x environment x load request."""
+    """Build x subject x environment x load request, and who says what must hold of it."""
 
     build: str
     subject: str
     environment: EnvironmentName
     request: LoadRequest
+    demanded_by: DemandedBy = DemandedBy.CONTRACT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from harness.model import (
     Cell,
     CellResult,
     Check,
+    DemandedBy,
     DraftRange,
     Evidence,
     Failure,
@@ -36,17 +37,15 @@ from harness.server.ports import reserved_port
 from harness.settings.base import DisagreementError
 from harness.settings.observation import observe
 from harness.settings.speculation.agreement import agree
-from harness.settings.speculation.contract import Expectation, expect
+from harness.settings.speculation.contract import expect
 from harness.settings.speculation.testimony import testify
 from harness.subjects import Subject
 from harness.verdicts.checks import (
     TWO_WITNESSES,
     check_log,
-    check_plan,
     check_start,
-    check_state,
-    check_witnesses,
 )
+from harness.verdicts.demands import ContractDemands, Demands, OwnDemands
 
 
 @dataclass(kw_only=True)
@@ -59,6 +58,7 @@ class _Progress:
     emulated: bool = False
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    demands: Demands | None = None
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
     arguments: Sequence[Argument] = ()
     checks: list[Check] = field(default_factory=list)
@@ -110,8 +110,13 @@ class _Progress:
     def cannot_tell(self, failure: Failure) -> CellResult:
         """An error, unless a check has already told that the cell fails."""
         self.failure = failure
-        failed = any(not check.ok for check in self.checks)
-        return self.result(Verdict.FAIL if failed else Verdict.ERROR)
+        return self.result(Verdict.FAIL if self.failed else Verdict.ERROR)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check that decides is bad."""
+        decides = self.demands.decides if self.demands else bool
+        return any(not check.ok and decides(check.name) for check in self.checks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +143,10 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
         situation = _prepare(cell, workbench, progress)
     except _CannotPrepareError as error:
         return progress.error(error.kind, str(error))
-    expectation = expect(cell.request, situation.capabilities, situation.host, situation.model)
+    demands = progress.demands = _demands(cell, situation)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            shown = _plan_and_launch(cell, situation, expectation, workbench, progress)
+            shown = _plan_and_launch(cell, situation, demands, workbench, progress)
         except HarnessError as error:
             return progress.error(FailureKind.SUBJECT, str(error))
         except OSError as error:
@@ -155,7 +160,15 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
     progress.startup_ms = shown.startup_ms
-    return _judge(shown, expectation, cell.request, progress)
+    return _judge(shown, demands, progress)
+
+
+def _demands(cell: Cell, situation: _Situation) -> Demands:
+    capabilities = situation.capabilities
+    if cell.demanded_by is DemandedBy.COMMAND_LINE:
+        return OwnDemands(request=cell.request, capabilities=capabilities)
+    expectation = expect(cell.request, capabilities, situation.host, situation.model)
+    return ContractDemands(request=cell.request, expectation=expectation, capabilities=capabilities)
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
@@ -226,7 +239,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
 def _plan_and_launch(
     cell: Cell,
     situation: _Situation,
-    expectation: Expectation,
+    demands: Demands,
     workbench: Workbench,
     progress: _Progress,
 ) -> Launched:
@@ -241,9 +254,7 @@ def _plan_and_launch(
         progress.plan = plan
         arguments = read_arguments(plan.argv, situation.capabilities)
         progress.arguments = arguments
-        progress.checks = check_plan(
-            plan, arguments, situation.capabilities, cell.request, expectation
-        )
+        progress.checks = demands.of_plan(plan, arguments)
         plan, progress.replaced = hosted(plan)
         key = launch_key(cell.build, cell.environment, plan, port)
         if key in workbench.launches:
@@ -279,12 +290,7 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
     )
 
 
-def _judge(
-    launched: Launched,
-    expectation: Expectation,
-    request: LoadRequest,
-    progress: _Progress,
-) -> CellResult:
+def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellResult:
     progress.checks.append(check_start(None))
     progress.checks.append(launched.log)
     progress.witnesses = launched.witnesses
@@ -295,14 +301,14 @@ def _judge(
         return progress.cannot_tell(Failure(kind=FailureKind.HARNESS, message=message))
     progress.effective = state.implementations
     progress.witnessed_by = state.witnessed_by
-    progress.checks += check_state(state, expectation, request, progress.arguments)
-    if any(not check.ok for check in progress.checks):
+    progress.checks += demands.of_state(state, progress.arguments)
+    if progress.failed:
         return progress.result(Verdict.FAIL)
-    witnesses = check_witnesses(state, expectation)
+    witnesses = demands.of_witnesses(state)
     progress.checks += witnesses
     lonely = next((check for check in witnesses if not check.ok), None)
     if lonely is not None:
         return progress.error(
             FailureKind.HARNESS, f"{TWO_WITNESSES}: {lonely.expected}, got {lonely.observed}"
         )
-    return progress.result(Verdict.DEGRADED if expectation.shortfall else Verdict.PASS)
+    return progress.result(Verdict.DEGRADED if demands.shortfall else Verdict.PASS)

@@ -13,11 +13,18 @@ from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities
-from harness.model import Cell, CellResult, DraftRange, LoadRequest, Speculation, Verdict
-from harness.settings.speculation.asked import asked_for, missing
+from harness.model import (
+    Cell,
+    CellResult,
+    DemandedBy,
+    DraftRange,
+    LoadRequest,
+    Verdict,
+)
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import DRAFT_FLAGS, REMOTE_DRAFT_FLAGS, server_arguments
 from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX, NO_FLAG_TWICE, NO_WARNING
+from harness.verdicts.demands import EFFECT
 
 SUBJECT: Final = "argv"
 """The name of a command line given by hand, as a subject."""
@@ -82,11 +89,17 @@ def check(options: argparse.Namespace) -> int:
     flags: list[str] = []
     with open_workbench(catalogue=catalogue) as workbench:
         subject, words = subject_of(options, workbench)
-        request = LoadRequest(model=options.model or fitting_model(words), mode="off")
+        request = LoadRequest(model=options.model or fitting_model(words), mode=None)
         for build in builds:
-            cell = Cell(build=build.id, subject=subject, environment=options.env, request=request)
+            cell = Cell(
+                build=build.id,
+                subject=subject,
+                environment=options.env,
+                request=request,
+                demanded_by=DemandedBy.COMMAND_LINE,
+            )
             result = run_cell(cell, workbench)
-            finding = judge(result, workbench)
+            finding = finding_of(result)
             findings.append(finding)
             _print_finding(finding)
             if _is_known(workbench, build.id):
@@ -121,35 +134,25 @@ def fitting_model(words: Sequence[str]) -> str:
     return _MTP_MODEL if wants_mtp and not wants_draft else _PLAIN_MODEL
 
 
-def judge(result: CellResult, workbench: Workbench) -> Finding:
-    """What a cell's result says about its command line, apart from any load request."""
-    remarks = tuple(
-        f"{check.name}: {check.observed}"
-        for check in result.checks
-        if check.name in _REMARKS and not check.ok
-    )
-    replaced = tuple(
+def finding_of(result: CellResult) -> Finding:
+    """What a cell's result says of its command line."""
+    bad = [check for check in result.checks if not check.ok]
+    remarks = [f"{one.name}: {one.observed}" for one in bad if one.name in _REMARKS]
+    remarks += [
         f"started with {one.used} in place of {one.given}: {one.why}" for one in result.replaced
-    )
-    remarks += replaced
+    ]
     if result.effective is None:
-        message = result.failure.message if result.failure else "the harness could not tell"
-        refused = result.status is Verdict.FAIL
-        return Finding(
-            build=result.build,
-            status=Verdict.FAIL if refused else Verdict.ERROR,
-            does=message,
-            remarks=tuple(remark for remark in remarks if not remark.startswith(FLAGS_OFFERED)),
-        )
-    state = Speculation(implementations=result.effective)
-    arguments = read_arguments(result.argv, workbench.capabilities(result.build))
-    lacks = missing(asked_for(arguments), state)
+        does = result.failure.message if result.failure else "the harness could not tell"
+        # The refusal says it already.
+        remarks = [remark for remark in remarks if not remark.startswith(FLAGS_OFFERED)]
+    else:
+        does = describe_state(result.effective)
     return Finding(
         build=result.build,
-        status=Verdict.FAIL if lacks else Verdict.PASS,
-        does=describe_state(result.effective),
-        lacks=lacks,
-        remarks=remarks,
+        status=result.status,
+        does=does,
+        lacks=tuple(one.observed for one in bad if one.name == EFFECT),
+        remarks=tuple(remarks),
     )
 
 

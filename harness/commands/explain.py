@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -23,17 +23,17 @@ from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.model import (
     Cell,
     CellResult,
+    DemandedBy,
     LaunchPlan,
     LaunchTarget,
     LoadRequest,
-    Speculation,
     Verdict,
 )
-from harness.settings.speculation.asked import asked_for, missing
 from harness.subjects import Subject
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_arguments
 from harness.verdicts.checks import STARTS
+from harness.verdicts.demands import EFFECT
 
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | {"--host"}
 """What every launch needs; never blamed, never left out."""
@@ -150,7 +150,8 @@ def _static_cells(
             build=build.id,
             subject=spec,
             environment=environment,
-            request=LoadRequest(model=model, mode="off"),
+            request=LoadRequest(model=model, mode=None),
+            demanded_by=DemandedBy.COMMAND_LINE,
         )
         for spec in specs
         for environment in selection.environments or ("cpu",)
@@ -165,9 +166,8 @@ def _words(subject: Subject) -> tuple[str, ...]:
 
 def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
     """Why a cell fails; its result where it does not, or where nobody can tell."""
-    complaints = _complaints_of(cell)
     result = run_cell(cell, workbench)
-    found = complaints(result, workbench)
+    found = complaints_of(result, cell)
     if not found:
         return result
     complaint = found[0]
@@ -183,20 +183,19 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         words = tuple(word for group in (*kept, *selected) for word in group.words)
         subject = FixedSubject(f"{cell.subject}, {launches} tried", words, result)
         workbench.add_subject(subject)
-        return complaint in complaints(
-            run_cell(replace(cell, subject=subject.name), workbench), workbench
-        )
+        tried = replace(cell, subject=subject.name)
+        return complaint in complaints_of(run_cell(tried, workbench), cell)
 
     culprits = minimise(suspects, fails)
     if complaint.check == STARTS and result.failure is not None:
         sentence = diagnose_refusal(result.argv, result.failure, cell.build, capabilities)
-    elif complaint.check == "effect":
+    elif complaint.check == EFFECT:
         words = tuple(word for group in culprits for word in group.words)
         sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)
     else:
         sentence = _contract_sentence(complaint, result, cell)
     return Explanation(
-        cell=cell.build if _is_static(cell) else cell_id(cell),
+        cell=cell.build if _is_own(cell) else cell_id(cell),
         build=cell.build,
         sentence=sentence,
         culprits=culprits,
@@ -204,8 +203,9 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
     )
 
 
-def _is_static(cell: Cell) -> bool:
-    return cell.subject == SUBJECT or cell.subject.startswith(_STATIC)
+def _is_own(cell: Cell) -> bool:
+    """Whether a cell is judged by what its command line asks for itself."""
+    return cell.demanded_by is DemandedBy.COMMAND_LINE
 
 
 def _groups(arguments: Sequence[Argument]) -> tuple[Argument, ...]:
@@ -240,36 +240,24 @@ class FixedSubject:
         )
 
 
-def _complaints_of(
-    cell: Cell,
-) -> Callable[[CellResult, Workbench], tuple[Complaint, ...]]:
-    return command_line_complaints if _is_static(cell) else contract_complaints
-
-
-def contract_complaints(result: CellResult, _: Workbench) -> tuple[Complaint, ...]:
-    """What of the contract a cell breaks; a failed start before failed checks."""
+def complaints_of(result: CellResult, cell: Cell) -> tuple[Complaint, ...]:
+    """What a cell fails at: a failed start before failed checks."""
     if result.status is not Verdict.FAIL:
         return ()
-    found = []
+    decisive = {EFFECT} if _is_own(cell) else {check.name for check in result.checks} - {STARTS}
+    found = [
+        Complaint(
+            check=check.name,
+            what=check.observed if check.name == EFFECT else "",
+            argument=check.argument,
+        )
+        for check in result.checks
+        if not check.ok and check.name in decisive
+    ]
     if result.failure is not None:
         kind, argument = result.failure.kind.value, result.failure.argument
-        found.append(Complaint(check=STARTS, what=kind, argument=argument))
-    found += [
-        Complaint(check=check.name, argument=check.argument)
-        for check in result.checks
-        if not check.ok and check.name != STARTS
-    ]
+        found.insert(0, Complaint(check=STARTS, what=kind, argument=argument))
     return tuple(found)
-
-
-def command_line_complaints(result: CellResult, workbench: Workbench) -> tuple[Complaint, ...]:
-    """What a command line asks for itself and does not get."""
-    if result.effective is None:
-        return contract_complaints(result, workbench)[:1]
-    arguments = read_arguments(result.argv, workbench.capabilities(result.build))
-    state = Speculation(implementations=result.effective)
-    lacks = missing(asked_for(arguments), state)
-    return tuple(Complaint(check="effect", what=lack) for lack in lacks)
 
 
 def _contract_sentence(complaint: Complaint, result: CellResult, cell: Cell) -> str:

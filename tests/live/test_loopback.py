@@ -246,7 +246,7 @@ def test_bisect(watched: Watched) -> None:
     )
     ends = ["--good", "watched", "--bad", "watched-newer", "--catalogue-only"]
     cell = ["--subject", f"argv:{line}", "--mode", "draft", "--model", "tiny-llama"]
-    watched.run("bisect", "-q", *ends, *cell, "--env", "cpu", status={0, 1, 3})
+    watched.run("bisect", "run", "-q", *ends, *cell, "--env", "cpu", status={0, 1, 3})
     assert watched.addresses() <= {"127.0.0.1"}
 
 
