@@ -62,7 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
     )
     parser.add_argument("--jsonl", metavar="FILE", help="write one JSON line per cell")
-    parser.add_argument("--junit", metavar="FILE", help="write a JUnit file")
+    parser.add_argument("--junit", metavar="FILE", help="write a JUnit file at the end")
     parser.add_argument(
         "--retries",
         metavar="N",
@@ -123,7 +123,7 @@ def run_matrix(options: argparse.Namespace) -> int:
         f"--matrix-executor={options.executor}",
         f"--matrix-unavailable={json.dumps(unavailable)}",
         *([f"--matrix-jsonl={Path(options.jsonl).absolute()}"] if options.jsonl else []),
-        *([f"--junit-xml={Path(options.junit).absolute()}"] if options.junit else []),
+        *([f"--matrix-junit={Path(options.junit).absolute()}"] if options.junit else []),
         f"--matrix-retries={retries}",
         *([f"--matrix-ledger={Path(ledger).absolute()}"] if ledger else []),
         *(["--matrix-ledger-update"] if options.ledger_update else []),

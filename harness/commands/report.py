@@ -96,10 +96,7 @@ def _junit(options: argparse.Namespace) -> int:
 
     if options.output is None:
         raise UsageError("report junit: name the file to write with -o FILE")
-    try:
-        write_junit(_merged(options), options.output)
-    except OSError as error:
-        raise UsageError(f"{options.output}: cannot be written: {error.strerror}") from error
+    write_junit(_merged(options), options.output)
     return EXIT_OK
 
 

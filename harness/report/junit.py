@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.model import CellResult, Verdict
 from harness.report.failures import describe
 from harness.report.outline import why
@@ -12,14 +13,14 @@ def write_junit(results: Sequence[CellResult], path: Path) -> None:
     """One suite for each subject and environment, one case for each cell.
 
     Raises:
-        OSError: The file cannot be written.
+        UsageError: The file cannot be written.
     """
     import junitparser
 
     report = junitparser.JUnitXml(name="llama-harness")
     suites: dict[str, junitparser.TestSuite] = {}
     for result in results:
-        name = f"{result.subject} {result.environment}"
+        name = _printable(f"{result.subject} {result.environment}")
         if name not in suites:
             suites[name] = junitparser.TestSuite(name)
         case = junitparser.TestCase(result.id, classname=name, time=result.wall_ms / 1000)
@@ -37,7 +38,11 @@ def write_junit(results: Sequence[CellResult], path: Path) -> None:
         suites[name].add_testcase(case)
     for suite in suites.values():
         report.add_testsuite(suite)
-    report.write(str(path), pretty=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report.write(str(path), pretty=True)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _first_line(result: CellResult) -> str:

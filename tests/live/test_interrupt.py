@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import psutil
 import pytest
@@ -35,6 +36,7 @@ def running(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
         command(
             *words,
             *("--jsonl", str(directory / "results.jsonl")),
+            *("--junit", str(directory / "junit.xml")),
             *("-o", f"cache_dir={directory / 'cache'}"),
         ),
         stdout=subprocess.PIPE,
@@ -76,6 +78,8 @@ def test_ctrl_c_reports_what_was_found_and_leaves_no_server(tmp_path: Path, work
     found = list(read_results([results]))
     assert 3 <= len(found) < 120
     assert f"{len(found)} cells: " in output
+    cases = ET.parse(tmp_path / "junit.xml").getroot().iter("testcase")
+    assert {case.get("name") for case in cases} == {one.id for one in found}
     assert "|b8929" in output
     assert "Traceback" not in output
     assert eventually(lambda: not owned_processes(home=tmp_path), REAPED_WITHIN_S)

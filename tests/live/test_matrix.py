@@ -86,9 +86,9 @@ def test_mtp_of_five_is_effective_by_two_witnesses(
 ) -> None:
     result = only(mtp_run.results, build=build, environment=environment, draft_n_max=5)
     assert result.status is Verdict.PASS
-    assert result.effective is not None
-    assert set(result.effective) == {"draft-mtp"}
-    assert result.effective["draft-mtp"].n_max == 5
+    assert result.drafts is not None
+    assert set(result.drafts) == {"draft-mtp"}
+    assert result.drafts["draft-mtp"].n_max == 5
     assert len(result.witnessed_by["draft-mtp"]) >= 2
 
 
@@ -97,8 +97,8 @@ def test_the_default_length_depends_on_the_gpu(mtp_run: Run, build: str) -> None
     lengths = {}
     for environment in ("cpu", "cuda-spoof"):
         result = only(mtp_run.results, build=build, environment=environment, draft_n_max=None)
-        assert result.effective is not None
-        lengths[environment] = result.effective["draft-mtp"].n_max
+        assert result.drafts is not None
+        lengths[environment] = result.drafts["draft-mtp"].n_max
     assert lengths == {"cpu": 3, "cuda-spoof": 2}
 
 
@@ -106,9 +106,9 @@ def test_the_default_length_depends_on_the_gpu(mtp_run: Run, build: str) -> None
 def test_a_draft_model_drafts_five_at_a_time_by_two_witnesses(draft_run: Run, build: str) -> None:
     result = only(draft_run.results, build=build, mode="draft")
     assert result.status is Verdict.PASS
-    assert result.effective is not None
-    assert set(result.effective) == {"draft-simple"}
-    assert result.effective["draft-simple"].n_max == 5
+    assert result.drafts is not None
+    assert set(result.drafts) == {"draft-simple"}
+    assert result.drafts["draft-simple"].n_max == 5
     witnesses = result.witnessed_by["draft-simple"]
     assert len(witnesses) >= 2
     counted = {one.witness for one in result.witnesses if one.basis == "behaviour" and one.speaks}
@@ -118,14 +118,14 @@ def test_a_draft_model_drafts_five_at_a_time_by_two_witnesses(draft_run: Run, bu
 def test_ngram_on_the_last_legacy_build(draft_run: Run) -> None:
     result = only(draft_run.results, build="b8929", mode="ngram")
     assert result.status is Verdict.PASS
-    assert result.effective == {"ngram-mod": DraftRange(n_min=48, n_max=64)}
+    assert result.drafts == {"ngram-mod": DraftRange(n_min=48, n_max=64)}
     assert len(result.witnessed_by["ngram-mod"]) >= 2
 
 
 def test_ngram_where_there_is_none_is_degraded_and_says_why(draft_run: Run) -> None:
     result = only(draft_run.results, build="py0.3.16", mode="ngram")
     assert result.status is Verdict.DEGRADED
-    assert result.effective == {}
+    assert result.drafts == {}
     assert result.reason
 
 
@@ -198,6 +198,9 @@ def test_a_failing_cell_is_told_in_full(red_run: Run) -> None:
 
 
 def test_junit_names_every_cell(red_run: Run) -> None:
+    made = red_run.junit.with_name("made.xml")
+    assert cli.main(["report", "junit", str(red_run.jsonl), "-o", str(made)]) == 0
+    assert red_run.junit.read_bytes() == made.read_bytes()
     cases = ET.parse(red_run.junit).getroot().findall(".//testcase")
     assert {case.get("name") for case in cases} == {result.id for result in red_run.results}
     failed = [case for case in cases if case.find("failure") is not None]

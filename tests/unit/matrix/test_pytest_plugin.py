@@ -1,24 +1,29 @@
 """The plugin under pytest itself, with cells that come out as they are told to."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from harness.cells.names import cell_id
-from harness.matrix import pytest_plugin
+from harness.cli import main
+from harness.errors import UsageError
+from harness.matrix.axes import select_cells
+from harness.matrix.judgement import judge_run
+from harness.matrix.runner import NODE, CellRunner
 from harness.model import Cell, CellResult, Failure, FailureKind, Verdict
 from harness.report.jsonl import read_results
 from tests.unit.results import result
 
 pytest_plugins = ["pytester"]
 
-# pytester forgets what each run imported; what is heavy is imported before.
-for name in ("harness.report.differential", "harness.report.failures", "harness.report.table"):
-    import_module(name)
+# pytester forgets what each run imported; what is heavy or altered is imported before.
+for name in ("matrix.pytest_plugin", "report.differential", "report.failures", "report.table"):
+    import_module(f"harness.{name}")
 for name in ("rich.box", "rich.console", "rich.table", "rich.text"):
     import_module(name)
 
@@ -53,15 +58,15 @@ def run_matrix(
     def run(*words: str, interrupt: bool = False) -> pytest.RunResult:
         interrupts[:] = [True] if interrupt else []
         return pytester.runpytest_inprocess(
-            *("-p", "no:warnings", "-p", "harness.matrix.pytest_plugin", str(pytest_plugin.NODE)),
-            *(f"--rootdir={pytest_plugin.NODE.parent}", "-c", str(pytester.makeini("[pytest]"))),
+            *("-p", "no:warnings", "-p", "harness.matrix.pytest_plugin", str(NODE)),
+            *(f"--rootdir={NODE.parent}", "-c", str(pytester.makeini("[pytest]"))),
             *("-o", f"cache_dir={pytester.path / 'cache'}"),
             *("--matrix-build=b9246", "--matrix-env=cpu", "--matrix-model=tiny-mtp"),
             *("--matrix-jsonl", str(pytester.path / "results.jsonl")),
             *words,
         )
 
-    monkeypatch.setattr(pytest_plugin.CellRunner, "run", run_cell)
+    monkeypatch.setattr(CellRunner, "run", run_cell)
     return run
 
 
@@ -148,6 +153,72 @@ def test_a_results_file_that_cannot_be_written_is_wrong_use(
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     assert "cannot be written" in run.stderr.str()
     assert "Traceback" not in run.stderr.str()
+
+
+def test_junit_is_what_the_report_makes_of_the_results(
+    run_matrix: RunMatrix, verdicts: dict[int | None, Verdict], pytester: pytest.Pytester
+) -> None:
+    verdicts.update({1: Verdict.KNOWN, 5: Verdict.FAIL, 16: Verdict.ERROR})
+    told, made = pytester.path / "new" / "junit.xml", pytester.path / "made.xml"
+    assert run_matrix(MTP, "--matrix-mode=off", "--matrix-junit", str(told)).ret == 1
+    assert main(["report", "junit", str(pytester.path / "results.jsonl"), "-o", str(made)]) == 0
+    assert told.read_bytes() == made.read_bytes()
+    assert told.read_text(encoding="utf-8").count("<testcase") == 8
+
+
+def test_an_interrupt_leaves_junit_of_what_was_found(
+    run_matrix: RunMatrix, pytester: pytest.Pytester
+) -> None:
+    junit = pytester.path / "junit.xml"
+    run_matrix("--matrix-mode=off", MTP, "--matrix-junit", str(junit))
+    assert junit.read_text(encoding="utf-8").count("<testcase") == 8
+    words = ("--matrix-mode=off", MTP, "--matrix-junit", str(junit))
+    assert run_matrix(*words, interrupt=True).ret == 130
+    assert junit.read_text(encoding="utf-8").count("<testcase") == 4
+
+
+def test_junit_that_cannot_be_written_is_told_before_the_first_cell(
+    run_matrix: RunMatrix, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    run = run_matrix(MTP, "--matrix-junit", str(tmp_path))
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    assert "cannot be written" in run.stderr.str()
+    assert not (pytester.path / "results.jsonl").exists()
+
+
+def test_junit_that_can_no_longer_be_written_is_told_at_the_end(
+    run_matrix: RunMatrix, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(results: Sequence[CellResult], path: Path) -> None:
+        if results:
+            raise UsageError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("harness.matrix.reporter.write_junit", full)
+    run = run_matrix(MTP, "--matrix-junit", "junit.xml")
+    assert run.ret == 3
+    assert "exit status 3: junit.xml: cannot be written: No space left" in run.stdout.str()
+    assert len(written(pytester)) == 4
+
+
+def test_relations_and_ledger_are_judged_once(
+    run_matrix: RunMatrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Mock(wraps=judge_run)
+    monkeypatch.setattr("harness.matrix.reporter.judge_run", judged)
+    selected = Mock(wraps=select_cells)
+    monkeypatch.setattr("harness.matrix.pytest_plugin.select_cells", selected)
+    assert run_matrix(MTP).ret == 0
+    assert (judged.call_count, selected.call_count) == (1, 1)
+
+
+def test_without_workers_no_result_is_encoded_but_for_its_file(
+    run_matrix: RunMatrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded, decoded = Mock(), Mock()
+    monkeypatch.setattr("harness.matrix.runner.encode_result", encoded)
+    monkeypatch.setattr("harness.matrix.runner.decode_result", decoded)
+    assert run_matrix(MTP).ret == 0
+    assert (encoded.call_count, decoded.call_count) == (0, 0)
 
 
 def test_lines_are_json_with_the_verdict(run_matrix: RunMatrix, pytester: pytest.Pytester) -> None:

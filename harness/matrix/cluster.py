@@ -11,9 +11,13 @@ from contextlib import ExitStack, contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+import pytest
+
 from harness.builds import Catalogue
 from harness.cells.running import error_result
-from harness.errors import ExecutorError, UsageError
+from harness.config.configuration import load_configuration
+from harness.errors import ExecutorError, HarnessError, UsageError
+from harness.matrix.runner import CellItem
 from harness.model import Cell, CellResult, FailureKind
 from harness.report.jsonl import decode_result
 
@@ -22,8 +26,42 @@ _LOOK_S: Final = 5.0
 _WITHOUT_WORKERS_S: Final = 60.0
 
 
+class ClusterLoop:
+    """Runs the cells on a Dask cluster, and reports each as it ends."""
+
+    def __init__(self, address: str, catalogue: Catalogue) -> None:
+        self._address = address
+        self._catalogue = catalogue
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Take the place of pytest's own loop."""
+        if session.testsfailed or session.config.option.collectonly:
+            return None
+        config = session.config
+        items = [item for item in session.items if isinstance(item, CellItem)]
+        try:
+            with _dask_results(
+                self._address,
+                [item.cell for item in items],
+                catalogue=self._catalogue,
+                retries=config.getoption("matrix_retries"),
+                health_timeout_s=load_configuration().settings.health_timeout,
+            ) as results:
+                for place, result in results:
+                    items[place].found = result
+                    config.hook.pytest_runtest_protocol(item=items[place], nextitem=None)
+                    if session.shouldfail:
+                        raise session.Failed(session.shouldfail)
+                    if session.shouldstop:
+                        raise session.Interrupted(session.shouldstop)
+        except HarnessError as error:
+            pytest.exit(str(error), returncode=error.exit_code)
+        return True
+
+
 @contextmanager
-def dask_results(
+def _dask_results(
     address: str,
     cells: Sequence[Cell],
     *,

@@ -1,0 +1,189 @@
+"""The results of a run: written as they come, shown at the end, told by the exit status."""
+
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.builds import Catalogue
+from harness.cells.running import error_result
+from harness.errors import (
+    EXIT_CANNOT_TELL,
+    EXIT_FAIL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    HarnessError,
+)
+from harness.matrix.judgement import Judgement, judge_run
+from harness.matrix.runner import RESULT
+from harness.model import Cell, CellResult, FailureKind, Verdict
+from harness.report.jsonl import JsonLinesWriter
+from harness.report.junit import write_junit
+from harness.report.order import in_reading_order
+from harness.report.outline import verdict_status
+from harness.verdicts.ledger import Ledger
+from harness.verdicts.proposals import as_toml, propose_entries
+
+
+class CellReporter:
+    """Collects the results, writes them as they come, and shows them at the end.
+
+    Raises:
+        UsageError: A file that is asked for cannot be written.
+    """
+
+    def __init__(
+        self, config: pytest.Config, cells: Mapping[str, Cell], catalogue: Catalogue, ledger: Ledger
+    ) -> None:
+        jsonl, junit = config.getoption("matrix_jsonl"), config.getoption("matrix_junit")
+        self._proposes: bool = config.getoption("matrix_ledger_update")
+        self._cells = cells
+        self._catalogue = catalogue
+        self._ledger = ledger
+        self.results: list[CellResult] = []
+        """What the cells came to, in the order they ended."""
+        self._junit = Path(junit) if junit else None
+        self._write_junit()
+        self._writer = JsonLinesWriter(Path(jsonl)) if jsonl else None
+        self._cut_short = False
+        self._ending = (EXIT_OK, "")
+        """The exit status, and what it is for where pytest's last line would not say it."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Keep a result, and write it at once."""
+        if report.when not in {"setup", "call", "teardown"}:
+            self._crashed(report)
+        result = getattr(report, RESULT, None)
+        if result is not None:
+            self.results.append(result)
+            if self._writer is not None:
+                try:
+                    self._writer.write(result)
+                except HarnessError as error:
+                    self._cut_short = True
+                    pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
+        yield
+
+    def _crashed(self, report: pytest.TestReport) -> None:
+        """Give a cell whose worker died a result; xdist reports it as of no phase."""
+        name = report.nodeid.rpartition("::")[2]
+        if all(result.id != name for result in self.results):
+            message = "the worker process that ran it died; every other cell goes on in a new one"
+            report.longrepr = message
+            result = error_result(self._cells[name], FailureKind.HARNESS, message)
+            setattr(report, RESULT, result)
+
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Tell degraded, known and error apart from passed and failed."""
+        result: CellResult | None = getattr(report, RESULT, None)
+        match result and result.status:
+            case Verdict.DEGRADED:
+                return "degraded", "d", ("DEGRADED", {"yellow": True})
+            case Verdict.KNOWN:
+                return "known", "k", ("KNOWN", {"yellow": True})
+            case Verdict.ERROR:
+                return "error", "E", ("ERROR", {"red": True})
+            case Verdict.FLAKY:
+                return "flaky", "~", ("FLAKY", {"red": True})
+            case _:
+                return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, None, None]:
+        """Complete the files, and end with the exit status of the verdicts."""
+        if self._writer is not None:
+            self._writer.close()
+        try:
+            self._ending = self._end(exitstatus)
+            self._write_junit()
+        except HarnessError as error:
+            self._ending = (EXIT_CANNOT_TELL, str(error))
+        yield
+        session.exitstatus = self._ending[0]
+        if self._cut_short:
+            # pytest leaves the summary out; what was found must not be lost with the file.
+            self._summarise(session.config.pluginmanager.get_plugin("terminalreporter"))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
+        """Show the table last, its rows in the order of the selection, however workers dealt."""
+        for report in chain.from_iterable(terminalreporter.stats.values()):
+            if hasattr(report, RESULT) and hasattr(report, "node"):
+                # Above each failure it would name the worker, its Python and its platform.
+                del report.node
+        yield
+        if self.results:
+            self._summarise(terminalreporter)
+
+    def _write_junit(self) -> None:
+        """Write the JUnit file, if one is asked for.
+
+        At the start of a run there is nothing to put into it: then it replaces that of an earlier
+        run, and a place that cannot be written is told before the first cell.
+        """
+        if self._junit is not None:
+            builds = [build.id for build in self._catalogue.builds]
+            write_junit(in_reading_order(self.results, builds), self._junit)
+
+    def _end(self, exitstatus: int) -> tuple[int, str]:
+        """What cells, relations and ledger call for, given pytest's exit status."""
+        if self._cut_short:
+            return (
+                exitstatus,
+                "the results cannot be written; only the cells that had run are shown",
+            )
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            return EXIT_INTERRUPTED, "interrupted; only the cells that had run are shown"
+        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            return exitstatus, ""
+        status = verdict_status(self.results)
+        if status == EXIT_FAIL:
+            return status, ""
+        if status == EXIT_CANNOT_TELL or exitstatus == pytest.ExitCode.TESTS_FAILED:
+            why = "no cell fails, but of some the harness could not tell (error or flaky)"
+            return EXIT_CANNOT_TELL, why
+        return (status, "") if self._judgement.holds else (EXIT_FAIL, self._judgement.complaint)
+
+    @cached_property
+    def _judgement(self) -> Judgement:
+        """Asked for when all cells have run."""
+        return judge_run(self.results, self._catalogue, self._ledger)
+
+    def _summarise(self, terminalreporter: Any) -> None:
+        from harness.report.differential import print_differences
+        from harness.report.table import print_tables
+
+        place = {name: number for number, name in enumerate(self._cells)}
+        terminalreporter.section("llama-harness matrix")
+        results = sorted(self.results, key=lambda result: place[result.id])
+        print_tables(results, sys.stdout)
+        print_differences(results, sys.stdout)
+        status, why = self._ending
+        for line in (
+            *self._judgement.lines(),
+            *(self._proposal() if self._proposes else ()),
+            *([f"exit status {status}: {why}"] if why else []),
+        ):
+            terminalreporter.write_line(line)
+
+    def _proposal(self) -> Iterator[str]:
+        proposed = propose_entries(self.results, self._ledger)
+        if not proposed:
+            yield "no cell fails: there is nothing to propose for the ledger"
+            return
+        yield (
+            f"proposed for {self._ledger.file}, which is not changed; to accept an entry, copy it "
+            "there and give it a reason and a link:"
+        )
+        for entry in proposed:
+            yield from ("", *as_toml(entry).splitlines())
+        yield ""
