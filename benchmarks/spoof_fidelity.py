@@ -67,7 +67,7 @@ def aspects(result: CellResult) -> Iterator[str]:
     yield f"{' '.join(argv)} -> {result.resolved_mode}, {result.reason}"
     failure = result.failure
     yield "healthy" if failure is None else f"{failure.kind} {failure.argument}: {failure.message}"
-    yield str(result.effective)
+    yield str(result.drafts)
     red = [f"{check.name}: {check.observed}" for check in result.checks if not check.ok]
     yield "; ".join([result.status.value, *red])
 

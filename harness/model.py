@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 MODE_UNSET: Final = "unset"
 """How a mode that the user did not give is written on a command line."""
@@ -330,6 +330,8 @@ class CellResult:
     """What came of a cell; one JSON line (``harness.report.jsonl`` writes and reads it).
 
     Attributes:
+        effective: By setting, what the witnesses agree on; None where the server was not seen.
+            ``speculation`` holds the draft range of each implementation that is on.
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
@@ -350,7 +352,7 @@ class CellResult:
     resolved_mode: Mode | None
     status: Verdict
     checks: tuple[Check, ...]
-    effective: Mapping[str, DraftRange] | None
+    effective: Mapping[str, Any] | None
     witnessed_by: Mapping[str, tuple[str, ...]]
     witnesses: tuple[Evidence, ...]
     startup_ms: float | None
@@ -364,6 +366,11 @@ class CellResult:
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
+
+    @property
+    def drafts(self) -> Mapping[str, DraftRange] | None:
+        """The speculative implementations that are on; None where nobody told."""
+        return None if self.effective is None else self.effective.get("speculation")
 
 
 SourceKind = Literal["package", "release", "git", "image", "local", "emulated"]

@@ -17,7 +17,6 @@ from harness.model import (
     CellResult,
     Check,
     DemandedBy,
-    DraftRange,
     Evidence,
     Failure,
     FailureKind,
@@ -34,11 +33,13 @@ from harness.server import LaunchFailedError
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
-from harness.settings.base import DisagreementError
+from harness.settings.base import DisagreementError, EffectiveState
 from harness.settings.observation import observe
 from harness.settings.speculation.agreement import agree
 from harness.settings.speculation.contract import expect
+from harness.settings.speculation.setting import SpeculationSetting
 from harness.settings.speculation.testimony import testify
+from harness.settings.state import effective_state
 from harness.subjects import Subject
 from harness.verdicts.checks import (
     TWO_WITNESSES,
@@ -62,7 +63,7 @@ class _Progress:
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
     arguments: Sequence[Argument] = ()
     checks: list[Check] = field(default_factory=list)
-    effective: Mapping[str, DraftRange] | None = None
+    effective: EffectiveState | None = None
     witnessed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     witnesses: tuple[Evidence, ...] = ()
     startup_ms: float | None = None
@@ -285,6 +286,7 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
     workbench.watcher(cell, observation)
     return Launched(
         witnesses=testify(observation),
+        settings=effective_state(observation, but={SpeculationSetting.name}),
         log=check_log(observation.startup_lines),
         startup_ms=startup_ms,
     )
@@ -299,7 +301,7 @@ def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellRes
     except DisagreementError as error:
         message = f"the witnesses disagree: {error}"
         return progress.cannot_tell(Failure(kind=FailureKind.HARNESS, message=message))
-    progress.effective = state.implementations
+    progress.effective = {SpeculationSetting.name: state.implementations, **launched.settings}
     progress.witnessed_by = state.witnessed_by
     progress.checks += demands.of_state(state, progress.arguments)
     if progress.failed:

@@ -29,6 +29,7 @@ from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.variables import joined
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
+from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation
 from harness.subjects import Subject, open_subject
 
@@ -55,11 +56,13 @@ class Launched:
 
     Attributes:
         witnesses: What each witness saw.
+        settings: What other settings than speculation are told to be.
         log: Whether the start-up log warns of an argument.
         startup_ms: Process start to healthy.
     """
 
     witnesses: tuple[Evidence, ...]
+    settings: EffectiveState
     log: Check
     startup_ms: float
 

@@ -146,7 +146,7 @@ def finding_of(result: CellResult) -> Finding:
         # The refusal says it already.
         remarks = [remark for remark in remarks if not remark.startswith(FLAGS_OFFERED)]
     else:
-        does = describe_state(result.effective)
+        does = describe_state(result.drafts or {})
     return Finding(
         build=result.build,
         status=result.status,

@@ -126,8 +126,8 @@ def _state(result: CellResult) -> str:
     if result.effective is None and result.failure is not None:
         return f"✗ {label(result)} ({result.failure.kind.value})"
     if result.status in BAD:
-        return f"✗ {label(result)} ({short_state(result.effective)})"
-    return short_state(result.effective)
+        return f"✗ {label(result)} ({short_state(result.drafts)})"
+    return short_state(result.drafts)
 
 
 def _words(result: CellResult) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def _attempt_lines(result: CellResult) -> Iterator[str]:
     """Every try with its own evidence: both outcomes are there to be explained."""
     yield "  another launch of the same cell came out otherwise: neither verdict is to be relied on"
     for number, attempt in enumerate(result.attempts, start=1):
-        state = "" if attempt.effective is None else f", {short_state(attempt.effective)}"
+        state = "" if attempt.effective is None else f", {short_state(attempt.drafts)}"
         yield f"  try {number}: {attempt.status.value}{state}"
         for line in _evidence_lines(attempt):
             yield f"  {line}"

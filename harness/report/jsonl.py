@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from harness.config.json_schema import schema_of
 from harness.errors import UsageError
-from harness.model import CellResult
+from harness.model import CellResult, DraftRange
 
 
 def encode_result(result: CellResult) -> bytes:
@@ -24,9 +25,18 @@ def decode_result(line: bytes) -> CellResult:
         msgspec.ValidationError: It is no result.
     """
     try:
-        return msgspec.json.decode(line, type=CellResult)
+        return _typed(msgspec.json.decode(line, type=CellResult))
     except UnicodeDecodeError as error:
         raise msgspec.ValidationError(f"not UTF-8: {error}") from error
+
+
+def _typed(result: CellResult) -> CellResult:
+    """The result with the values of its settings as their settings hold them."""
+    effective = result.effective
+    if effective is not None:
+        drafts = msgspec.convert(effective.get("speculation", {}), dict[str, DraftRange])
+        effective = {**effective, "speculation": drafts}
+    return replace(result, effective=effective, attempts=tuple(map(_typed, result.attempts)))
 
 
 def result_schema() -> bytes:

@@ -99,7 +99,7 @@ def _devices_text(listed: Iterable[tuple[str, ...]]) -> str:
 def label(result: CellResult) -> str:
     """What a cell came to, in a few characters."""
     if result.status not in BAD:
-        return short_state(result.effective)
+        return short_state(result.drafts)
     check = next((check for check in result.checks if not check.ok), None)
     argument = (check.argument if check else None) or (
         result.failure.argument if result.failure else None

@@ -70,7 +70,7 @@ def _embedded(data: object) -> str:
 
 def _cell(result: CellResult) -> Mapping[str, Any]:
     built: dict[str, Any] = msgspec.to_builtins(result)
-    built["short"] = short_state(result.effective)
+    built["short"] = short_state(result.drafts)
     built["wish"] = request_text(result.request)
     built["label"] = label(result)
     offending = {check.argument for check in result.checks if not check.ok and check.argument}

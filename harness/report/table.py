@@ -128,10 +128,10 @@ def _lengths(results: Sequence[CellResult], why: str) -> str:
 
 
 def _ranges(results: Sequence[CellResult]) -> str:
-    names = _in_order(name for result in results for name in sorted(result.effective or {}))
+    names = _in_order(name for result in results for name in sorted(result.drafts or {}))
     if not names:
         return "off"
-    states = [result.effective or {} for result in results]
+    states = [result.drafts or {} for result in results]
     return " + ".join(
         f"{SHORT_NAMES.get(name, name)} {_range_text(states, name)}".strip() for name in names
     )

@@ -1,5 +1,6 @@
 """Every setting there is, and what a server is set to by them."""
 
+from collections.abc import Collection
 from typing import Final
 
 from harness.settings.base import EffectiveState, Setting
@@ -21,13 +22,20 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 NOTHING_LOADED: Final = "nothing loaded"
 
 
-def effective_state(observation: Observation) -> EffectiveState:
+def effective_state(
+    observation: Observation, *, but: Collection[str] = frozenset()
+) -> EffectiveState:
     """What a server is set to.
+
+    Args:
+        observation: The server, looked at once.
+        but: Names of settings to leave out.
 
     Raises:
         DisagreementError: The witnesses of a setting contradict each other.
     """
-    values = {setting.name: setting.effective(observation) for setting in SETTINGS}
+    told = (setting for setting in SETTINGS if setting.name not in but)
+    values = {setting.name: setting.effective(observation) for setting in told}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -57,7 +57,7 @@ class Relation:
 
 def judge_relations(results: Sequence[CellResult], catalogue: Catalogue) -> tuple[Relation, ...]:
     """Every relation over the pairs that these results have."""
-    good = [one for one in results if one.status in _GOOD and one.effective is not None]
+    good = [one for one in results if one.status in _GOOD and one.drafts is not None]
     return (
         *_chained(EQUAL_CAPABILITIES, _by_capabilities(good, catalogue)),
         *_over_hosts(good),
@@ -167,14 +167,14 @@ def _difference_by_host(without: CellResult, with_gpu: CellResult) -> str | None
 
 def _takes_length(name: str, result: CellResult) -> bool:
     """Whether the draft length of the request reaches it; legacy chains share one length."""
-    shared = result.flavour is Flavour.LEGACY and len(result.effective or {}) > 1
+    shared = result.flavour is Flavour.LEGACY and len(result.drafts or {}) > 1
     return name in _WITH_LENGTH or shared
 
 
 def _states(
     one: CellResult, other: CellResult
 ) -> tuple[Mapping[str, DraftRange], Mapping[str, DraftRange]]:
-    return one.effective or {}, other.effective or {}
+    return one.drafts or {}, other.drafts or {}
 
 
 def _same(one: DraftRange, other: DraftRange) -> bool:

@@ -53,7 +53,7 @@ def test_the_reference_chains_on_the_fork(run: Run, capfd: pytest.CaptureFixture
 
     assert status == EXIT_OK
     assert [result.status for result in results] == [Verdict.PASS] * 2
-    assert set(results[0].effective or {}) == {"draft-mtp", "ngram-mod"}
+    assert set(results[0].drafts or {}) == {"draft-mtp", "ngram-mod"}
     assert "1 relation between cells: all hold" in capfd.readouterr().out
 
 
@@ -91,8 +91,8 @@ def test_failures_found_by_workers_read_as_those_found_alone(
 def test_bug_c_is_seen_in_what_the_server_does(run: Run) -> None:
     _, (result,) = run("--subject", "reference@C", "--mode", "mtp+ngram")
 
-    assert result.effective is not None
-    assert result.effective["draft-mtp"].n_max == 64
+    assert result.drafts is not None
+    assert result.drafts["draft-mtp"].n_max == 64
 
 
 def test_a_known_divergence_does_not_fail_the_run(

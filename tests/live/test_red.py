@@ -56,8 +56,8 @@ each_era = pytest.mark.parametrize("era", ERAS, ids=lambda era: era.build)
 def test_as_it_should_be(workbench: Workbench, era: Era) -> None:
     result = run(workbench, era.build, era.request, Altered(name="unaltered"))
     assert result.status is Verdict.PASS
-    assert result.effective is not None
-    assert result.effective[era.implementation].n_max == 5
+    assert result.drafts is not None
+    assert result.drafts[era.implementation].n_max == 5
 
 
 @each_era

@@ -106,7 +106,7 @@ def test_forced_mtp_that_cannot_be_had_becomes_another_speculation(
     bad = bad_checks(result)
     assert list(bad) == ["implementations"]
     assert bad["implementations"].argument == "--spec-default"
-    assert set(result.effective or {}) == {"ngram-mod"}
+    assert set(result.drafts or {}) == {"ngram-mod"}
 
 
 @pytest.mark.parametrize(("subject", "keeps_the_old_length"), [(BEFORE, True), (AFTER, False)])

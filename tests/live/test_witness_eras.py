@@ -55,8 +55,8 @@ def test_a_mutation_of_the_length_turns_every_witness(workbench: Workbench, buil
         right = run(workbench, build.id, request, Altered(name="unaltered"))
         wrong = run(workbench, build.id, request, Altered(name="mutant", alter=setting(flag, "4")))
         assert wrong.status is Verdict.FAIL
-        assert wrong.effective is not None
-        assert wrong.effective[implementation].n_max == 4
+        assert wrong.drafts is not None
+        assert wrong.drafts[implementation].n_max == 4
         before, after = told_lengths(right, implementation), told_lengths(wrong, implementation)
         assert before.keys() == after.keys()
         assert len(before) >= (1 if build.fork else 2)
@@ -91,8 +91,8 @@ def test_ngram_of_another_length_is_seen(workbench: Workbench, build: Build) -> 
     subject = Altered(name="mutant", alter=setting(flag, "50"))
     result = run(workbench, build.id, request, subject)
     assert result.status is Verdict.FAIL
-    assert result.effective is not None
-    assert result.effective["ngram-mod"].n_max == 50
+    assert result.drafts is not None
+    assert result.drafts["ngram-mod"].n_max == 50
     assert len(result.witnessed_by["ngram-mod"]) >= 2
     blamed = {check.argument for check in result.checks if not check.ok}
     assert blamed == {flag}

@@ -48,7 +48,7 @@ def result(
         resolved_mode=None,
         status=Verdict.FAIL if failed else status,
         checks=tuple(Check(name=name, expected="e", observed="o", ok=False) for name in failed),
-        effective=effective,
+        effective=None if effective is None else {"speculation": effective},
         witnessed_by={},
         witnesses=(),
         startup_ms=1.0,

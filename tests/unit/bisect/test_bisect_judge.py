@@ -17,7 +17,7 @@ PASS = CellResult(
     resolved_mode=None,
     status=Verdict.PASS,
     checks=(Check(name="starts", expected="healthy", observed="healthy", ok=True),),
-    effective={},
+    effective={"speculation": {}},
     witnessed_by={},
     witnesses=(),
     startup_ms=1.0,

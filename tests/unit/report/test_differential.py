@@ -19,7 +19,7 @@ def _result(subject: str, argv: tuple[str, ...], n_max: int, status: Verdict) ->
         resolved_mode=None,
         status=status,
         checks=(),
-        effective={"draft-mtp": DraftRange(n_min=0, n_max=n_max)},
+        effective={"speculation": {"draft-mtp": DraftRange(n_min=0, n_max=n_max)}},
         witnessed_by={},
         witnesses=(),
         startup_ms=1.0,
