@@ -82,7 +82,9 @@ def _growth(rows: Sequence[Mapping[str, object]], large: int) -> dict[str, objec
     many = next(row for row in rows if row["asked"] == large)
 
     def ratio(key: str) -> float:
-        return round(float(str(many[key])) / median(float(str(row[key])) for row in few), 3)
+        # No worker, no memory of its.
+        usual = median(float(str(row[key])) for row in few) or 1.0
+        return round(float(str(many[key])) / usual, 3)
 
     return dict.fromkeys(many, "") | {
         "asked": "large / small",
