@@ -100,6 +100,13 @@ def wheels(session: nox.Session) -> None:
         session.run("python", "-m", "build", "--wheel", "--outdir", "dist", env=compiled)
 
 
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Say which releases on the package index carry a build that the harness cannot number yet."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.package_releases")
+
+
 @nox.session(reuse_venv=True)
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""

@@ -27,7 +27,9 @@ CmakeName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 RelativePath = Annotated[str, msgspec.Meta(pattern=r"^(?![/\\]|[A-Za-z]:)(?!.*\.\.)[^\\]*$")]
 
 
-class _Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+class _Origin(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"
+):
     """What all origins share: the field ``kind`` tells them apart."""
 
     @property
@@ -154,7 +156,9 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     draft_length_flag: str | None = None
 
 
-class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Build(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One ``llama-server`` program.
 
     Attributes:
