@@ -58,7 +58,15 @@ class SourceUnavailableError(HarnessError):
 
 
 class UnqualifiedError(SourceUnavailableError):
-    """A build does not run on this host; the message says what the host lacks or refuses."""
+    """A build does not run on this host; the message says what the host lacks or refuses.
+
+    Attributes:
+        passing: Whether the host may have more to give in a minute: memory, a limit, a port.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class BuildUnavailableError(HarnessError):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -74,9 +74,25 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def read_manifest(directory: Path) -> Manifest | None:
     """Return the manifest of a build's directory; None where there is no readable one."""
     try:
-        return msgspec.json.decode((directory / NAME).read_bytes(), type=Manifest)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+        text = (directory / NAME).read_bytes()
+        try:
+            manifest = msgspec.json.decode(text, type=Manifest)
+        except msgspec.ValidationError:
+            # A record of trials that cannot be read costs no more than another trial.
+            manifest = msgspec.convert({**msgspec.json.decode(text), "qualified": ()}, Manifest)
+    except (OSError, ValueError, TypeError, msgspec.DecodeError):
         return None
+    return manifest if _is_sound(manifest) else None
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    """Whether a manifest names a program of its own build and variables that a system takes."""
+    place = PurePath(manifest.binary)
+    inside = not place.is_absolute() and ".." not in place.parts and bool(place.parts)
+    words = [manifest.binary, *manifest.env, *manifest.env.values()]
+    if any("\0" in word for word in words) or any("=" in name for name in manifest.env):
+        return False
+    return inside or manifest.source == "local"
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

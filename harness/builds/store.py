@@ -60,6 +60,9 @@ Qualifier = Callable[[Build, Path, Mapping[str, str]], str]
 Returns why it could not be tried; empty where it runs. Raises UnqualifiedError where it does not.
 """
 
+_PLAIN = frozenset({"PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TMPDIR", "TMP", "TEMP"})
+"""The variables that a program needs in order to say its version."""
+
 HOSTS_KEPT = 8
 """How many hosts a manifest remembers, the newest ones."""
 
@@ -229,6 +232,10 @@ class Store:
         try:
             found, error = self._try(build, acquired.binary, acquired.env), None
         except UnqualifiedError as refused:
+            if refused.passing:
+                raise BuildUnavailableError(
+                    f"{build.id}: it is in the store, and cannot be tried now: {refused}"
+                ) from refused
             found, error = self._qualification(refusal=str(refused)), refused
         self._tried[build.id] = found
         others = [one for one in manifest.qualified if one.host != self.host]
@@ -323,8 +330,11 @@ class Store:
         with self._readable_errors():
             file = self._made("catalogue") / f"{build_id}.toml"
             part = file.with_suffix(f".{os.getpid()}.part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(file)
+            try:
+                part.write_text(text, encoding="utf-8")
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
         return file
 
     @contextmanager
@@ -364,11 +374,10 @@ class Store:
         self._remove_leftovers_of(build.id)
         self.remove_leftovers()
         start = time.monotonic()
-        reasons: list[HarnessError] = []
+        reasons: list[HarnessError] = [refused.told()] if refused else []
         origins = _in_order(build.sources, order)
         for origin in origins:
             if refused is not None and refused.would_repeat(origin):
-                reasons.append(_named(origin, refused.error))
                 continue
             with self.scratch_of(build.id) as work:
                 try:
@@ -579,6 +588,13 @@ class _Refused:
     manifest: Manifest
     error: UnqualifiedError
 
+    def told(self) -> UnqualifiedError:
+        """The refusal, with what is stored."""
+        return UnqualifiedError(
+            f"what the store holds, {self.manifest.source} {self.manifest.asset}, does not run on "
+            f"this host: {self.error}"
+        )
+
     def would_repeat(self, origin: Origin) -> bool:
         """Whether a source would only give the same program again."""
         return not is_compiled(origin) and matches(origin, self.manifest)
@@ -651,7 +667,10 @@ def _has_options(origin: Origin, manifest: Manifest) -> bool:
 def _is_unchanged(binary: Path, manifest: Manifest) -> bool:
     from harness.builds.digest import sha256_of
 
-    return sha256_of(binary) == manifest.sha256
+    try:
+        return sha256_of(binary) == manifest.sha256
+    except OSError:
+        return False
 
 
 def _unavailable(build: Build, reason: HarnessError) -> HarnessError:
@@ -662,8 +681,10 @@ def _unavailable(build: Build, reason: HarnessError) -> HarnessError:
 
 def reported_version(binary: Path, env: Mapping[str, str]) -> str:
     """Return the first line of a program's ``--version``; empty where it does not tell."""
+    # Neither the user's secrets nor a LLAMA_ARG_* that the program would refuse.
+    plain = {name: value for name, value in os.environ.items() if name.upper() in _PLAIN}
     try:
-        answer = ask_server(binary, "--version", env={**os.environ, **env}, timeout_s=60)
+        answer = ask_server(binary, "--version", env={**plain, **env}, timeout_s=60)
     except OSError:
         return ""
     lines = [line.strip() for line in f"{answer.stderr}\n{answer.stdout}".splitlines()]

@@ -16,10 +16,10 @@ from harness.cells.workbench import Workbench
 from harness.environments.hermetic import home_variables
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.families import PORT, THREADS
-from harness.model import LaunchPlan, Replacement
+from harness.model import Failure, FailureKind, LaunchPlan, Replacement
 from harness.processes.loopback import WHY, on_loopback
 from harness.processes.variables import joined
-from harness.server import RunningServer, launch
+from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.ports import LAST_PORT
 from harness.settings.observation import observing_environment
 
@@ -27,6 +27,8 @@ PORT_PLACEHOLDER: Final = "{port}"
 (PORT_VARIABLE,) = PORT.variables
 """Sets the port of a server whose argv does not; every build has it."""
 
+_NO_PORT_S: Final = 2.0
+"""Longest wait for a server that listens on no port: for what it says of that."""
 _WHY_ONE_THREAD: Final = (
     "threads that wait for each other by spinning cost a tiny model minutes on a busy host"
 )
@@ -57,15 +59,22 @@ def launched(
             **switches(port, arguments),
             **plan.env,
         }
-        with launch(
-            workbench.build(build).binary,
-            plan.argv,
-            port=listening_port(plan.argv, variables),
-            env=variables,
-            cwd=Path(directory),
-            health_timeout_s=workbench.health_timeout_s,
-        ) as server:
-            yield server
+        where = listening_port(plan.argv, variables)
+        try:
+            with launch(
+                workbench.build(build).binary,
+                plan.argv,
+                port=where,
+                env=variables,
+                cwd=Path(directory),
+                health_timeout_s=workbench.health_timeout_s if where else _NO_PORT_S,
+                prefix=api_prefix(plan.argv, variables),
+            ) as server:
+                yield server
+        except LaunchFailedError as error:
+            if where or error.failure.argument:
+                raise
+            raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
 
 
 def hosted(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
@@ -110,6 +119,25 @@ def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
         if flag in PORT:
             port = value
     return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
+
+
+def api_prefix(argv: Sequence[str], variables: Mapping[str, str]) -> str:
+    """What stands before every path of a server's API."""
+    prefix = variables.get("LLAMA_ARG_API_PREFIX", "")
+    for flag, value in pairwise(argv):
+        if flag == "--api-prefix":
+            prefix = value
+    return prefix
+
+
+def _no_port(argv: Sequence[str], failure: Failure) -> Failure:
+    word = next((value for flag, value in reversed([*pairwise(argv)]) if flag in PORT), "")
+    return replace(
+        failure,
+        kind=FailureKind.BAD_VALUE,
+        argument=PORT.flags[0],
+        message=f"{PORT.flags[0]} {word} is no port that a server can be asked at",
+    )
 
 
 def launch_key(build: str, environment: str, plan: LaunchPlan, port: int) -> object:

@@ -26,7 +26,13 @@ from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.running import ask_server
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
-from harness.server.failure import ATTEMPTS, HOST_FAULTS, WORTH_ANOTHER_TRY, classify_exit
+from harness.server.failure import (
+    ATTEMPTS,
+    HOST_FAULTS,
+    PASSING_FAULTS,
+    WORTH_ANOTHER_TRY,
+    classify_exit,
+)
 from harness.server.http import ProtocolError
 from harness.server.launch import why_not_executable
 from harness.server.ports import reserved_port
@@ -104,7 +110,8 @@ def qualify_build(build: Build, binary: Path, env: Mapping[str, str], *, models:
                 health_timeout_s=load_configuration().settings.health_timeout,
             )
             if failure is not None:
-                raise UnqualifiedError(failure.message)
+                passing = failure.kind in PASSING_FAULTS
+                raise UnqualifiedError(failure.message, passing=passing)
     return ""
 
 

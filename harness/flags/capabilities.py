@@ -71,8 +71,11 @@ class Capabilities:
     options: tuple[Option, ...] = field(repr=False)
 
     def option(self, flag: str) -> Option | None:
-        """The option that the flag spells: a live one before a removed one."""
-        return self._by_spelling.get(flag)
+        """The option that the flag spells: a live one before a removed one.
+
+        In long flags builds take an underscore for a dash.
+        """
+        return self._by_spelling.get(flag.replace("_", "-") if flag[:2] == "--" else flag)
 
     def offers(self, flag: str) -> bool:
         """Whether the flag spells a live option."""

@@ -1,12 +1,15 @@
 """Servers under test listen on loopback only, whatever a command line says.
 
-Without a key, a server on every address of a machine is open to whoever reaches that machine.
+Without a key, a server on every address of a machine is open to whoever reaches that machine. And
+the harness asks where it knows the server to be: on 127.0.0.1.
 """
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 
 LOOPBACK = "127.0.0.1"
+LOOPBACK_LIST = "127.0.0.1,::1"
+"""In place of a list of addresses, which a build that takes none still refuses."""
+
 HOST_FLAG = "--host"
 HOST_VARIABLE = "LLAMA_ARG_HOST"
 WHY = "servers under test listen on loopback only"
@@ -21,8 +24,6 @@ def on_loopback(
 ) -> tuple[tuple[str, ...], dict[str, str], tuple[tuple[str, str], ...]]:
     """Return arguments and variables under which a server listens on loopback.
 
-    Addresses of loopback and paths of Unix sockets stay as they are.
-
     Returns:
         The arguments, the variables, and each replacement as what was written and what stands
         there now.
@@ -31,28 +32,23 @@ def on_loopback(
     variables = dict(env)
     replaced = []
     for place in range(1, len(words)):
-        if words[place - 1] == HOST_FLAG and not is_loopback(words[place]):
-            replaced.append((f"{HOST_FLAG} {words[place]}", f"{HOST_FLAG} {LOOPBACK}"))
-            words[place] = LOOPBACK
-    address = variables.get(HOST_VARIABLE)
-    if address is not None and not is_loopback(address):
-        replaced.append((f"{HOST_VARIABLE}={address}", f"{HOST_VARIABLE}={LOOPBACK}"))
-        variables[HOST_VARIABLE] = LOOPBACK
-    has_preset = not _PRESET_FLAGS.isdisjoint(words) or not _PRESET_VARIABLES.isdisjoint(variables)
+        address = words[place]
+        # What looks like a flag may be one, after a word of that name which was another's value.
+        if words[place - 1] == HOST_FLAG and not address.startswith("-"):
+            words[place] = _own(address)
+            if words[place] != address:
+                replaced.append((f"{HOST_FLAG} {address}", f"{HOST_FLAG} {words[place]}"))
+    if address := variables.get(HOST_VARIABLE, ""):
+        variables[HOST_VARIABLE] = _own(address)
+        if variables[HOST_VARIABLE] != address:
+            used = f"{HOST_VARIABLE}={variables[HOST_VARIABLE]}"
+            replaced.append((f"{HOST_VARIABLE}={address}", used))
+    flags = {word.replace("_", "-") for word in words}
+    has_preset = not _PRESET_FLAGS.isdisjoint(flags) or not _PRESET_VARIABLES.isdisjoint(variables)
     if has_preset and HOST_FLAG not in words:
         words += [HOST_FLAG, LOOPBACK]
     return tuple(words), variables, tuple(replaced)
 
 
-def is_loopback(address: str) -> bool:
-    """Whether every address of a list, as ``--host`` takes it, is of this machine alone."""
-    return all(_is_loopback(each.strip()) for each in address.split(","))
-
-
-def _is_loopback(address: str) -> bool:
-    if address == "localhost" or address.endswith(".sock"):
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+def _own(address: str) -> str:
+    return LOOPBACK_LIST if "," in address else LOOPBACK

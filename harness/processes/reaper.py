@@ -1,6 +1,7 @@
-"""Ends what a runner started, servers or compilers, when it was killed before it could.
+"""Ends what a runner started, servers or compilers, and could not end itself.
 
-A runner that dies by SIGKILL cannot clean up. Each runner therefore has one companion process
+A runner that dies by SIGKILL cannot clean up, and a program that left its process group is out of
+reach. Each runner therefore has one companion process
 that waits for the runner's end on a pipe and then kills every process whose environment carries
 the runner's token. Nothing needs registration, so there is no moment at which one can be missed.
 """
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import psutil
 
 OWNER_VARIABLE: Final = "LLAMA_HARNESS_OWNER"
-_FAREWELL: Final = b"done"
 _ROUNDS: Final = 5
 _SWEEP_S: Final = 30.0
 
@@ -53,8 +53,9 @@ class Reaper:
         companion, self._companion = self._companion, None
         if companion is not None:
             try:
-                # An interrupt may have come between a server's start and whoever would end it.
-                companion.communicate(_FAREWELL if kind is None else None, timeout=_SWEEP_S)
+                # What left its group would go on after a good end too; and an interrupt may have
+                # come between a server's start and whoever would end it.
+                companion.communicate(timeout=_SWEEP_S)
             except (subprocess.TimeoutExpired, OSError):
                 companion.kill()
                 companion.wait()
@@ -112,10 +113,9 @@ def _kill_owned(token: str) -> None:
 
 def _main() -> None:
     token, *search_path = sys.argv[1:]
-    farewell = sys.stdin.buffer.read()
-    if farewell != _FAREWELL:
-        sys.path[:] = search_path
-        _kill_owned(token)
+    sys.stdin.buffer.read()
+    sys.path[:] = search_path
+    _kill_owned(token)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,16 @@ HOST_FAULTS: Final = frozenset(
 )
 """Failures that say nothing about a command line: on another host it may well start."""
 
+PASSING_FAULTS: Final = frozenset(
+    {
+        FailureKind.OUT_OF_MEMORY,
+        FailureKind.HOST_LIMIT,
+        FailureKind.ENDED_FROM_OUTSIDE,
+        FailureKind.PORT_IN_USE,
+    }
+)
+"""Those that may be gone in a minute: they say nothing about whether a build runs on the host."""
+
 ATTEMPTS: Final = 3
 WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
 """Another port helps; and b9093 and b9246 can end before their last words are written."""
@@ -57,7 +67,9 @@ _MISSING_LIBRARY: Final = re.compile(
     r"|(?:Error relocating .*: |Symbol not found: )(?P<unresolved>\w+)"
 )
 """As glibc's, musl's and macOS' loaders say it."""
-_BIND: Final = re.compile(r"couldn't bind (?:HTTP server socket|to server socket)")
+_BIND: Final = re.compile(
+    r"couldn't bind (?:HTTP server socket|to server socket)(?:.*hostname: (?P<host>[^\s]*),)?"
+)
 _MODEL_REASON: Final = re.compile(
     r"doesn't contain MTP layers|failed to create MTP context|unknown model architecture: \S+"
     r"|failed to load (?:draft )?model|error loading model|failed to open GGUF|"
@@ -86,6 +98,8 @@ _LIMIT: Final = re.compile(
 _HARMLESS: Final = re.compile(r"\b[Ww]arn|mlock|priority|affinity| W ")
 """Starts go on after such lines."""
 _LAST_WORDS: Final = 25
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+"""The user's words, such as the name of a file; they are not the host's."""
 
 _WINDOWS_STATUS: Final[Mapping[int, tuple[FailureKind, str]]] = {
     0xC0000135: (
@@ -110,7 +124,7 @@ _SIGNALS: Final[Mapping[str, tuple[FailureKind, str]]] = {
         "the server was killed from outside (SIGKILL), as a host does that runs out of memory",
     ),
     **dict.fromkeys(
-        ("SIGBUS", "SIGXCPU", "SIGXFSZ", "SIGSYS", "SIGTRAP"),
+        ("SIGBUS", "SIGXCPU", "SIGXFSZ", "SIGSYS"),
         (FailureKind.HOST_LIMIT, "the host ended the server ({signal})"),
     ),
     **dict.fromkeys(
@@ -223,8 +237,15 @@ def _library(line: str) -> Failure | None:
 
 
 def _port(line: str) -> Failure | None:
-    if not _BIND.search(line):
+    found = _BIND.search(line)
+    if found is None:
         return None
+    if "," in (found["host"] or ""):
+        return Failure(
+            kind=FailureKind.BAD_VALUE,
+            argument="--host",
+            message="the build takes one address for --host, and no list (b11104 on)",
+        )
     return Failure(
         kind=FailureKind.PORT_IN_USE,
         message="the server could not bind its port: another process has it, or this host does "
@@ -247,7 +268,8 @@ def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> str | None:
 
 def _from_host(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure | None:
     """What the host did to the server; None where nothing speaks of it."""
-    last_words = [line for line in lines[-_LAST_WORDS:] if not _HARMLESS.search(line)]
+    spoken = (_QUOTED.sub("", line) for line in lines[-_LAST_WORDS:])
+    last_words = [line for line in spoken if not _HARMLESS.search(line)]
     if line := _first(_NO_MEMORY, last_words):
         message = f"this host has not the memory that the server asks for: {_bare(line)}"
         return Failure(kind=FailureKind.OUT_OF_MEMORY, message=message, log_tail=log_tail)

@@ -24,8 +24,9 @@ class ServerClient:
     parses in a fraction of one.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, prefix: str = "") -> None:
         self.port = port
+        self._prefix = prefix
 
     def status(self, path: str, timeout_s: float) -> int | None:
         """Status code of a GET; None where nobody answers."""
@@ -76,7 +77,7 @@ class ServerClient:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         with closing(connection):
             connection.sock = _BoundedSocket(self.port, timeout_s)
-            connection.request(method, path, body, headers)
+            connection.request(method, self._prefix + path, body, headers)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES + 1)
         if len(answer) > MAX_ANSWER_BYTES:

@@ -79,6 +79,7 @@ def launch(
     env: Mapping[str, str],
     cwd: Path,
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
+    prefix: str = "",
 ) -> Iterator[RunningServer]:
     """Start a server, wait until it is healthy, and end it with all it started.
 
@@ -89,6 +90,7 @@ def launch(
         env: Its whole environment.
         cwd: Its working directory.
         health_timeout_s: Longest wait for health, in seconds.
+        prefix: What stands before every path of its API.
 
     Raises:
         LaunchFailedError: It could not be executed, ended, or was not healthy in time.
@@ -112,7 +114,7 @@ def launch(
             )
         ) from error
     log = ServerLog(process.output)
-    client = ServerClient(port)
+    client = ServerClient(port, prefix)
     try:
         _wait_until_healthy(process, log, client, started, health_timeout_s)
         yield RunningServer(

@@ -1,6 +1,7 @@
 """A server's output, read as it comes and kept within bounds."""
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -13,6 +14,8 @@ TAIL_LINES: Final = 5_000
 TAIL_CHARACTERS: Final = 2 * 1024 * 1024
 MAX_LINE_BYTES: Final = 16_384
 _CHUNK_BYTES: Final = 65_536
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), 127), "�")
 
 
 class ServerLog:
@@ -56,7 +59,7 @@ class ServerLog:
         self._append([rest] if rest else [], closed=True)
 
     def _append(self, raw_lines: list[bytes], *, closed: bool = False) -> None:
-        lines = [raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r") for raw in raw_lines]
+        lines = [_readable(raw[:MAX_LINE_BYTES]) for raw in raw_lines]
         with self._changed:
             for line in lines:
                 self._keep(line)
@@ -133,3 +136,9 @@ class ServerLog:
         self._reader.join(timeout_s)
         if not self._reader.is_alive():
             self._stream.close()
+
+
+def _readable(raw: bytes) -> str:
+    """A line without what would move a terminal's cursor or change its colours."""
+    text = raw.decode("utf-8", "replace").rstrip("\r")
+    return _ESCAPES.sub("", text).translate(_CONTROLS)

@@ -15,7 +15,7 @@ from pathlib import Path
 if __name__ == "__main__":  # alone, isolated from every package
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from harness.processes.loopback import WHY, on_loopback
+from harness.processes.loopback import LOOPBACK, WHY, on_loopback
 
 CONFIG_NAME = "shim.json"
 RECORDED_PREFIXES = (
@@ -37,6 +37,7 @@ RECORDED_PREFIXES = (
 OURS = "LLAMA_HARNESS_"
 SECRET_VARIABLES = frozenset({"LLAMA_API_KEY", "LLAMA_ARG_HF_TOKEN"})
 SECRET_FLAGS = frozenset({"--api-key", "-hft", "--hf-token"})
+_LAST_PORT = 65535
 REDACTED = "REDACTED"
 ASKS_ONLY = frozenset({"--help", "-h", "--usage", "--version", "--list-devices"})
 
@@ -119,8 +120,12 @@ def answer_health(argv: Sequence[str]) -> int:
 
         def log_message(self, *_args: object) -> None: ...
 
-    host = _value(argv, "--host", "127.0.0.1")
-    port = int(_value(argv, "--port", "8080"))
+    host = LOOPBACK
+    word = _value(argv, "--port", "8080")
+    if not (word.isdecimal() and int(word) <= _LAST_PORT):
+        sys.stderr.write(f"error: --port {word} is no port (recording only)\n")
+        return 1
+    port = int(word)
     server = ThreadingHTTPServer((host, port), Handler)
     sys.stderr.write(f"main: server is listening on http://{host}:{port} (recording only)\n")
     sys.stderr.flush()

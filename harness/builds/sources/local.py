@@ -18,7 +18,12 @@ class LocalSource:
         """Find the program; errors as in ``Source``."""
         assert isinstance(origin, LocalBinary)
         binary = _find(origin.path, workspace.platform.server_name)
-        found = sha256_of(binary)
+        try:
+            found = sha256_of(binary)
+        except OSError as error:
+            raise SourceUnavailableError(
+                f"{binary} cannot be read: {error.strerror or error}; let this user read it"
+            ) from error
         if origin.sha256 and found != origin.sha256:
             raise DigestMismatchError(
                 f"{build.id}: {binary} has SHA-256 {found}, pinned is {origin.sha256}"

@@ -188,3 +188,43 @@ def test_features_that_matter() -> None:
     arm = "processor\t: 0\nFeatures\t: fp asimd evtstrm aes sha2 atomics sve2 i8mm\n"
     assert cpu_features(arm) == {"fp", "asimd", "aes", "sha2", "atomics", "sve2", "i8mm"}
     assert cpu_features("") == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "readable"),
+    [
+        ({"qualified": [1]}, True),
+        ({"qualified": "x"}, True),
+        ({"env": {"A=B": "x"}}, False),
+        ({"env": {"A": "x\0"}}, False),
+        ({"binary": "/bin/true"}, False),
+        ({"binary": "../../../../bin/true"}, False),
+        ({"binary": "."}, False),
+    ],
+)
+def test_a_damaged_manifest(tmp_path: Path, change: dict[str, object], readable: bool) -> None:
+    sound = {
+        "build": "b1", "number": 1, "source": "package", "asset": "a", "sha256": "",
+        "binary": "llama-server", "env": {}, "details": {}, "reported_version": "",
+        "seconds": 1.0, "acquired": "2026-01-01T00:00:00Z", "files": {},
+    }  # fmt: skip
+    (tmp_path / "manifest.json").write_text(json.dumps({**sound, **change}))
+    manifest = read_manifest(tmp_path)
+    assert (manifest is not None) is readable
+    assert manifest is None or manifest.qualified == ()
+
+
+def test_what_may_be_gone_in_a_minute_is_told_and_not_remembered(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    first = stored(bench, tmp_path)
+    elsewhere(bench)
+    source = first.with_suffix(".py")
+    fine = source.read_text()
+    source.write_text(f"import sys\nif '--port' in sys.argv: sys.exit('out of memory')\n{fine}")
+    result = bench.run("path", "-q", "b20000")
+    assert result.returncode == EXIT_CANNOT_TELL
+    assert "it is in the store, and cannot be tried now" in result.stderr
+    assert standing(bench) == "not tried"
+    source.write_text(fine)
+    assert bench.run("path", "-q", "b20000").stdout == f"{first}\n"

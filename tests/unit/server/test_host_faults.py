@@ -43,7 +43,7 @@ LINES = {
 SIGNALS = {
     FailureKind.ILLEGAL_INSTRUCTION: ("SIGILL",),
     FailureKind.OUT_OF_MEMORY: ("SIGKILL",),
-    FailureKind.HOST_LIMIT: ("SIGBUS", "SIGXCPU", "SIGXFSZ", "SIGSYS", "SIGTRAP"),
+    FailureKind.HOST_LIMIT: ("SIGBUS", "SIGXCPU", "SIGXFSZ", "SIGSYS"),
     FailureKind.ENDED_FROM_OUTSIDE: ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"),
 }
 WINDOWS = {
@@ -97,7 +97,7 @@ def test_a_crash_on_windows_is_a_crash(status: int) -> None:
 
 
 @posix
-@pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV", "SIGFPE"])
+@pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV", "SIGFPE", "SIGTRAP"])
 def test_what_a_program_does_itself_is_not_the_hosts(name: str) -> None:
     number = signal.Signals[name]
     for status in (-number, 128 + number):
@@ -122,6 +122,18 @@ def test_a_refused_argument_goes_before_the_host() -> None:
 def test_a_warning_that_a_start_survives_is_no_reason(line: str) -> None:
     lines = [line, "E srv load_model: failed to load model, 'm.gguf'"]
     assert classify_exit(1, lines, ()).kind is FailureKind.MODEL_LOAD
+
+
+@pytest.mark.parametrize("name", ["Permission denied", "out of memory", "No space left on device"])
+def test_the_users_own_words_are_not_the_hosts(name: str) -> None:
+    lines = [f"srv load_model: loading model '/x/{name}.gguf'", f"failed to load model, '{name}'"]
+    assert classify_exit(1, lines, ()).kind is FailureKind.MODEL_LOAD
+
+
+def test_a_list_of_addresses_that_a_build_does_not_take() -> None:
+    line = "start: couldn't bind HTTP server socket, hostname: 127.0.0.1,::1, port: 80"
+    failure = classify_exit(1, [line], ())
+    assert (failure.kind, failure.argument) == (FailureKind.BAD_VALUE, "--host")
 
 
 def test_words_of_long_ago_are_no_reason() -> None:
