@@ -83,7 +83,8 @@ def what_the_file_says(cell: Cell) -> str:
     failure, effective = cell["failure"], cell["effective"]
     if effective is None:
         return f"refuses to start, about {failure['argument'] or 'the model'}"
-    return started(effective, max((one["n_max"] or 0 for one in effective.values()), default=0))
+    drafts = effective["speculation"]
+    return started(drafts, max((one["n_max"] or 0 for one in drafts.values()), default=0))
 
 
 def started(names: Iterable[str], longest: int) -> str:

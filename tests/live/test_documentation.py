@@ -70,7 +70,7 @@ def run(command: DocumentedCommand, folder: Path) -> "subprocess.CompletedProces
     ]
     if words[0] == "bisect":
         # The builds that are pinned, none that would have to be compiled.
-        words.insert(1, "--catalogue-only")
+        words.insert(2, "--catalogue-only")
     return subprocess.run(
         [sys.executable, "-m", "harness", *words],
         cwd=folder,

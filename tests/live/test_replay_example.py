@@ -52,7 +52,7 @@ def test_every_failure_is_found_again(failing_run: Run) -> None:
 def test_a_failure_that_is_not_found_again(failing_run: Run, tmp_path: Path) -> None:
     cells = [json.loads(line) for line in failing_run.jsonl.read_text("utf-8").splitlines()]
     invented = next(cell for cell in cells if cell["effective"] and cell["status"] == "fail")
-    invented["effective"]["draft-mtp"]["n_max"] = 65
+    invented["effective"]["speculation"]["draft-mtp"]["n_max"] = 65
     results = tmp_path / "results.jsonl"
     results.write_text(json.dumps(invented), encoding="utf-8")
     done = replayed(results)

@@ -84,7 +84,8 @@ def tuesday() -> tuple[CellResult, ...]:
     for one in monday():
         later = replace(one, argv=tuple("2" if word == "1" else word for word in one.argv))
         if one.subject == "app" and one.build == "b9246":
-            later = replace(later, status=Verdict.PASS, checks=(), failure=None, effective={})
+            later = replace(later, status=Verdict.PASS, checks=(), failure=None)
+            later = replace(later, effective={"speculation": {}})
         changed.append(later)
     return tuple(changed)
 

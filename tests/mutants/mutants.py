@@ -28,7 +28,7 @@ from harness.subjects.reference.model_facts import ModelFacts
 from harness.subjects.reference.modes import ALIASES
 from harness.subjects.reference.resolver import Resolution, Resolver
 from harness.subjects.reference.variants import VARIANTS
-from harness.verdicts import checks
+from harness.verdicts import checks, demands
 from tests.mutants.panel import patched
 from tests.mutants.plans import (
     Change,
@@ -611,12 +611,12 @@ def _seeing(check: str, *, ok: bool) -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in ("check_plan", "check_state", "check_witnesses"):
-            right = getattr(cells, name)
+            right = getattr(demands, name)
 
             def many(*given: Any, right: Any = right) -> list[Check]:
                 return [judged(one) for one in right(*given)]
 
-            stack.enter_context(patched(cells, name, many))
+            stack.enter_context(patched(demands, name, many))
         for name in ("check_start", "check_log"):
             right = getattr(cells, name)
 

@@ -44,12 +44,13 @@ def test_an_orphan_of_a_killed_runner_is_ended() -> None:
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_runner_that_ends_in_order_needs_no_sweep() -> None:
-    with Reaper() as reaper:
-        process = sleeper(reaper.token)
-        owned = process.__enter__()
-    assert owned.poll() is None
-    process.__exit__(None, None, None)
+def test_a_runner_that_ends_in_order_leaves_nothing_either() -> None:
+    with sleeper("another-runner") as foreign, sleeper(None) as free:
+        with Reaper() as reaper, sleeper(reaper.token) as owned:
+            reaper.__exit__(None, None, None)
+            assert owned.wait(timeout=30) != 0
+        assert foreign.poll() is None
+        assert free.poll() is None
 
 
 def interrupted(reaper: Reaper) -> None:
