@@ -20,6 +20,7 @@ from harness.model import Failure, FailureKind, LaunchPlan, Replacement
 from harness.processes.loopback import WHY, on_loopback
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
+from harness.server.failure import UNEXPLAINED
 from harness.server.ports import LAST_PORT
 from harness.settings.observation import observing_environment
 
@@ -29,6 +30,8 @@ PORT_PLACEHOLDER: Final = "{port}"
 
 _NO_PORT_S: Final = 2.0
 """Longest wait for a server that listens on no port: for what it says of that."""
+_OF_NO_PORT: Final = UNEXPLAINED | {FailureKind.PORT_IN_USE}
+"""What may come of a port that there is not."""
 _WHY_ONE_THREAD: Final = (
     "threads that wait for each other by spinning cost a tiny model minutes on a busy host"
 )
@@ -72,7 +75,7 @@ def launched(
             ) as server:
                 yield server
         except LaunchFailedError as error:
-            if where or error.failure.argument:
+            if where or error.failure.kind not in _OF_NO_PORT:
                 raise
             raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
 

@@ -156,14 +156,20 @@ def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
         acquired = store.find(build)
         if acquired is None:
             absent.append(build.id)
-        elif store.ready(build) is None and (refusal := store.requalify(acquired).refusal):
-            absent.append(build.id)
-            yield Finding(
-                name=f"build {build.id}",
-                state=State.ABSENT,
-                detail=f"in the store, and does not run on this host: {refusal}",
-                remedy="the next run takes it from another source",
-            )
+        elif store.ready(build) is None:
+            try:
+                refusal = store.requalify(acquired).refusal
+            except HarnessError as error:  # the host gave out, and may have more to give later
+                yield Finding(name=f"build {build.id}", state=State.MISSING, detail=str(error))
+                continue
+            if refusal:
+                absent.append(build.id)
+                yield Finding(
+                    name=f"build {build.id}",
+                    state=State.ABSENT,
+                    detail=f"in the store, and does not run on this host: {refusal}",
+                    remedy="the next run takes it from another source",
+                )
     releases = _releases()
     needed = State.MISSING if absent and releases.state is not State.OK else State.ABSENT
     yield Finding(
