@@ -75,7 +75,10 @@ class Capabilities:
 
         In long flags builds take an underscore for a dash.
         """
-        return self._by_spelling.get(flag.replace("_", "-") if flag[:2] == "--" else flag)
+        found = self._by_spelling.get(flag)
+        if found is None and flag.startswith("--"):
+            return self._by_spelling.get(flag.replace("_", "-"))
+        return found
 
     def offers(self, flag: str) -> bool:
         """Whether the flag spells a live option."""

@@ -422,3 +422,13 @@ def test_probe_of_what_is_no_program(tmp_path: Path) -> None:
     text.write_text("not a program", encoding="utf-8")
     with pytest.raises(ProbeError, match="cannot be run"):
         probe(text, {})
+
+
+def test_an_underscore_stands_for_a_dash_and_for_itself() -> None:
+    build = parse_help(
+        "-c,    --ctx-size N            context\n--scheduler_async           a fork's own"
+    )
+    assert build.option("--ctx_size") is build.option("--ctx-size") is not None
+    assert build.offers("--scheduler_async")
+    assert build.option("--scheduler-async") is None
+    assert build.option("-c_x") is None
