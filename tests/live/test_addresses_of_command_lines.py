@@ -101,8 +101,8 @@ def test_a_server_that_left_its_group_does_not_outlive_the_command(
     program.parent.mkdir()
     program.write_text(
         "#!/bin/sh\n"
-        f'case "$1" in --help|--version|--list-devices) exec {real} "$@";; esac\n'
-        f'setsid {real} "$@" &\n'
+        f'case "$1" in --help|--version|--list-devices) exec "{real}" "$@";; esac\n'
+        f'setsid "{real}" "$@" &\n'
         "setsid sleep 977 &\n"
         "exec sleep 978\n"
     )
