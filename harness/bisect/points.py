@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.bisect.journal import Point
 from harness.builds import Build, Catalogue
-from harness.builds.catalogue import PackageFile
+from harness.builds.catalogue import is_compiled
 from harness.builds.offers import Index, package_offers
 from harness.errors import SourceUnavailableError, UsageError
 
@@ -142,7 +142,4 @@ def _some(end: str, ordered: Sequence[str]) -> str:
 
 def needs_compiling(build: Build) -> bool:
     """Whether the build's preferred source takes all processors for a while."""
-    first = build.sources[0]
-    if isinstance(first, PackageFile):
-        return not first.is_wheel
-    return first.kind == "git"
+    return is_compiled(build.sources[0])

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, TypeGuard, cast
 
 import msgspec
 
@@ -134,6 +134,13 @@ class EmulatedServer(_Origin, frozen=True, kw_only=True, tag="emulated"):
 
 Origin = PackageFile | ReleaseAsset | GitReference | ContainerImage | LocalBinary | EmulatedServer
 """One place where a build can come from; ``kind`` tells which source serves it."""
+
+
+def is_compiled(origin: Origin) -> TypeGuard[PackageFile | GitReference]:
+    """Whether a source compiles, and so gives what suits the host."""
+    return isinstance(origin, GitReference) or (
+        isinstance(origin, PackageFile) and not origin.is_wheel
+    )
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

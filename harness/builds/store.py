@@ -24,6 +24,7 @@ from harness.builds.catalogue import (
     LocalBinary,
     Origin,
     PackageFile,
+    is_compiled,
 )
 from harness.builds.hosts import HostFingerprint, host_fingerprint
 from harness.builds.locations import CACHE_VARIABLE, cache_root
@@ -99,7 +100,6 @@ class Store:
         *,
         qualifier: Qualifier,
         platform: Platform | None = None,
-        host: HostFingerprint | None = None,
         sources: SourceFactory | None = None,
         extract: bool = False,
     ) -> None:
@@ -109,14 +109,12 @@ class Store:
             root: Its directory; ``LLAMA_HARNESS_CACHE`` or the user's cache directory if None.
             qualifier: Tries whether a build runs here; no build is handed out untried.
             platform: The machine that builds must run on; this one if None.
-            host: Its fingerprint; taken if None.
             sources: Gives the source of each kind; the real ones if None.
             extract: Copy programs out of container images instead of running containers.
         """
         self.root = root or cache_root()
         self.platform = platform or this_platform()
         self._qualifier = qualifier
-        self._host = host
         self._tried: dict[str, Qualification] = {}
         self._extract = extract
         self._sources = sources or default_sources(extract=extract)
@@ -124,7 +122,7 @@ class Store:
     @cached_property
     def host(self) -> HostFingerprint:
         """The host that builds are qualified for."""
-        return self._host or host_fingerprint()
+        return host_fingerprint()
 
     def directory(self, build_id: str) -> Path:
         """Return where a build lives, or would live."""
@@ -598,13 +596,6 @@ class _Refused:
     def would_repeat(self, origin: Origin) -> bool:
         """Whether a source would only give the same program again."""
         return not is_compiled(origin) and matches(origin, self.manifest)
-
-
-def is_compiled(origin: Origin) -> bool:
-    """Whether a source compiles, and so gives what suits the host."""
-    return isinstance(origin, GitReference) or (
-        isinstance(origin, PackageFile) and not origin.is_wheel
-    )
 
 
 def _named(origin: Origin, reason: UnqualifiedError) -> UnqualifiedError:

@@ -19,6 +19,7 @@ from harness.builds.catalogue import (
     Origin,
     PackageFile,
     ReleaseAsset,
+    is_compiled,
     load_catalogue,
 )
 from harness.builds.progress import Progress, open_progress
@@ -352,8 +353,7 @@ def _with_options(
     compiled = [
         msgspec.structs.replace(origin, options={**origin.options, **options})
         for origin in origins
-        if isinstance(origin, GitReference)
-        or (isinstance(origin, PackageFile) and not origin.is_wheel)
+        if is_compiled(origin)
     ]
     if not compiled:
         raise UsageError(f"{build_id} has no source that is compiled, --cmake-option needs one")

@@ -17,6 +17,7 @@ from harness.config.configuration import load_configuration
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, flags_of
+from harness.flags.families import HOST
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
@@ -35,7 +36,7 @@ from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_argum
 from harness.verdicts.checks import STARTS
 from harness.verdicts.demands import EFFECT
 
-_KEPT: Final = MODEL_FLAGS | PORT_FLAGS | {"--host"}
+_KEPT: Final = MODEL_FLAGS | PORT_FLAGS | frozenset(HOST.flags)
 """What every launch needs; never blamed, never left out."""
 
 _STATIC: Final = ("argv:", "recording:")
