@@ -210,12 +210,14 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What one witness saw on one running server.
+    """What one witness saw of one setting on one running server.
 
     Attributes:
         witness: The witness's name.
         basis: Whether it read settings or counted behaviour.
         speaks: False where it has nothing to say on this build; the rest is then empty.
+        setting: The setting.
+        value: What it tells, of every setting but speculation, of which the next three tell.
         configured: Draft ranges of the implementations that are set up, None where it cannot
             tell which are.
         drafted: Bounds on the longest draft of each implementation that was seen drafting, None
@@ -227,6 +229,8 @@ class Evidence:
     witness: str
     basis: Basis
     speaks: bool = True
+    setting: str = "speculation"
+    value: Any = None
     configured: Mapping[str, DraftRange] | None = None
     drafted: Mapping[str, Span] | None = None
     longest: Span | None = None
@@ -293,6 +297,19 @@ class Replacement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Silent:
+    """Something of a command line that has no effect, or another one, without a refusal.
+
+    Attributes:
+        word: The flag, variable or value, as it was written; empty where nothing tells it.
+        why: What becomes of it.
+    """
+
+    word: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One expected against one observed."""
 
@@ -335,7 +352,10 @@ class CellResult:
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
+        witnesses: The evidence for speculation and for every setting that was demanded.
         replaced: What of ``argv`` the server was started without, and with what instead.
+        not_seen: What the command line asks for and no witness can tell.
+        silent: What of it has no effect, or another one, without a refusal.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
             None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
@@ -363,6 +383,8 @@ class CellResult:
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
     replaced: tuple[Replacement, ...] = ()
+    not_seen: tuple[str, ...] = ()
+    silent: tuple[Silent, ...] = ()
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()

@@ -6,7 +6,7 @@ static command line is read (``harness.subjects.command_lines``). Each replaceme
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -72,6 +72,7 @@ def launched(
                 cwd=Path(directory),
                 health_timeout_s=workbench.health_timeout_s if where else _NO_PORT_S,
                 prefix=api_prefix(plan.argv, variables),
+                key=api_key(plan.argv, variables),
             ) as server:
                 yield server
         except LaunchFailedError as error:
@@ -131,6 +132,18 @@ def api_prefix(argv: Sequence[str], variables: Mapping[str, str]) -> str:
         if flag == "--api-prefix":
             prefix = value
     return prefix
+
+
+def api_key(argv: Sequence[str], variables: Mapping[str, str]) -> str | None:
+    """A key that a server's API asks for, the first of several; None where it asks for none."""
+    keys = variables.get("LLAMA_API_KEY", "")
+    for flag, value in pairwise(argv):
+        if flag == "--api-key":
+            keys = value
+        elif flag == "--api-key-file":
+            with suppress(OSError, UnicodeDecodeError):
+                keys = Path(value).read_text(encoding="utf-8").partition("\n")[0]
+    return keys.split(",")[0] or None
 
 
 def _no_port(argv: Sequence[str], failure: Failure) -> Failure:

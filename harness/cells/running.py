@@ -1,15 +1,16 @@
 """``run_cell``: the one place where builds, subjects, environments and witnesses meet."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from harness.builds import AcquiredBuild
-from harness.cells.launching import hosted, launch_key, launched
+from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.workbench import Launched, Workbench
 from harness.errors import EnvironmentUnavailableError, HarnessError
-from harness.flags.arguments import Argument, read_arguments
+from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
 from harness.gguf_models import file_for
 from harness.model import (
@@ -24,8 +25,8 @@ from harness.model import (
     HostProfile,
     LaunchPlan,
     LaunchTarget,
-    LoadRequest,
     Replacement,
+    Silent,
     TinyModel,
     Verdict,
 )
@@ -33,20 +34,14 @@ from harness.server import LaunchFailedError
 from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANOTHER_TRY
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
-from harness.settings.base import DisagreementError, EffectiveState
+from harness.settings.base import DisagreementError, EffectiveState, Situation
 from harness.settings.observation import observe
-from harness.settings.speculation.agreement import agree
-from harness.settings.speculation.contract import expect
-from harness.settings.speculation.setting import SpeculationSetting
-from harness.settings.speculation.testimony import testify
-from harness.settings.state import effective_state
+from harness.settings.speculation.comparison import TWO_WITNESSES
+from harness.settings.state import SETTINGS, SPECULATION, Seen, agree, not_seen, testify
 from harness.subjects import Subject
-from harness.verdicts.checks import (
-    TWO_WITNESSES,
-    check_log,
-    check_start,
-)
-from harness.verdicts.demands import ContractDemands, Demands, OwnDemands
+from harness.verdicts.checks import check_log, check_start
+from harness.verdicts.demands import Demands, demands_of
+from harness.verdicts.silent import silent_effects, silent_warnings, warnings_in
 
 
 @dataclass(kw_only=True)
@@ -69,6 +64,8 @@ class _Progress:
     startup_ms: float | None = None
     failure: Failure | None = None
     replaced: tuple[Replacement, ...] = ()
+    not_seen: tuple[str, ...] = ()
+    silent: tuple[Silent, ...] = ()
 
     def result(self, status: Verdict) -> CellResult:
         return CellResult(
@@ -90,11 +87,26 @@ class _Progress:
             host=self.host,
             devices=self.devices,
             replaced=self.replaced,
+            not_seen=self.not_seen,
+            silent=self.silent,
             startup_ms=self.startup_ms,
             wall_ms=(time.perf_counter() - self.started) * 1000,
             failure=self.failure,
             repro=repro_command(self.cell),
         )
+
+    def saw(self, state: EffectiveState, seen: Seen, demanded: Collection[str]) -> None:
+        """Keep an effective state, and the evidence for what was demanded."""
+        speculation = state[SPECULATION]
+        self.effective = {**state, SPECULATION: speculation.implementations}
+        self.witnessed_by = {
+            what: tuple(names)
+            for name, value in state.items()
+            for what, names in SETTINGS[name].supporters(value, seen[name]).items()
+        }
+        kept = [name for name in SETTINGS if name in {SPECULATION, *demanded}]
+        self.witnesses = tuple(evidence for name in kept for evidence in seen[name])
+        self.not_seen = not_seen(self.arguments, demanded, state)
 
     def error(self, kind: FailureKind, message: str) -> CellResult:
         self.failure = Failure(kind=kind, message=message)
@@ -130,7 +142,6 @@ class _Situation:
     host: HostProfile
     variables: Mapping[str, str]
     model: TinyModel
-    request: LoadRequest
 
 
 def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
@@ -144,7 +155,15 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
         situation = _prepare(cell, workbench, progress)
     except _CannotPrepareError as error:
         return progress.error(error.kind, str(error))
-    demands = progress.demands = _demands(cell, situation)
+    demands = progress.demands = demands_of(
+        cell.demanded_by,
+        Situation(
+            request=cell.request,
+            capabilities=situation.capabilities,
+            host=situation.host,
+            model=situation.model,
+        ),
+    )
     for attempt in range(1, ATTEMPTS + 1):
         try:
             shown = _plan_and_launch(cell, situation, demands, workbench, progress)
@@ -161,15 +180,29 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
     progress.startup_ms = shown.startup_ms
-    return _judge(shown, demands, progress)
+    result = _judge(shown, demands, progress)
+    if cell.demanded_by is DemandedBy.COMMAND_LINE and shown.warnings:
+        told = _warned_of(cell, shown.warnings, situation, workbench, progress)
+        result = replace(result, silent=tuple(dict.fromkeys((*result.silent, *told))))
+    return result
 
 
-def _demands(cell: Cell, situation: _Situation) -> Demands:
-    capabilities = situation.capabilities
-    if cell.demanded_by is DemandedBy.COMMAND_LINE:
-        return OwnDemands(request=cell.request, capabilities=capabilities)
-    expectation = expect(cell.request, capabilities, situation.host, situation.model)
-    return ContractDemands(request=cell.request, expectation=expectation, capabilities=capabilities)
+def _warned_of(
+    cell: Cell,
+    warnings: Sequence[str],
+    situation: _Situation,
+    workbench: Workbench,
+    progress: _Progress,
+) -> tuple[Silent, ...]:
+    """The warnings that a plain command line on the same build does not have."""
+    key = (cell.build, cell.environment, situation.model.name)
+    if key not in workbench.plain_warnings:
+        lines: tuple[str, ...] = ()
+        with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
+            plain = LaunchPlan(argv=("-m", str(situation.model.path), "--port", str(port)))
+            lines = _launch_and_observe(cell, plain, port, workbench).warnings
+        workbench.plain_warnings[key] = lines
+    return silent_warnings(warnings, workbench.plain_warnings[key], progress.arguments)
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
@@ -233,7 +266,6 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         host=environment.host,
         variables=workbench.variables(cell.build, cell.environment),
         model=file_for(model, mtp_token=capabilities.mtp_token),
-        request=cell.request,
     )
 
 
@@ -254,10 +286,15 @@ def _plan_and_launch(
         plan = situation.subject.plan(cell.request, target)
         progress.plan = plan
         arguments = read_arguments(plan.argv, situation.capabilities)
-        progress.arguments = arguments
         progress.checks = demands.of_plan(plan, arguments)
         plan, progress.replaced = hosted(plan)
-        key = launch_key(cell.build, cell.environment, plan, port)
+        # What was replaced is not asked for; variables come first, for argv wins over them.
+        progress.arguments = (
+            *read_variables(plan.env, situation.capabilities),
+            *read_arguments(plan.argv, situation.capabilities),
+        )
+        thorough = cell.demanded_by is DemandedBy.COMMAND_LINE
+        key = (launch_key(cell.build, cell.environment, plan, port), thorough)
         if key in workbench.launches:
             return workbench.launches[key]
         shown = _launch_and_observe(cell, plan, port, workbench)
@@ -268,6 +305,7 @@ def _plan_and_launch(
 
 def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> Launched:
     build = workbench.build(cell.build).build
+    arguments = read_arguments(plan.argv, workbench.capabilities(cell.build, cell.environment))
     with launched(
         plan,
         build=cell.build,
@@ -276,7 +314,12 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
         workbench=workbench,
     ) as server:
         try:
-            observation = observe(server, build.number)
+            observation = observe(
+                server,
+                build.number,
+                switched_on=switches(port, arguments).keys() - plan.env.keys(),
+                thorough=cell.demanded_by is DemandedBy.COMMAND_LINE,
+            )
         except ProtocolError as error:
             death = server.death()
             if death is None:
@@ -285,9 +328,9 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
         startup_ms = server.startup_ms
     workbench.watcher(cell, observation)
     return Launched(
-        witnesses=testify(observation),
-        settings=effective_state(observation, but={SpeculationSetting.name}),
+        seen=testify(observation),
         log=check_log(observation.startup_lines),
+        warnings=warnings_in(observation.startup_lines),
         startup_ms=startup_ms,
     )
 
@@ -295,22 +338,26 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
 def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellResult:
     progress.checks.append(check_start(None))
     progress.checks.append(launched.log)
-    progress.witnesses = launched.witnesses
     try:
-        state = agree(progress.witnesses)
+        state = agree(launched.seen)
     except DisagreementError as error:
+        progress.witnesses = launched.seen[SPECULATION]
         message = f"the witnesses disagree: {error}"
         return progress.cannot_tell(Failure(kind=FailureKind.HARNESS, message=message))
-    progress.effective = {SpeculationSetting.name: state.implementations, **launched.settings}
-    progress.witnessed_by = state.witnessed_by
-    progress.checks += demands.of_state(state, progress.arguments)
+    demanded = demands.by_setting(progress.arguments)
+    progress.saw(state, launched.seen, demanded)
+    progress.silent = silent_effects(
+        progress.plan, progress.arguments, demands.situation.capabilities, state, demanded
+    )
+    checks = demands.of_state(state, progress.arguments)
+    doubts = [check for check in checks if check.name == TWO_WITNESSES]
+    progress.checks += [check for check in checks if check.name != TWO_WITNESSES]
     if progress.failed:
         return progress.result(Verdict.FAIL)
-    witnesses = demands.of_witnesses(state)
-    progress.checks += witnesses
-    lonely = next((check for check in witnesses if not check.ok), None)
-    if lonely is not None:
+    progress.checks += doubts
+    doubt = next((check for check in doubts if not check.ok), None)
+    if doubt is not None:
         return progress.error(
-            FailureKind.HARNESS, f"{TWO_WITNESSES}: {lonely.expected}, got {lonely.observed}"
+            FailureKind.HARNESS, f"{TWO_WITNESSES}: {doubt.expected}, got {doubt.observed}"
         )
     return progress.result(Verdict.DEGRADED if demands.shortfall else Verdict.PASS)

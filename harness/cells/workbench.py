@@ -24,13 +24,13 @@ from harness.errors import (
 )
 from harness.flags.capabilities import Capabilities, probe
 from harness.gguf_models import ensure_models
-from harness.model import Cell, Check, Evidence, Failure, HostProfile, TinyModel
+from harness.model import Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.variables import joined
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
-from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation
+from harness.settings.state import Seen
 from harness.subjects import Subject, open_subject
 
 REMEMBERED_LAUNCHES: Final = 64
@@ -55,15 +55,15 @@ class Launched:
     """What one launch showed, without the log that it was read from.
 
     Attributes:
-        witnesses: What each witness saw.
-        settings: What other settings than speculation are told to be.
+        seen: What the witnesses of each setting saw.
         log: Whether the start-up log warns of an argument.
+        warnings: Every line of it that warns of something.
         startup_ms: Process start to healthy.
     """
 
-    witnesses: tuple[Evidence, ...]
-    settings: EffectiveState
+    seen: Seen
     log: Check
+    warnings: tuple[str, ...]
     startup_ms: float
 
 
@@ -101,7 +101,8 @@ class Workbench:
     an environment made once. ``launches`` remembers what each launch showed, so that cells whose
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
     is off. ``one_core`` holds the variables that make a server see one core. ``unavailable`` holds
-    why builds cannot be had, which is asked for once.
+    why builds cannot be had, which is asked for once; ``plain_warnings`` what a plain command line
+    is warned of by build, environment and model.
     """
 
     catalogue: Catalogue
@@ -116,6 +117,7 @@ class Workbench:
     watcher: Watcher = _looks_away
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
     unavailable: dict[str, HarnessError] = field(default_factory=dict)
+    plain_warnings: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)

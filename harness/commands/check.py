@@ -21,10 +21,10 @@ from harness.model import (
     LoadRequest,
     Verdict,
 )
+from harness.settings.base import EFFECT
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import DRAFT_FLAGS, REMOTE_DRAFT_FLAGS, server_arguments
 from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX, NO_FLAG_TWICE, NO_WARNING
-from harness.verdicts.demands import EFFECT
 
 SUBJECT: Final = "argv"
 """The name of a command line given by hand, as a subject."""

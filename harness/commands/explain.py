@@ -30,11 +30,11 @@ from harness.model import (
     LoadRequest,
     Verdict,
 )
+from harness.settings.base import EFFECT
 from harness.subjects import Subject
 from harness.subjects.argv_file import ArgvSubject
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_arguments
 from harness.verdicts.checks import STARTS
-from harness.verdicts.demands import EFFECT
 
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | frozenset(HOST.flags)
 """What every launch needs; never blamed, never left out."""

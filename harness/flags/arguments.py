@@ -1,7 +1,7 @@
 """An argument list read the way a given build reads it: flags, their values, their options."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +13,10 @@ _TWO_VALUES: Final = re.compile(r"[A-Z_]+ [A-Z_]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Argument:
-    """One flag of an argument list.
+    """One flag of an argument list, or one variable of its environment.
 
     Attributes:
-        flag: As it was written.
+        flag: As it was written; the name of a variable.
         values: What follows it.
         option: The option it spells on the build; None where the build knows no such flag.
     """
@@ -24,6 +24,16 @@ class Argument:
     flag: str
     values: tuple[str, ...]
     option: Option | None
+
+    @property
+    def spelling(self) -> str:
+        """The flag with a dash for each underscore of a long one, as builds read it."""
+        return self.flag.replace("_", "-") if self.flag.startswith("--") else self.flag
+
+    @property
+    def value(self) -> str:
+        """The first value; empty where there is none."""
+        return self.values[0] if self.values else ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -38,6 +48,16 @@ def read_arguments(argv: Sequence[str], capabilities: Capabilities) -> tuple[Arg
     to the next flag is taken for its value.
     """
     return tuple(_read(argv, capabilities))
+
+
+def read_variables(env: Mapping[str, str], capabilities: Capabilities) -> tuple[Argument, ...]:
+    """The variables that the build reads, each with the option that it sets."""
+    found = ((name, value, capabilities.option_of_variable(name)) for name, value in env.items())
+    return tuple(
+        Argument(flag=name, values=(value,), option=option)
+        for name, value, option in found
+        if option is not None and not option.removed
+    )
 
 
 def _read(argv: Sequence[str], capabilities: Capabilities) -> Iterator[Argument]:

@@ -80,6 +80,21 @@ class Capabilities:
             return self._by_spelling.get(flag.replace("_", "-"))
         return found
 
+    def option_of_variable(self, name: str) -> Option | None:
+        """The option that an environment variable sets.
+
+        ``LLAMA_ARG_NO_X`` negates the option of ``LLAMA_ARG_X`` since b7376, where help texts list
+        it no more.
+        """
+        positive = name.replace("LLAMA_ARG_NO_", "LLAMA_ARG_", 1)
+        by_variable = {option.env: option for option in self.options if option.env}
+        found = by_variable.get(name)
+        if found is None and positive != name:
+            found = by_variable.get(positive)
+            if found is not None and not any(one.startswith("--no-") for one in found.spellings):
+                return None
+        return found
+
     def offers(self, flag: str) -> bool:
         """Whether the flag spells a live option."""
         option = self.option(flag)

@@ -4,8 +4,11 @@ The one table of spellings: what is asked for, who is to blame and what to write
 from it. Most were renamed in b8955 (ggml-org/llama.cpp PR 22397).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from harness.flags.arguments import Argument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +18,29 @@ class Family:
     Attributes:
         flags: Every spelling, the newest first.
         variables: Every environment variable, the newest first.
+        negations: Spellings that wish the opposite.
+        negating_variables: Variables that wish the opposite, whatever their value: builds look
+            only whether they are set.
     """
 
     flags: tuple[str, ...]
     variables: tuple[str, ...] = ()
+    negations: tuple[str, ...] = ()
+    negating_variables: tuple[str, ...] = ()
 
     def __contains__(self, flag: object) -> bool:
-        return flag in self.flags
+        return flag in self.flags or flag in self.negations
+
+    def is_set_by(self, argument: Argument) -> bool:
+        """Whether an argument or variable is of this family, in any spelling of its option."""
+        option = argument.option
+        words = (argument.spelling, *(option.spellings if option else ()))
+        known = {*self.flags, *self.negations, *self.variables, *self.negating_variables}
+        return not known.isdisjoint(words)
+
+    def is_negated_by(self, argument: Argument) -> bool:
+        """Whether an argument or variable of this family wishes the opposite."""
+        return argument.spelling in {*self.negations, *self.negating_variables}
 
 
 SPEC_TYPE: Final = Family(flags=("--spec-type",), variables=("LLAMA_ARG_SPEC_TYPE",))
@@ -61,8 +80,10 @@ GPU_LAYERS: Final = Family(
     flags=("--gpu-layers", "--n-gpu-layers", "-ngl"), variables=("LLAMA_ARG_N_GPU_LAYERS",)
 )
 CONTEXT_SHIFT: Final = Family(
-    flags=("--context-shift", "--no-context-shift"),
-    variables=("LLAMA_ARG_CONTEXT_SHIFT", "LLAMA_ARG_NO_CONTEXT_SHIFT"),
+    flags=("--context-shift",),
+    variables=("LLAMA_ARG_CONTEXT_SHIFT",),
+    negations=("--no-context-shift",),
+    negating_variables=("LLAMA_ARG_NO_CONTEXT_SHIFT",),
 )
 PORT: Final = Family(flags=("--port",), variables=("LLAMA_ARG_PORT",))
 HOST: Final = Family(flags=("--host",), variables=("LLAMA_ARG_HOST",))
@@ -87,3 +108,18 @@ REPLACEABLE: Final = (
 
 NGRAM_MOD_OF_SHARED: Final = {DRAFT_MAX: NGRAM_MOD_MAX, DRAFT_MIN: NGRAM_MOD_MIN}
 """What the lengths that all implementations shared up to b8929 became for ngram-mod."""
+
+SPECULATION_SWITCHES: Final = (SPEC_TYPE, SPEC_DEFAULT, DRAFT_MODEL, MTP_SWITCH)
+"""What turns speculation on."""
+
+
+def written(wishes: Sequence[Family], arguments: Sequence[Argument]) -> str | None:
+    """The last flag of some families as a command line spells it; None where it has none."""
+    return next(
+        (
+            argument.flag
+            for argument in reversed(arguments)
+            if any(wish.is_set_by(argument) for wish in wishes)
+        ),
+        None,
+    )

@@ -14,7 +14,15 @@ MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 
 
 class ProtocolError(Exception):
-    """The server answered something that is not what its API promises."""
+    """The server answered something that is not what its API promises.
+
+    Attributes:
+        status: The status of the answer, where that was what was wrong.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ServerClient:
@@ -24,9 +32,14 @@ class ServerClient:
     parses in a fraction of one.
     """
 
-    def __init__(self, port: int, prefix: str = "") -> None:
+    def __init__(self, port: int, prefix: str = "", key: str | None = None) -> None:
         self.port = port
-        self._prefix = prefix
+        self.key = key
+        self.prefix = prefix
+
+    def without_key(self) -> "ServerClient":
+        """HTTP to the same server as somebody who does not know its API key."""
+        return ServerClient(self.port, self.prefix)
 
     def status(self, path: str, timeout_s: float) -> int | None:
         """Status code of a GET; None where nobody answers."""
@@ -34,6 +47,18 @@ class ServerClient:
             return self._request("GET", path, None, timeout_s)[0]
         except (OSError, http.client.HTTPException):
             return None
+
+    def reply(self, path: str, body: object, timeout_s: float) -> tuple[int, Any]:
+        """Status code and decoded body of a POST; the body is None where it is not JSON.
+
+        Raises:
+            ProtocolError: Nobody answers.
+        """
+        status, answer, _ = self._post(path, body, timeout_s)
+        try:
+            return status, json.loads(answer)
+        except (ValueError, RecursionError):
+            return status, None
 
     def text(self, path: str, timeout_s: float) -> str | None:
         """Body of a GET that answered 200, else None.
@@ -62,22 +87,27 @@ class ServerClient:
         Raises:
             ProtocolError: Nobody answers, the status is not 200, or the body is not JSON.
         """
+        status, answer, kind = self._post(path, body, timeout_s)
+        if status != http.HTTPStatus.OK:
+            raise ProtocolError(f"POST {path}: status {status}: {answer[:200]!r}", status)
+        return _decode(f"POST {path}", answer, kind)
+
+    def _post(self, path: str, body: object, timeout_s: float) -> tuple[int, bytes, str]:
         try:
-            status, answer, kind = self._request("POST", path, json.dumps(body).encode(), timeout_s)
+            return self._request("POST", path, json.dumps(body).encode(), timeout_s)
         except (OSError, http.client.HTTPException) as error:
             raise ProtocolError(f"POST {path}: {error or type(error).__name__}") from error
-        if status != http.HTTPStatus.OK:
-            raise ProtocolError(f"POST {path}: status {status}: {answer[:200]!r}")
-        return _decode(f"POST {path}", answer, kind)
 
     def _request(
         self, method: str, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[int, bytes, str]:
         connection = http.client.HTTPConnection(LOOPBACK, self.port)
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
         with closing(connection):
             connection.sock = _BoundedSocket(self.port, timeout_s)
-            connection.request(method, self._prefix + path, body, headers)
+            connection.request(method, self.prefix + path, body, headers)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES + 1)
         if len(answer) > MAX_ANSWER_BYTES:

@@ -80,6 +80,7 @@ def launch(
     cwd: Path,
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
     prefix: str = "",
+    key: str | None = None,
 ) -> Iterator[RunningServer]:
     """Start a server, wait until it is healthy, and end it with all it started.
 
@@ -91,6 +92,7 @@ def launch(
         cwd: Its working directory.
         health_timeout_s: Longest wait for health, in seconds.
         prefix: What stands before every path of its API.
+        key: What its API asks for, None where it asks for no key.
 
     Raises:
         LaunchFailedError: It could not be executed, ended, or was not healthy in time.
@@ -114,7 +116,7 @@ def launch(
             )
         ) from error
     log = ServerLog(process.output)
-    client = ServerClient(port, prefix)
+    client = ServerClient(port, prefix, key)
     try:
         _wait_until_healthy(process, log, client, started, health_timeout_s)
         yield RunningServer(

@@ -7,25 +7,19 @@ matters is asked of the contract, not of the subject.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import SubjectError
-from harness.model import Check, Failure, LoadRequest
+from harness.model import Check, DemandedBy, Failure, LoadRequest
 from harness.server.ports import reserved_port
 from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
-from harness.settings.base import EffectiveState
-from harness.settings.speculation.contract import (
-    SPECULATIVE_TYPE_FLAG,
-    Expectation,
-    ExpectedDraft,
-    canonical_mode,
-    expect,
-)
-from harness.settings.speculation.setting import SpeculationSetting
-from harness.settings.state import show_state
+from harness.settings.base import EffectiveState, Situation
+from harness.settings.speculation.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
+from harness.settings.state import SPECULATION, differing, show_state
 from harness.subjects import Subject
+from harness.verdicts.demands import demands_of
 
 SAME_AS_FRESH_LOAD: Final = "same-as-fresh-load"
 NO_NEEDLESS_RELOAD: Final = "no-needless-reload"
@@ -115,20 +109,12 @@ class Oracle:
 
     def contract_remarks(self, request: LoadRequest, served: EffectiveState) -> tuple[str, ...]:
         """Where the effective state is not what the request must mean, fresh load or not."""
-        demanded = self._expect(request).implementations
-        if demanded is None:
-            return ()
-        implementations = served[SpeculationSetting.name].implementations
-        names = sorted(set(demanded) ^ set(implementations))
-        remarks = [
-            f"{name} is {'off' if name in demanded else 'on'}, against the contract"
-            for name in names
-        ]
-        for name in sorted(set(demanded) & set(implementations)):
-            wanted, seen = demanded[name].n_max, implementations[name].n_max
-            if wanted is not None and wanted != seen:
-                remarks.append(f"{name} drafts {seen}, against the contract: {wanted}")
-        return tuple(remarks)
+        demands = demands_of(DemandedBy.CONTRACT, self._situation(request))
+        return tuple(
+            f"against the contract: {check.expected}, but {check.observed}"
+            for check in demands.of_state(served, ())
+            if not check.ok
+        )
 
     def _same_as_fresh(
         self,
@@ -140,17 +126,17 @@ class Oracle:
         fresh = self._fresh.of(request)
         if fresh.refusal is not None or outcome.refusal is not None:
             # A refused request is no load: what was loaded before goes on.
-            expected = f"refused; {show_state(before.served)}" if fresh.refusal else "accepted"
-            observed = f"refused; {show_state(after.served)}" if outcome.refusal else "accepted"
+            kept, kept_now = _where_unlike(before.served, after.served)
+            expected = f"refused; {kept}" if fresh.refusal else "accepted"
+            observed = f"refused; {kept_now}" if outcome.refusal else "accepted"
         elif fresh.failure is not None:
             # Applications name failures in their own ways, so the kind is not compared.
             expected = "the start fails, nothing loaded"
-            observed = show_state(after.served)
+            observed = _where_unlike(None, after.served)[1]
             if outcome.failure is not None:
                 observed = f"the start fails, {observed}"
         else:
-            expected = show_state(fresh.served)
-            observed = show_state(after.served)
+            expected, observed = _where_unlike(fresh.served, after.served)
             if outcome.failure is not None:
                 observed += f" (the start failed: {outcome.failure.message})"
         return Check(
@@ -182,15 +168,16 @@ class Oracle:
     def _length_matters(self, request: LoadRequest) -> bool:
         return self._demand(request, _SHORTEST) != self._demand(request, _LONGER)
 
-    def _demand(self, request: LoadRequest, length: int) -> Mapping[str, ExpectedDraft] | None:
-        return self._expect(replace(request, draft_n_max=length)).implementations
+    def _demand(self, request: LoadRequest, length: int) -> Mapping[str, Any]:
+        situation = self._situation(replace(request, draft_n_max=length))
+        return demands_of(DemandedBy.CONTRACT, situation).contract
 
-    def _expect(self, request: LoadRequest) -> Expectation:
-        return expect(
-            request,
-            self._surroundings.capabilities,
-            self._surroundings.host,
-            self._surroundings.model(request.model),
+    def _situation(self, request: LoadRequest) -> Situation:
+        return Situation(
+            request=request,
+            capabilities=self._surroundings.capabilities,
+            host=self._surroundings.host,
+            model=self._surroundings.model(request.model),
         )
 
 
@@ -216,10 +203,20 @@ def judge_end(after: SessionStatus, *, killed: bool) -> tuple[Check, ...]:
 
 def judge_look(loaded: EffectiveState | None, seen: EffectiveState | None) -> Check:
     """A server that was kept still does what it did after its start."""
-    expected, observed = show_state(loaded), show_state(seen)
+    expected, observed = _where_unlike(loaded, seen)
     return Check(
         name=UNCHANGED_SINCE_LOAD, expected=expected, observed=observed, ok=expected == observed
     )
+
+
+def _where_unlike(
+    expected: EffectiveState | None, observed: EffectiveState | None
+) -> tuple[str, str]:
+    """Two states in words: their speculation, and the other settings in which they differ."""
+    names = {SPECULATION}
+    if expected is not None and observed is not None:
+        names |= differing(expected, observed)
+    return show_state(expected, names), show_state(observed, names)
 
 
 def _same_server(before: SessionStatus, after: SessionStatus) -> Check:

@@ -98,7 +98,7 @@ class HostServer:
     def look(self) -> EffectiveState:
         """Observe it; see ``LiveServer``."""
         try:
-            observed = observe(self._running, self._build_number, properties=True)
+            observed = observe(self._running, self._build_number)
             return effective_state(observed)
         except ProtocolError as error:
             death = self._running.death()

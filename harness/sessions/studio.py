@@ -68,6 +68,7 @@ class FileLog:
 class StudioServer:
     """A server that Studio started."""
 
+    pid: int
     log: FileLog
     client: ServerClient
 
@@ -194,9 +195,11 @@ class StudioSession:
     def _look(self, state: SessionState) -> EffectiveState:
         assert state.argv is not None
         port = listening_port(state.argv, {PORT_VARIABLE: "0"})
-        server = StudioServer(log=FileLog(self._log_of(port)), client=ServerClient(port))
+        assert state.pid is not None
+        log, client = FileLog(self._log_of(port)), ServerClient(port)
+        server = StudioServer(pid=state.pid, log=log, client=client)
         number = self._surroundings.build_number
-        return effective_state(observe(server, number, properties=True))
+        return effective_state(observe(server, number))
 
     def _log_of(self, port: int) -> Path:
         own = self._log_file

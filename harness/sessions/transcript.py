@@ -7,9 +7,7 @@ from harness.model import Verdict
 from harness.sessions.runner import StepReport
 from harness.sessions.script import format_step
 from harness.sessions.session import KeptBy, Phase
-from harness.settings.base import EffectiveState
-from harness.settings.speculation.setting import SpeculationSetting
-from harness.settings.state import NOTHING_LOADED, show_one
+from harness.settings.state import SPECULATION, show_state
 
 _INDENT: Final = " " * 13
 
@@ -23,29 +21,17 @@ def _lines(report: StepReport) -> Iterator[str]:
     verdict = report.verdict.value
     verdict = verdict if report.verdict is Verdict.PASS else verdict.upper()
     yield f"{report.number:>4}  {verdict:<5}  {format_step(report.step)}"
-    before, after = _speculation(report.before.served), _speculation(report.after.served)
+    before, after = (
+        show_state(status.served, {SPECULATION}) for status in (report.before, report.after)
+    )
     change = f"still {after}" if before == after else f"{before} → {after}"
     yield f"{_INDENT}{_what_happened(report)}: {change}"
     for check in report.checks:
         if not check.ok:
-            expected, observed = differing(check.expected, check.observed)
-            yield f"{_INDENT}{check.name}: expected {expected}"
-            yield f"{_INDENT}{' ' * len(check.name)}  observed {observed}"
+            yield f"{_INDENT}{check.name}: expected {check.expected}"
+            yield f"{_INDENT}{' ' * len(check.name)}  observed {check.observed}"
     for remark in report.remarks:
         yield f"{_INDENT}{remark}"
-
-
-def _speculation(state: EffectiveState | None) -> str:
-    return NOTHING_LOADED if state is None else show_one(SpeculationSetting(), state)
-
-
-def differing(expected: str, observed: str) -> tuple[str, str]:
-    """Two lists of properties without those that are the same in both."""
-    pairs = list(zip(expected.split(", "), observed.split(", "), strict=False))
-    if len(pairs) != expected.count(", ") + 1 or len(pairs) != observed.count(", ") + 1:
-        return expected, observed
-    unlike = [(one, other) for one, other in pairs if one != other]
-    return ", ".join(one for one, _ in unlike), ", ".join(other for _, other in unlike)
 
 
 def _what_happened(report: StepReport) -> str:

@@ -1,23 +1,92 @@
-"""Cache: the type of the K cache."""
+"""Cache: the types of the KV cache, flash attention, and what is kept of earlier prompts."""
 
 import re
 from typing import Final
 
+from harness.flags.arguments import Argument
+from harness.flags.families import Family
 from harness.settings.observation import Observation
+from harness.settings.value import (
+    ANYTHING,
+    Reading,
+    ValueSetting,
+    integer,
+    last_match,
+    logged,
+    switch,
+    word,
+)
 
-_TYPE: Final = re.compile(r"\bK \((?P<type>\w+)\)")
+_TYPE_K: Final = Family(flags=("--cache-type-k", "-ctk"), variables=("LLAMA_ARG_CACHE_TYPE_K",))
+_TYPE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
+_FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
+_PROMPTS: Final = Family(flags=("--cache-ram", "-cram"), variables=("LLAMA_ARG_CACHE_RAM",))
+_CHECKPOINTS: Final = Family(
+    flags=("--ctx-checkpoints", "-ctxcp", "--swa-checkpoints"),
+    variables=("LLAMA_ARG_CTX_CHECKPOINTS", "LLAMA_ARG_SWA_CHECKPOINTS"),
+)
+_ASKED_OF_FLASH: Final = re.compile(r"llama_context: flash_attn +=\s+(\w+)")
+_RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
+_NO_PROMPTS: Final = re.compile(r"prompt cache is disabled")
+_ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}
+_PROMPT_CACHE: Final = re.compile(r"prompt cache is enabled, size limit: (\d+|no limit)")
+_UNLIMITED: Final = -1
 
 
-class Cache:
-    """Read from the start-up log; one witness on every build."""
+def _asks_flash(argument: Argument) -> str | None:
+    """``on`` or ``off``; a bare switch before Sep 2025."""
+    if argument.value == "auto":
+        return ANYTHING
+    return {True: "on", False: "off", None: None}[switch(_FLASH)(argument)]
 
-    name = "cache"
 
-    def effective(self, observation: Observation) -> str | None:
-        """The type of the model's own cache, which is logged before a draft model's."""
-        found = (_TYPE.search(line) for line in observation.startup_lines)
-        return next((match["type"] for match in found if match), None)
+def _flash(observation: Observation) -> str | None:
+    asked = last_match(observation.main_lines, _ASKED_OF_FLASH)
+    if asked is not None and asked[1] in _ON_OFF:
+        return _ON_OFF[asked[1]]
+    resolved = last_match(observation.main_lines, _RESOLVED_FLASH)
+    return None if resolved is None else _ON_OFF[resolved[1]]
 
-    def show(self, value: str) -> str:
-        """``cache q8_0``."""
-        return f"cache {value}"
+
+def _prompt_cache(observation: Observation) -> int | None:
+    """MiB; 0 where there is none, -1 where it has no limit."""
+    if last_match(observation.startup_lines, _NO_PROMPTS):
+        return 0
+    limit = last_match(observation.startup_lines, _PROMPT_CACHE)
+    if limit is None:
+        return None
+    return int(limit[1]) if limit[1].isdecimal() else _UNLIMITED
+
+
+SETTINGS: Final = (
+    ValueSetting(
+        name="cache_type_k",
+        families=(_TYPE_K,),
+        asks=word,
+        readings=(logged(r"\bK \((\w+)\)"),),
+    ),
+    ValueSetting(
+        name="cache_type_v",
+        families=(_TYPE_V,),
+        asks=word,
+        readings=(logged(r"\bV \((\w+)\)"),),
+    ),
+    ValueSetting(
+        name="flash_attention",
+        families=(_FLASH,),
+        asks=_asks_flash,
+        readings=(Reading(witness="startup-log", read=_flash),),
+    ),
+    ValueSetting(
+        name="prompt_cache",
+        families=(_PROMPTS,),
+        asks=integer,
+        readings=(Reading(witness="startup-log", read=_prompt_cache),),
+    ),
+    ValueSetting(
+        name="context_checkpoints",
+        families=(_CHECKPOINTS,),
+        asks=integer,
+        readings=(logged(r"context checkpoints enabled, max = (\d+)", int, main=False),),
+    ),
+)

@@ -1,12 +1,18 @@
 """Everything that the witnesses read, taken from one running server in one pass."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import http
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from harness.server.http import ProtocolError, ServerClient
 
 PROMPT: Final = "hello"
+_TOKEN: Final = 70
+"""Some token of the byte vocabulary."""
 TOKENS: Final = 128
 """Enough for a full ngram-mod draft of 64 after the 24 tokens that it matches on."""
 
@@ -19,9 +25,51 @@ _FLUSH_S: Final = 0.5
 _IDLE: Final = "slots are idle"
 _TOTAL: Final = "total time ="
 _FORK_LINE: Final = ' | tid="'
+_AFTER_MAIN: Final = (
+    *("loading draft model", "creating MTP draft context"),
+    *("initializing slots, n_slots", "initializing, n_slots"),
+)
+_NOT_SUPPORTED: Final = 501
+_UNAUTHORIZED: Final = 401
+_LONGEST_FULL: Final = 2048
+"""Tokens of context that are filled in a sixth of a second on one core."""
+_REFUSES_SINCE: Final = 6500
+"""Before, a prompt that is too long is cut and read."""
+ROOM_LEFT: Final = 4
+"""Tokens of context that a prompt leaves free, of which more are then asked for."""
+_WRITTEN: Final = 2 * ROOM_LEFT
+_LOCKED: Final = re.compile(r"^VmLck:\s*(\d+) kB", re.MULTILINE)
+_ENDPOINTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/v1/embeddings": {"input": PROMPT},
+    "/rerank": {"query": PROMPT, "documents": [PROMPT]},
+    "/props": {},
+}
 
 _VERBOSITY: Final = "4"
 """Debug up to b9204, trace from b9246 on, whose start-up lines need it from b9830 on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What a server was seen doing when it was tried, at the cost of a few requests more.
+
+    Attributes:
+        defaults: ``generation_settings`` of a request that sets none.
+        full: Tokens that it read of a prompt of its slot's context but ``ROOM_LEFT``, and tokens
+            that it wrote after that when asked for twice as many; None where the context is
+            too long to try.
+        limit: The context that it names when it refuses a longer prompt.
+        answers: By path, whether it serves that at all.
+        jinja: Whether it takes a request with tools, which needs a Jinja template.
+        locked: Whether memory of it is locked; None where the system does not tell.
+    """
+
+    defaults: Mapping[str, Any]
+    full: tuple[int, int] | None
+    limit: int | None
+    answers: Mapping[str, bool]
+    jinja: bool
+    locked: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +78,53 @@ class Observation:
 
     Attributes:
         build_number: llama.cpp's build number; None where it is not known.
-        completion: The answer of ``/completion``.
-        slot: The first entry of ``/slots``, None where there is none.
+        completion: The answer of ``/completion``; empty where the server completes nothing.
+        slots: The entries of ``/slots``, empty where it does not answer.
         metrics: The text of ``/metrics``, None where there is none.
         startup_lines: The log before the generation.
         run_lines: The log of the generation.
         fork: Whether it is ik_llama.cpp, which the form of its log tells.
-        properties: The answer of ``/props``; None where it was not asked for.
+        properties: The answer of ``/props``; None where there is none.
+        models: The entries of ``/v1/models``.
+        port: Where it answered.
+        prefix: What stood before every path there.
+        locked: By path, whether it is refused to who does not know the API key.
+        switched_on: Variables by which the harness switched on what it reads.
+        probed: What it was seen doing when it was tried; None where it was not.
     """
 
     build_number: int | None
     completion: Mapping[str, Any]
-    slot: Mapping[str, Any] | None
+    slots: Sequence[Mapping[str, Any]]
     metrics: str | None
     startup_lines: tuple[str, ...]
     run_lines: tuple[str, ...]
     fork: bool = False
     properties: Mapping[str, Any] | None = None
+    models: Sequence[Mapping[str, Any]] = ()
+    port: int = 0
+    prefix: str = ""
+    locked: Mapping[str, bool] = field(default_factory=dict)
+    switched_on: frozenset[str] = frozenset()
+    probed: Probed | None = None
+
+    @property
+    def slot(self) -> Mapping[str, Any] | None:
+        """The first slot."""
+        return self.slots[0] if self.slots else None
+
+    @cached_property
+    def main_lines(self) -> tuple[str, ...]:
+        """The start-up lines of the model itself, before those of a draft model or of slots."""
+        last = next(
+            (
+                place
+                for place, line in enumerate(self.startup_lines)
+                if any(mark in line for mark in _AFTER_MAIN)
+            ),
+            len(self.startup_lines),
+        )
+        return self.startup_lines[:last]
 
 
 class ReadableLog(Protocol):
@@ -61,6 +139,10 @@ class ReadableLog(Protocol):
 
 class Observed(Protocol):
     """A server that can be observed, whoever started it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
 
     @property
     def log(self) -> ReadableLog:
@@ -90,13 +172,20 @@ def observing_environment() -> dict[str, str]:
     }
 
 
-def observe(server: Observed, build_number: int | None, *, properties: bool = False) -> Observation:
+def observe(
+    server: Observed,
+    build_number: int | None,
+    *,
+    switched_on: Iterable[str] = (),
+    thorough: bool = False,
+) -> Observation:
     """Generate once and read all that the server tells.
 
     Args:
         server: The server.
         build_number: llama.cpp's build number; None where it is not known.
-        properties: Whether to ask for ``/props`` too.
+        switched_on: Variables by which the harness switched on what is read here.
+        thorough: Whether to try as well what it does at its limits.
 
     Raises:
         ProtocolError: The server did not answer as a llama-server does.
@@ -106,8 +195,6 @@ def observe(server: Observed, build_number: int | None, *, properties: bool = Fa
     startup = tuple(server.log.lines()[:started])
     fork = any(_FORK_LINE in line for line in startup)
     completion = _generate(server, FORK_TOKENS if fork else TOKENS)
-    if not isinstance(completion, dict):
-        raise ProtocolError("POST /completion: the answer is not a JSON object")
     slots = server.client.json("/slots", _ANSWER_S)
     metrics = server.client.text("/metrics", _ANSWER_S)
     if fork:
@@ -117,33 +204,127 @@ def observe(server: Observed, build_number: int | None, *, properties: bool = Fa
         # has been written, for its log is in order. A plan may switch the log off, so this is
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
-    return Observation(
+    run_lines = tuple(server.log.lines()[started:])
+    properties = server.client.json("/props", _ANSWER_S)
+    models = server.client.json("/v1/models", _ANSWER_S)
+    observation = Observation(
         build_number=build_number,
         completion=completion,
-        slot=slots[0] if isinstance(slots, list) and slots else None,
+        slots=tuple(filter(_is_mapping, slots)) if isinstance(slots, list) else (),
         metrics=metrics,
         startup_lines=startup,
-        run_lines=tuple(server.log.lines()[started:]),
+        run_lines=run_lines,
         fork=fork,
-        properties=_properties(server) if properties else None,
+        properties=properties if _is_mapping(properties) else None,
+        models=_models(models),
+        port=server.client.port,
+        prefix=server.client.prefix,
+        locked=_locked(server.client),
+        switched_on=frozenset(switched_on),
+    )
+    return replace(observation, probed=_probe(server, observation)) if thorough else observation
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _models(answer: object) -> tuple[Mapping[str, Any], ...]:
+    entries = answer.get("data") if isinstance(answer, Mapping) else None
+    return tuple(filter(_is_mapping, entries)) if isinstance(entries, list) else ()
+
+
+def _locked(client: ServerClient) -> Mapping[str, bool]:
+    if client.key is None:
+        return {}
+    stranger = client.without_key()
+    return {
+        path: stranger.status(path, _ANSWER_S) == _UNAUTHORIZED for path in ("/props", "/v1/models")
+    }
+
+
+def _probe(server: Observed, seen: Observation) -> Probed:
+    client = server.client
+    # The models always write on in the same way, so that this ends at the first token.
+    stop = str(seen.completion.get("content", ""))[:1]
+    enough: Mapping[str, Any] = {"stop": [stop]} if stop else {"n_predict": 1}
+    _, plain = client.reply("/completion", {"prompt": PROMPT, **enough}, _GENERATION_S)
+    defaults = plain.get("generation_settings") if isinstance(plain, Mapping) else None
+    tokens = (seen.slot or {}).get("n_ctx")
+    full = limit = None
+    if isinstance(tokens, int) and seen.completion and tokens > _WRITTEN:
+        if tokens <= _LONGEST_FULL:
+            full = _fill(client, tokens)
+        if (seen.build_number or 0) >= _REFUSES_SINCE:
+            limit = _overfill(client, tokens)
+    return Probed(
+        defaults=defaults if isinstance(defaults, Mapping) else {},
+        full=full,
+        limit=limit,
+        answers={
+            path: client.reply(path, body, _ANSWER_S)[0] != _NOT_SUPPORTED
+            for path, body in _ENDPOINTS.items()
+        },
+        jinja=_takes_tools(client),
+        locked=_locks_memory(server.pid),
     )
 
 
-def _properties(server: Observed) -> Mapping[str, Any]:
-    answer = server.client.json("/props", _ANSWER_S)
-    if not isinstance(answer, dict):
-        raise ProtocolError("GET /props: the answer is not a JSON object")
-    return answer
+def _takes_tools(client: ServerClient) -> bool:
+    tool = {"name": "f", "description": "f", "parameters": {"type": "object", "properties": {}}}
+    body = {
+        "messages": [{"role": "user", "content": PROMPT}],
+        "tools": [{"type": "function", "function": tool}],
+        "max_tokens": 1,
+    }
+    _, answer = client.reply("/v1/chat/completions", body, _GENERATION_S)
+    return "--jinja" not in str(answer)
+
+
+def _locks_memory(pid: int) -> bool | None:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    locked = _LOCKED.search(text)
+    return None if locked is None else int(locked[1]) > 0
+
+
+def _fill(client: ServerClient, tokens: int) -> tuple[int, int] | None:
+    """Tokens read of a prompt that leaves room for four, and written after it."""
+    body = {"prompt": [_TOKEN] * (tokens - ROOM_LEFT), "n_predict": _WRITTEN, "temperature": 0}
+    status, answer = client.reply("/completion", body, _GENERATION_S)
+    if status != http.HTTPStatus.OK or not isinstance(answer, Mapping):
+        return 0, 0
+    read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
+    return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+
+
+def _overfill(client: ServerClient, tokens: int) -> int | None:
+    """The context that is named when a longer prompt is refused."""
+    body = {"prompt": [_TOKEN] * (tokens + 1), "n_predict": 1}
+    status, answer = client.reply("/completion", body, _GENERATION_S)
+    error = answer.get("error") if isinstance(answer, Mapping) else None
+    named = error.get("n_ctx") if isinstance(error, Mapping) else None
+    return named if status == http.HTTPStatus.BAD_REQUEST and isinstance(named, int) else None
 
 
 def _is_idle(line: str) -> bool:
     return _IDLE in line
 
 
-def _generate(server: Observed, tokens: int) -> Any:
+def _generate(server: Observed, tokens: int) -> Mapping[str, Any]:
     # The prompt cache stays on: before 2026 a server without it does not speculate.
     body = {"prompt": PROMPT, "n_predict": tokens, "temperature": 0}
-    return server.client.post("/completion", body, _GENERATION_S)
+    try:
+        completion = server.client.post("/completion", body, _GENERATION_S)
+    except ProtocolError as error:
+        if error.status == _NOT_SUPPORTED:
+            return {}  # one for embeddings or reranking alone
+        raise
+    if not isinstance(completion, dict):
+        raise ProtocolError("POST /completion: the answer is not a JSON object")
+    return completion
 
 
 def _flush_fork(server: Observed, started: int) -> None:

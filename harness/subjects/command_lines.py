@@ -21,16 +21,14 @@ from harness.subjects.plans import is_server_program
 
 MODEL_FLAGS: Final = frozenset(MODEL.flags)
 REMOTE_MODEL_FLAGS: Final = frozenset(REMOTE_MODEL.flags)
-DROPPED_FLAGS: Final = frozenset(
-    {"-hff", "--hf-file", "-hft", "--hf-token", "--api-key", "--api-key-file"}
-)
-"""With their values: what belongs to a model that is not fetched, and what locks witnesses out."""
+DROPPED_FLAGS: Final = frozenset({"-hff", "--hf-file", "-hft", "--hf-token"})
+"""With their values: what belongs to a model that is not fetched."""
 
 DRAFT_FLAGS: Final = frozenset(DRAFT_MODEL.flags)
 REMOTE_DRAFT_FLAGS: Final = frozenset(REMOTE_DRAFT_MODEL.flags)
 PORT_FLAGS: Final = frozenset(PORT.flags)
 FILE_FLAGS: Final = frozenset(
-    {"-mm", "--mmproj", "--lora", "--chat-template-file", "--grammar-file",
+    {"-mm", "--mmproj", "--api-key-file", "--lora", "--chat-template-file", "--grammar-file",
      "--ssl-key-file", "--ssl-cert-file", "-mv", "--model-vocoder"}
 )  # fmt: skip
 _REPLACED: Final = frozenset().union(

@@ -7,11 +7,15 @@ from typing import Final
 from harness.flags import families
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities
-from harness.model import Check, DraftRange, Failure, LaunchPlan, LoadRequest, Speculation
-from harness.settings.speculation.agreement import NEVER_SEEN_DRAFTING
-from harness.settings.speculation.contract import Expectation, ExpectedDraft, speculative_types_in
-
-WITNESSES_NEEDED: Final = 2
+from harness.model import Check, Failure, LaunchPlan, LoadRequest
+from harness.settings.base import EFFECT
+from harness.settings.speculation.comparison import (
+    DRAFT_N_MAX,
+    DRAFT_N_MIN,
+    IMPLEMENTATIONS,
+    TWO_WITNESSES,
+)
+from harness.settings.speculation.contract import Expectation
 
 STARTS: Final = "starts"
 FLAGS_OFFERED: Final = "flags-offered"
@@ -20,10 +24,6 @@ MIN_NOT_ABOVE_MAX: Final = "min-not-above-max"
 NO_WARNING: Final = "no-warning"
 ONLY_USERS_SPECULATION: Final = "only-users-speculation"
 SAYS_WHY: Final = "says-why"
-IMPLEMENTATIONS: Final = "implementations"
-DRAFT_N_MAX: Final = "draft-n-max"
-DRAFT_N_MIN: Final = "draft-n-min"
-TWO_WITNESSES: Final = "two-witnesses"
 
 CHECK_NAMES: Final = (
     STARTS,
@@ -37,27 +37,13 @@ CHECK_NAMES: Final = (
     DRAFT_N_MAX,
     DRAFT_N_MIN,
     TWO_WITNESSES,
+    EFFECT,
 )
 
 _RANGES: Final = (
     (families.DRAFT_MIN, families.DRAFT_MAX),
     (families.NGRAM_MOD_MIN, families.NGRAM_MOD_MAX),
 )
-_LENGTHS: Final[Mapping[str, tuple[families.Family, ...]]] = {
-    "draft-mtp": (families.DRAFT_MAX,),
-    "draft-simple": (families.DRAFT_MAX,),
-    "ngram-mod": (families.NGRAM_MOD_MAX, families.DRAFT_MAX),
-}
-"""What sets an implementation's length, since and before b8955."""
-
-_SWITCHES: Final = (
-    families.SPEC_TYPE,
-    families.SPEC_DEFAULT,
-    families.DRAFT_MODEL,
-    families.MTP_SWITCH,
-)
-"""What turns speculation on."""
-
 _SPECULATIVE: Final = re.compile(r"--(spec-|draft|multi-token-prediction).*|--.*-draft")
 _WARNINGS: Final = ("DEPRECATED", "overwritten")
 
@@ -101,54 +87,6 @@ def check_log(lines: Iterable[str]) -> Check:
         expected="no warning about a deprecated or overwritten argument",
         observed=warning.strip() if warning else "none",
         ok=warning is None,
-    )
-
-
-def check_state(
-    state: Speculation,
-    expectation: Expectation,
-    request: LoadRequest,
-    arguments: Sequence[Argument],
-) -> list[Check]:
-    """What is effective against what the contract demands; a bad check names who set it so."""
-    expected = expectation.implementations
-    if expected is None:
-        expected = _users_own(request)
-    checks = [_implementations(state, expected, arguments)]
-    for name, draft in expected.items():
-        observed = state.implementations.get(name)
-        if observed is not None:
-            checks += _range(name, draft, observed, arguments)
-    checks += [
-        _min_below_max(name, observed)
-        for name, observed in state.implementations.items()
-        if observed.n_min is not None and observed.n_max is not None
-    ]
-    return checks
-
-
-def check_witnesses(state: Speculation, expectation: Expectation) -> list[Check]:
-    """Two independent witnesses for every implementation that is on, and for its length."""
-    return [
-        _two_witnesses(name, witnesses, state, expectation)
-        for name, witnesses in state.witnessed_by.items()
-    ]
-
-
-def _two_witnesses(
-    name: str, witnesses: Sequence[str], state: Speculation, expectation: Expectation
-) -> Check:
-    expected = (expectation.implementations or {}).get(name, ExpectedDraft())
-    n_max = state.implementations[name].n_max
-    untold = expected.n_max is not None and n_max is None
-    # What never drafts is only seen set up, in ik_llama.cpp by its statistics alone.
-    needed = 1 if name in NEVER_SEEN_DRAFTING and n_max is None else WITNESSES_NEEDED
-    told = ", ".join(witnesses) or "none"
-    return Check(
-        name=TWO_WITNESSES,
-        expected=f"{needed} witnesses or more for {name}",
-        observed=f"{told}, but nobody tells its n_max" if untold else told,
-        ok=len(witnesses) >= needed and not untold,
     )
 
 
@@ -208,7 +146,7 @@ def _min_not_above_max(arguments: Sequence[Argument], capabilities: Capabilities
                 expected=f"{min_flag} at most {max_flag}",
                 observed=f"{min_flag} {n_min}, {max_flag} {n_max}",
                 ok=False,
-                argument=_written((shortest, longest), arguments),
+                argument=families.written((shortest, longest), arguments),
             )
     return Check(
         name=MIN_NOT_ABOVE_MAX,
@@ -277,82 +215,3 @@ def _says_why(plan: LaunchPlan, shortfall: str) -> Check:
         observed=plan.reason or "it says nothing",
         ok=bool(plan.reason),
     )
-
-
-def _users_own(request: LoadRequest) -> Mapping[str, ExpectedDraft]:
-    """What the user's own ``--spec-type`` asks for; lengths are whatever the user set."""
-    names = (word for word in speculative_types_in(request.extra_args) if word != "none")
-    return {name: ExpectedDraft() for name in names}
-
-
-def _implementations(
-    state: Speculation, expected: Mapping[str, ExpectedDraft], arguments: Sequence[Argument]
-) -> Check:
-    observed = _named(state.implementations)
-    idle = f"; set up but never drafting: {_named(state.idle)}" if state.idle else ""
-    right = set(state.implementations) == set(expected)
-    return Check(
-        name=IMPLEMENTATIONS,
-        expected=_named(expected),
-        observed=f"{observed}{idle}",
-        ok=right,
-        argument=None if right else _written(_SWITCHES, arguments),
-    )
-
-
-def _range(
-    name: str, expected: ExpectedDraft, observed: DraftRange, arguments: Sequence[Argument]
-) -> list[Check]:
-    checks = []
-    # A length that nobody tells is the witnesses' failure, not the subject's.
-    if expected.n_max is not None and observed.n_max is not None:
-        right = observed.n_max == expected.n_max
-        checks.append(
-            Check(
-                name=DRAFT_N_MAX,
-                expected=f"{name} n_max {expected.n_max}",
-                observed=f"{name} n_max {observed.n_max}",
-                ok=right,
-                argument=None if right else _written(_LENGTHS.get(name, ()), arguments),
-            )
-        )
-    if expected.n_min is not None and observed.n_min is not None:
-        checks.append(
-            Check(
-                name=DRAFT_N_MIN,
-                expected=f"{name} n_min {expected.n_min}",
-                observed=f"{name} n_min {observed.n_min}",
-                ok=observed.n_min == expected.n_min,
-            )
-        )
-    return checks
-
-
-def _min_below_max(name: str, observed: DraftRange) -> Check:
-    return Check(
-        name=DRAFT_N_MIN,
-        expected=f"{name} n_min at most n_max",
-        observed=f"{name} n_min {_told(observed.n_min)}, n_max {_told(observed.n_max)}",
-        ok=(observed.n_min or 0) <= (observed.n_max or 0),
-    )
-
-
-def _written(wishes: Sequence[families.Family], arguments: Sequence[Argument]) -> str | None:
-    """The last flag of some families as the argument list spells it; None where it has none."""
-    return next(
-        (
-            argument.flag
-            for argument in reversed(arguments)
-            if argument.option
-            and any(spelling in wish for wish in wishes for spelling in argument.option.spellings)
-        ),
-        None,
-    )
-
-
-def _named(names: Iterable[str]) -> str:
-    return " and ".join(sorted(names)) or "nothing on"
-
-
-def _told(length: int | None) -> str:
-    return "unknown" if length is None else str(length)

@@ -1,94 +1,73 @@
 """What must hold of a cell: by the contract for its load request, or by its own command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any
 
 from harness.flags.arguments import Argument
-from harness.flags.capabilities import Capabilities
-from harness.model import Check, LaunchPlan, LoadRequest, Speculation
-from harness.settings.speculation.asked import asked_for, missing
+from harness.model import Check, DemandedBy, LaunchPlan
+from harness.settings.base import EFFECT, EffectiveState, Situation
 from harness.settings.speculation.contract import Expectation
-from harness.verdicts.checks import STARTS, check_plan, check_state, check_witnesses
-
-EFFECT: Final = "effect"
-"""The check that something which a command line asks for is so."""
+from harness.settings.state import SETTINGS, SPECULATION, asked
+from harness.verdicts.checks import STARTS, check_plan
 
 
-class Demands(Protocol):
-    """What is demanded of one cell."""
+@dataclass(frozen=True, kw_only=True)
+class Demands:
+    """What is demanded of one cell.
+
+    Attributes:
+        situation: What its load request is made in.
+        contract: By setting, what the contract demands; empty where the command line alone does.
+    """
+
+    situation: Situation
+    contract: Mapping[str, Any]
 
     @property
     def shortfall(self) -> str | None:
         """What of it cannot be had on this build, host and model."""
+        return self._speculation.shortfall
+
+    @property
+    def _speculation(self) -> Expectation:
+        demand = self.contract.get(SPECULATION)
+        return demand if isinstance(demand, Expectation) else Expectation()
 
     def of_plan(self, plan: LaunchPlan, arguments: Sequence[Argument]) -> list[Check]:
         """What can be said before anything is started."""
+        return check_plan(
+            plan, arguments, self.situation.capabilities, self.situation.request, self._speculation
+        )
 
-    def of_state(self, state: Speculation, arguments: Sequence[Argument]) -> list[Check]:
-        """What is effective against what is demanded."""
+    def by_setting(self, arguments: Sequence[Argument]) -> Mapping[str, Any]:
+        """Every demand: what a command line asks for is to be effective, whoever wrote it."""
+        return {**asked(arguments), **self.contract}
 
-    def of_witnesses(self, state: Speculation) -> list[Check]:
-        """Whether enough witnesses support it; a bad check is the harness's failure."""
+    def of_state(self, state: EffectiveState, arguments: Sequence[Argument]) -> list[Check]:
+        """What is effective against what is demanded, as far as it is seen.
+
+        A demand of the command line is a check only where it is not granted.
+        """
+        return [
+            check
+            for name, demand in self.by_setting(arguments).items()
+            if name in state
+            for check in SETTINGS[name].compare(demand, state, arguments)
+            if not check.ok or check.name != EFFECT
+        ]
 
     def decides(self, check: str) -> bool:
         """Whether a bad check of this name is a failure; else it is a remark."""
+        return bool(self.contract) or check in {STARTS, EFFECT}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContractDemands:
-    """What a load request must mean here."""
-
-    request: LoadRequest
-    expectation: Expectation
-    capabilities: Capabilities
-
-    @property
-    def shortfall(self) -> str | None:
-        """See ``Demands``."""
-        return self.expectation.shortfall
-
-    def of_plan(self, plan: LaunchPlan, arguments: Sequence[Argument]) -> list[Check]:
-        """See ``Demands``."""
-        return check_plan(plan, arguments, self.capabilities, self.request, self.expectation)
-
-    def of_state(self, state: Speculation, arguments: Sequence[Argument]) -> list[Check]:
-        """See ``Demands``."""
-        return check_state(state, self.expectation, self.request, arguments)
-
-    def of_witnesses(self, state: Speculation) -> list[Check]:
-        """See ``Demands``."""
-        return check_witnesses(state, self.expectation)
-
-    def decides(self, check: str) -> bool:  # noqa: ARG002 - every check of the contract does
-        """See ``Demands``."""
-        return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnDemands:
-    """What a command line asks for itself: that it starts, and does so."""
-
-    request: LoadRequest
-    capabilities: Capabilities
-    shortfall: str | None = None
-
-    def of_plan(self, plan: LaunchPlan, arguments: Sequence[Argument]) -> list[Check]:
-        """See ``Demands``."""
-        open_to_all = Expectation(implementations=None)
-        return check_plan(plan, arguments, self.capabilities, self.request, open_to_all)
-
-    def of_state(self, state: Speculation, arguments: Sequence[Argument]) -> list[Check]:
-        """See ``Demands``."""
-        return [
-            Check(name=EFFECT, expected="what is asked for is so", observed=lack, ok=False)
-            for lack in missing(asked_for(arguments), state)
-        ]
-
-    def of_witnesses(self, state: Speculation) -> list[Check]:  # noqa: ARG002 - one suffices
-        """See ``Demands``."""
-        return []
-
-    def decides(self, check: str) -> bool:
-        """See ``Demands``."""
-        return check in {STARTS, EFFECT}
+def demands_of(demanded_by: DemandedBy, situation: Situation) -> Demands:
+    """What is demanded of a cell."""
+    if demanded_by is DemandedBy.COMMAND_LINE:
+        return Demands(situation=situation, contract={})
+    rows = {name: setting.expected(situation) for name, setting in SETTINGS.items()}
+    return Demands(
+        situation=situation,
+        contract={name: row for name, row in rows.items() if row is not None},
+    )

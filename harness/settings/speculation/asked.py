@@ -5,7 +5,6 @@ from typing import Final
 
 from harness.flags import families
 from harness.flags.arguments import Argument
-from harness.model import Speculation
 from harness.settings.speculation.contract import (
     DRAFT_MTP,
     DRAFT_SIMPLE,
@@ -26,34 +25,22 @@ def asked_for(arguments: Sequence[Argument]) -> Mapping[str, ExpectedDraft]:
     names: list[str] = []
     length = ngram_length = None
     for argument in arguments:
-        value = argument.values[0] if argument.values else ""
-        if argument.flag in families.SPEC_TYPE:
+        value = argument.value
+        if families.SPEC_TYPE.is_set_by(argument):
             names += [_NAMES.get(word.strip(), word.strip()) for word in value.split(",")]
-        elif argument.flag in families.SPEC_DEFAULT:
+        elif families.SPEC_DEFAULT.is_set_by(argument):
             names.append(NGRAM_MOD)
             ngram_length = NGRAM_MOD_N_MAX
-        elif argument.flag in families.DRAFT_MODEL:
+        elif families.DRAFT_MODEL.is_set_by(argument):
             names.append(DRAFT_SIMPLE)
-        elif argument.flag in families.MTP_SWITCH:
+        elif families.MTP_SWITCH.is_set_by(argument):
             names.append(DRAFT_MTP)
-        elif argument.flag in families.DRAFT_MAX and value.isdigit():
+        elif families.DRAFT_MAX.is_set_by(argument) and value.isdigit():
             length = int(value)
-        elif argument.flag in families.NGRAM_MOD_MAX and value.isdigit():
+        elif families.NGRAM_MOD_MAX.is_set_by(argument) and value.isdigit():
             ngram_length = int(value)
     wanted = [name for name in dict.fromkeys(names) if name and name != "none"]
     if wanted == [NGRAM_MOD] and ngram_length is None:
         ngram_length = length  # legacy builds share one draft length
     lengths = {NGRAM_MOD: ngram_length, DRAFT_MTP: length, DRAFT_SIMPLE: length}
     return {name: ExpectedDraft(n_max=lengths.get(name)) for name in wanted}
-
-
-def missing(asked: Mapping[str, ExpectedDraft], state: Speculation) -> tuple[str, ...]:
-    """What is asked for and not so, one sentence each."""
-    said = []
-    for name, draft in asked.items():
-        effective = state.implementations.get(name)
-        if effective is None:
-            said.append(f"{name} is asked for and never drafts")
-        elif None not in (draft.n_max, effective.n_max) and draft.n_max != effective.n_max:
-            said.append(f"{name} drafts {effective.n_max} tokens at most, not {draft.n_max}")
-    return tuple(said)

@@ -4,13 +4,14 @@ Independent of every subject: the reference subject is judged by it like any oth
 the table in ``docs/verdicts.md``, one function per row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, assert_never
 
 from harness.flags.capabilities import Capabilities
 from harness.model import HostProfile, LoadRequest, Mode, TinyModel
+from harness.settings.base import Situation
 
 DRAFT_SIMPLE: Final = "draft-simple"
 DRAFT_MTP: Final = "draft-mtp"
@@ -56,25 +57,22 @@ class Expectation:
     """What must be effective.
 
     Attributes:
-        implementations: Exactly these must be on. None where the user's own flags decide.
+        implementations: These must be on.
+        exactly: Nothing else may be on, and two witnesses must support each.
         shortfall: What of the request cannot be had here, None when all of it can. The plan
             must then say why, and the cell is ``degraded`` at best.
         user_owns_speculation: The extra arguments set ``--spec-type``; the subject must add no
             speculative flag to them.
     """
 
-    implementations: Mapping[str, ExpectedDraft] | None = field(default_factory=dict)
+    implementations: Mapping[str, ExpectedDraft] = field(default_factory=dict)
+    exactly: bool = True
     shortfall: str | None = None
     user_owns_speculation: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Situation:
-    request: LoadRequest
-    capabilities: Capabilities
-    host: HostProfile
-    model: TinyModel
-
+class _Situation(Situation):
     @property
     def length(self) -> int:
         if self.request.draft_n_max is not None:
@@ -104,7 +102,7 @@ def expect(
 ) -> Expectation:
     """What ``request`` must mean on this build, host and model."""
     if SPECULATIVE_TYPE_FLAG in request.extra_args:
-        return Expectation(implementations=None, user_owns_speculation=True)
+        return Expectation(implementations=_users_own(request), user_owns_speculation=True)
     situation = _Situation(request=request, capabilities=capabilities, host=host, model=model)
     return _rule(canonical_mode(request.mode))(situation)
 
@@ -207,10 +205,12 @@ def _auto(situation: _Situation) -> Expectation:
     return Expectation()
 
 
-def speculative_types_in(extra_args: Sequence[str]) -> tuple[str, ...]:
-    """The types that the user's own ``--spec-type`` arguments name, in order."""
-    types: list[str] = []
-    for flag, value in pairwise(extra_args):
-        if flag == SPECULATIVE_TYPE_FLAG:
-            types.extend(word.strip() for word in value.split(","))
-    return tuple(types)
+def _users_own(request: LoadRequest) -> Mapping[str, ExpectedDraft]:
+    """What the user's own ``--spec-type`` asks for; lengths are whatever the user set."""
+    return {
+        name: ExpectedDraft()
+        for flag, value in pairwise(request.extra_args)
+        if flag == SPECULATIVE_TYPE_FLAG
+        for word in value.split(",")
+        if (name := word.strip()) != "none"
+    }

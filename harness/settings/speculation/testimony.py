@@ -257,6 +257,11 @@ class CountedDrafts:
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
+        nothing = Span(at_least=0, at_most=0)
+        if not observation.completion:
+            return Evidence(
+                witness=self.name, basis=self.basis, longest=nothing, detail="completes nothing"
+            )
         timings = _mapping(observation.completion.get("timings"))
         predicted = timings.get("predicted_n")
         if not isinstance(predicted, int) or predicted < 1:
@@ -268,7 +273,6 @@ class CountedDrafts:
         if not isinstance(drafted, int) or not isinstance(accepted, int):
             return None
         if drafted == 0:
-            nothing = Span(at_least=0, at_most=0)
             return Evidence(
                 witness=self.name,
                 basis=self.basis,

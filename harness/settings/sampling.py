@@ -1,0 +1,117 @@
+"""Sampling: what a request inherits that says nothing of it."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from harness.flags.arguments import Argument
+from harness.flags.families import Family
+from harness.model import Basis
+from harness.settings.observation import Observation
+from harness.settings.value import (
+    ANYTHING,
+    Reading,
+    ValueSetting,
+    at,
+    integer,
+    number,
+)
+
+_LETTERS: Final = {
+    "d": "dry", "k": "top_k", "y": "typ_p", "p": "top_p", "s": "top_n_sigma", "m": "min_p",
+    "t": "temperature", "x": "xtc", "i": "infill", "e": "penalties", "a": "adaptive_p",
+}  # fmt: skip
+_NAMES: Final = {
+    "typical_p": "typ_p",
+    "typical": "typ_p",
+    "temp": "temperature",
+    "nucleus": "top_p",
+}
+_SAMPLERS: Final = Family(flags=("--samplers",), variables=("LLAMA_ARG_SAMPLERS",))
+_SEQUENCE: Final = Family(flags=("--sampling-seq", "--sampler-seq"))
+_N_PREDICT: Final = Family(
+    flags=("--predict", "--n-predict", "-n"), variables=("LLAMA_ARG_N_PREDICT",)
+)
+_SEED: Final = Family(flags=("--seed", "-s"))
+_RANDOM_SEED: Final = 2**32 - 1
+
+
+def _inherited(key: str) -> tuple[Reading, ...]:
+    """Witnesses: ``/props``, and the answer to a request that says nothing of it."""
+
+    def answered(observation: Observation) -> Any:
+        return at(observation.probed.defaults, key) if observation.probed else None
+
+    return (
+        Reading(
+            witness="props",
+            read=lambda seen: at(seen.properties, "default_generation_settings", "params", key),
+        ),
+        Reading(witness="request", read=answered, basis=Basis.BEHAVIOUR),
+    )
+
+
+def _asks_samplers(argument: Argument) -> list[str] | None:
+    if _SEQUENCE.is_set_by(argument):
+        return [_LETTERS.get(letter, letter) for letter in argument.value]
+    words = [word.strip().lower().replace("-", "_") for word in argument.value.split(";")]
+    return [_NAMES.get(word, word) for word in words if word]
+
+
+def _setting(
+    name: str,
+    flags: tuple[str, ...],
+    asks: Callable[[Argument], Any] = number,
+    variables: tuple[str, ...] = (),
+) -> ValueSetting:
+    return ValueSetting(
+        name=name,
+        families=(Family(flags=flags, variables=variables),),
+        asks=asks,
+        readings=_inherited(name),
+    )
+
+
+def _asks_seed(argument: Argument) -> int | str | None:
+    seed = integer(argument)
+    return ANYTHING if seed is not None and seed % (_RANDOM_SEED + 1) == _RANDOM_SEED else seed
+
+
+SETTINGS: Final = (
+    _setting("temperature", ("--temp", "--temperature"), variables=("LLAMA_ARG_TEMPERATURE",)),
+    _setting("top_k", ("--top-k",), integer, variables=("LLAMA_ARG_TOP_K",)),
+    _setting("top_p", ("--top-p",), variables=("LLAMA_ARG_TOP_P",)),
+    _setting("min_p", ("--min-p",), variables=("LLAMA_ARG_MIN_P",)),
+    _setting("top_n_sigma", ("--top-nsigma", "--top-n-sigma")),
+    _setting("xtc_probability", ("--xtc-probability",)),
+    _setting("xtc_threshold", ("--xtc-threshold",)),
+    _setting("typical_p", ("--typical", "--typical-p")),
+    _setting("repeat_last_n", ("--repeat-last-n",), integer),
+    _setting("repeat_penalty", ("--repeat-penalty",), variables=("LLAMA_ARG_REPEAT_PENALTY",)),
+    _setting(
+        "presence_penalty", ("--presence-penalty",), variables=("LLAMA_ARG_PRESENCE_PENALTY",)
+    ),
+    _setting(
+        "frequency_penalty", ("--frequency-penalty",), variables=("LLAMA_ARG_FREQUENCY_PENALTY",)
+    ),
+    _setting("dry_multiplier", ("--dry-multiplier",)),
+    _setting("dry_base", ("--dry-base",)),
+    _setting("dry_allowed_length", ("--dry-allowed-length",), integer),
+    _setting("dynatemp_range", ("--dynatemp-range",)),
+    _setting("dynatemp_exponent", ("--dynatemp-exp",)),
+    _setting("mirostat", ("--mirostat",), integer),
+    _setting("mirostat_tau", ("--mirostat-ent",)),
+    _setting("mirostat_eta", ("--mirostat-lr",)),
+    ValueSetting(
+        name="samplers",
+        families=(_SAMPLERS, _SEQUENCE),
+        asks=_asks_samplers,
+        readings=_inherited("samplers"),
+    ),
+    ValueSetting(name="seed", families=(_SEED,), asks=_asks_seed, readings=_inherited("seed")),
+    ValueSetting(
+        name="n_predict",
+        families=(_N_PREDICT,),
+        asks=integer,
+        readings=_inherited("n_predict")[1:],
+    ),
+)

@@ -1,0 +1,232 @@
+"""Serving: where the server listens, what it calls its model, whom it serves and what."""
+
+import re
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, Final
+
+from harness.flags.arguments import Argument
+from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
+from harness.model import Basis
+from harness.settings.observation import Observation
+from harness.settings.value import (
+    ANYTHING,
+    Reading,
+    ValueSetting,
+    answers,
+    at,
+    from_properties,
+    integer,
+    last_match,
+    logged,
+    switch,
+)
+
+_ALIAS: Final = Family(flags=("--alias", "-a"), variables=("LLAMA_ARG_ALIAS",))
+_KEY: Final = Family(
+    flags=("--api-key", "--api-key-file"), variables=("LLAMA_API_KEY", "LLAMA_ARG_API_KEY_FILE")
+)
+_PREFIX: Final = Family(flags=("--api-prefix",), variables=("LLAMA_ARG_API_PREFIX",))
+_METRICS: Final = Family(flags=("--metrics",), variables=("LLAMA_ARG_ENDPOINT_METRICS",))
+_SLOTS: Final = Family(
+    flags=("--slots",),
+    variables=("LLAMA_ARG_ENDPOINT_SLOTS",),
+    negations=("--no-slots",),
+    negating_variables=("LLAMA_ARG_NO_ENDPOINT_SLOTS",),
+)
+_PROPS: Final = Family(flags=("--props",), variables=("LLAMA_ARG_ENDPOINT_PROPS",))
+_EMBEDDINGS: Final = Family(
+    flags=("--embedding", "--embeddings"), variables=("LLAMA_ARG_EMBEDDINGS",)
+)
+_RERANKING: Final = Family(flags=("--reranking", "--rerank"), variables=("LLAMA_ARG_RERANKING",))
+_UI: Final = Family(
+    flags=("--ui", "--webui"),
+    variables=("LLAMA_ARG_UI", "LLAMA_ARG_WEBUI"),
+    negations=("--no-ui", "--no-webui"),
+    negating_variables=("LLAMA_ARG_NO_UI", "LLAMA_ARG_NO_WEBUI"),
+)
+_THREADS: Final = Family(flags=("--threads", "-t"), variables=("LLAMA_ARG_THREADS",))
+_BATCH_THREADS: Final = Family(
+    flags=("--threads-batch", "-tb"), variables=("LLAMA_ARG_THREADS_BATCH",)
+)
+_VERBOSITY: Final = Family(
+    flags=("--verbosity", "--log-verbosity", "-lv"),
+    variables=("LLAMA_ARG_LOG_VERBOSITY", "LLAMA_LOG_VERBOSITY"),
+)
+_LISTENING: Final = re.compile(r"listening on http://[^ ]*:(\d+)|hostname: [^,]*, port: (\d+)")
+
+
+def _port(observation: Observation) -> int | None:
+    found = last_match(observation.startup_lines, _LISTENING)
+    return None if found is None else int(found[1] or found[2])
+
+
+def _id(observation: Observation) -> str | None:
+    first = observation.models[0] if observation.models else {}
+    return _shortened(first.get("id"), observation)
+
+
+def _shortened(name: object, observation: Observation) -> str | None:
+    """A model's name; ``PATH`` where it is the path of the model file, which differs by host."""
+    if not isinstance(name, str):
+        return None
+    path = at(observation.properties, "model_path")
+    return "PATH" if name == path else name
+
+
+def _aliases(observation: Observation) -> list[str] | None:
+    first = observation.models[0] if observation.models else {}
+    names = first.get("aliases")
+    if not isinstance(names, list):
+        return None
+    return [shown for name in names if (shown := _shortened(name, observation))]
+
+
+def _model(observation: Observation) -> str | None:
+    path = at(observation.properties, "model_path")
+    return None if path is None else PurePath(str(path)).stem
+
+
+def _anything(argument: Argument) -> str:  # noqa: ARG001 - the harness replaces it
+    return ANYTHING
+
+
+def _locked(path: str) -> Reading:
+    return Reading(
+        witness="request-without-key",
+        read=lambda seen: seen.locked.get(path, False),
+        basis=Basis.BEHAVIOUR,
+    )
+
+
+def _endpoint(variable: str, told: Callable[[Observation], Any]) -> Reading:
+    """A witness, where the harness did not switch the endpoint on itself."""
+    return Reading(
+        witness="request",
+        read=lambda seen: None if variable in seen.switched_on else told(seen),
+        basis=Basis.BEHAVIOUR,
+    )
+
+
+SETTINGS: Final = (
+    ValueSetting(
+        name="model",
+        families=(MODEL, REMOTE_MODEL),
+        asks=_anything,
+        readings=(Reading(witness="props", read=_model),),
+    ),
+    ValueSetting(
+        name="model_id",
+        families=(_ALIAS,),
+        asks=lambda argument: argument.value.split(",")[0].strip() or None,
+        readings=(
+            Reading(witness="models", read=_id),
+            Reading(
+                witness="props",
+                read=lambda seen: _shortened(at(seen.properties, "model_alias"), seen),
+            ),
+        ),
+        grants=lambda asked, seen, _: seen.split(",")[0] == asked,
+    ),
+    ValueSetting(
+        name="aliases",
+        families=(),
+        asks=_anything,
+        readings=(Reading(witness="models", read=_aliases),),
+    ),
+    ValueSetting(
+        name="host",
+        families=(HOST,),
+        asks=_anything,
+        readings=(logged(r"(?:listening on http://|hostname: )(127\.0\.0\.1)", main=False),),
+    ),
+    ValueSetting(
+        name="port",
+        families=(PORT,),
+        asks=integer,
+        readings=(
+            Reading(witness="request", read=lambda seen: seen.port or None, basis=Basis.BEHAVIOUR),
+            Reading(witness="startup-log", read=_port),
+        ),
+    ),
+    ValueSetting(
+        name="auth",
+        families=(_KEY,),
+        asks=lambda argument: bool(argument.value),
+        readings=(_locked("/props"),),
+    ),
+    ValueSetting(
+        name="auth_models", families=(), asks=_anything, readings=(_locked("/v1/models"),)
+    ),
+    ValueSetting(
+        name="api_prefix",
+        families=(_PREFIX,),
+        asks=lambda argument: argument.value,
+        readings=(
+            Reading(witness="request", read=lambda seen: seen.prefix, basis=Basis.BEHAVIOUR),
+        ),
+    ),
+    ValueSetting(
+        name="metrics",
+        families=(_METRICS,),
+        asks=switch(_METRICS),
+        readings=(_endpoint("LLAMA_ARG_ENDPOINT_METRICS", lambda seen: seen.metrics is not None),),
+    ),
+    ValueSetting(
+        name="slots_endpoint",
+        families=(_SLOTS,),
+        asks=switch(_SLOTS),
+        readings=(_endpoint("LLAMA_ARG_ENDPOINT_SLOTS", lambda seen: bool(seen.slots)),),
+    ),
+    ValueSetting(
+        name="props_endpoint",
+        families=(_PROPS,),
+        asks=switch(_PROPS),
+        readings=(answers("/props"), from_properties("endpoint_props")),
+    ),
+    ValueSetting(
+        name="embeddings",
+        families=(_EMBEDDINGS,),
+        asks=switch(_EMBEDDINGS),
+        readings=(answers("/v1/embeddings"),),
+    ),
+    ValueSetting(
+        name="reranking",
+        families=(_RERANKING,),
+        asks=switch(_RERANKING),
+        readings=(answers("/rerank"),),
+    ),
+    ValueSetting(
+        name="ui",
+        families=(_UI,),
+        asks=switch(_UI),
+        readings=(
+            Reading(
+                witness="props",
+                read=lambda seen: at(
+                    seen.properties, "ui" if "ui" in (seen.properties or {}) else "webui"
+                ),
+            ),
+        ),
+    ),
+    ValueSetting(
+        name="threads",
+        families=(_THREADS,),
+        asks=integer,
+        readings=(logged(r"system_info: n_threads = (\d+)", int),),
+        grants=lambda asked, seen, _: asked <= 0 or seen == asked,
+    ),
+    ValueSetting(
+        name="threads_batch",
+        families=(_BATCH_THREADS,),
+        asks=integer,
+        readings=(logged(r"n_threads_batch = (\d+)", int),),
+        grants=lambda asked, seen, _: asked <= 0 or seen == asked,
+    ),
+    ValueSetting(
+        name="verbosity",
+        families=(_VERBOSITY,),
+        asks=integer,
+        readings=(logged(r"verbosity = (\d+)", int),),
+    ),
+)

@@ -1,0 +1,43 @@
+"""Slots: how many requests are served at a time, and whether they share one context."""
+
+from typing import Final
+
+from harness.flags.families import Family
+from harness.settings.value import (
+    Reading,
+    ValueSetting,
+    from_properties,
+    logged,
+    positive,
+    switch,
+)
+
+_SLOTS: Final = Family(flags=("--parallel", "-np"), variables=("LLAMA_ARG_N_PARALLEL",))
+_UNIFIED: Final = Family(
+    flags=("--kv-unified", "-kvu"),
+    variables=("LLAMA_ARG_KV_UNIFIED",),
+    negations=("--no-kv-unified", "-no-kvu"),
+    negating_variables=("LLAMA_ARG_NO_KV_UNIFIED",),
+)
+
+SETTINGS: Final = (
+    ValueSetting(
+        name="slots",
+        families=(_SLOTS,),
+        asks=positive,
+        readings=(
+            from_properties("total_slots"),
+            Reading(witness="slots", read=lambda seen: len(seen.slots) or None),
+            logged(r"n_slots = (\d+)", int, main=False),
+        ),
+    ),
+    ValueSetting(
+        name="kv_unified",
+        families=(_UNIFIED,),
+        asks=switch(_UNIFIED),
+        readings=(
+            logged(r"llama_context: kv_unified +=\s+(true|false)", "true".__eq__),
+            logged(r"n_slots = \d+, .*kv_unified = '(true|false)'", "true".__eq__, main=False),
+        ),
+    ),
+)

@@ -1,0 +1,262 @@
+"""A setting with one plain value that every one of its witnesses tells in the same words."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from harness.flags.arguments import Argument
+from harness.flags.families import Family
+from harness.model import Basis, Check, Evidence
+from harness.settings.base import EFFECT, DisagreementError, EffectiveState, Situation
+from harness.settings.observation import Observation
+
+_INTEGER: Final = re.compile(r"\s*[+-]?\d+")
+_NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_TRUE: Final = frozenset({"1", "true", "on", "enabled"})
+_FALSE: Final = frozenset({"0", "false", "off", "disabled"})
+
+ANYTHING: Final = "anything"
+"""What is asked for where an argument leaves the choice to the build."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One witness of a plain value.
+
+    Attributes:
+        witness: Its name.
+        read: What it tells; None where it has nothing to say.
+        basis: Whether that was read or seen happening.
+    """
+
+    witness: str
+    read: Callable[[Observation], Any]
+    basis: Basis = Basis.SETTINGS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A value that an argument asks for."""
+
+    value: Any
+    argument: Argument
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; numbers as near as single precision writes them."""
+    if isinstance(one, float) or isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+    return bool(one == other)
+
+
+def _is_same(one: Any, other: Any, _: EffectiveState) -> bool:
+    return same(one, other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueSetting:
+    """See the module's docstring, and ``Setting``.
+
+    Attributes:
+        asks: What an argument of its families asks for: ``ANYTHING`` where it leaves the choice to
+            the build, None where it cannot be told.
+        readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
+        grants: Whether an effective value is what was asked for, in its effective state.
+    """
+
+    name: str
+    families: tuple[Family, ...]
+    asks: Callable[[Argument], Any]
+    readings: tuple[Reading, ...]
+    grants: Callable[[Any, Any, EffectiveState], bool] = field(default=_is_same)
+
+    def asked(self, arguments: Sequence[Argument]) -> Wish | None:
+        """What the last argument that sets it asks for."""
+        for argument in reversed(arguments):
+            if any(family.is_set_by(argument) for family in self.families):
+                value = self.asks(argument)
+                return None if value is None else Wish(value=value, argument=argument)
+        return None
+
+    def expected(self, situation: Situation) -> None:
+        """The contract says nothing of it."""
+
+    def testify(self, observation: Observation) -> tuple[Evidence, ...]:
+        """What each reading tells."""
+        told = ((reading, reading.read(observation)) for reading in self.readings)
+        return tuple(
+            Evidence(
+                witness=reading.witness,
+                basis=reading.basis,
+                speaks=value is not None,
+                setting=self.name,
+                value=value,
+                detail="" if value is None else self.show(value),
+            )
+            for reading, value in told
+        )
+
+    def agree(self, evidence: Sequence[Evidence]) -> Any:
+        """What was seen happening, else what was read.
+
+        Raises:
+            DisagreementError: Two witnesses of the same rank contradict each other.
+        """
+        speaking = [one for one in evidence if one.speaks]
+        behaviour = [one for one in speaking if one.basis is Basis.BEHAVIOUR]
+        counting = behaviour or speaking
+        if not counting:
+            return None
+        first = counting[0]
+        for other in counting[1:]:
+            if not same(first.value, other.value):
+                raise DisagreementError(
+                    f"{self.name} is {spoken(first.value)} by {first.witness}, "
+                    f"{spoken(other.value)} by {other.witness}"
+                )
+        return first.value
+
+    def compare(
+        self,
+        demand: Wish,
+        state: EffectiveState,
+        arguments: Sequence[Argument],  # noqa: ARG002 - the demand has its argument
+    ) -> Sequence[Check]:
+        """One check."""
+        value = state[self.name]
+        word = " ".join(demand.argument.words)
+        if self.asks in {integer, number, positive} and not _is_number(demand.argument.value):
+            # Builds read the number that a word begins with, and drop the rest of it.
+            return (
+                Check(
+                    name=EFFECT,
+                    expected=f"{self.name} {demand.argument.value}",
+                    observed=f"{word} is read as {spoken(demand.value)}, and {self.name} is "
+                    f"{spoken(value)}",
+                    ok=False,
+                    argument=demand.argument.flag,
+                ),
+            )
+        return (
+            Check(
+                name=EFFECT,
+                expected=f"{self.name} {spoken(demand.value)}",
+                observed=f"{word} asks for {self.name} {spoken(demand.value)}, and it is "
+                f"{spoken(value)}",
+                ok=demand.value == ANYTHING or self.grants(demand.value, value, state),
+                argument=demand.argument.flag,
+            ),
+        )
+
+    def supporters(self, value: Any, evidence: Sequence[Evidence]) -> Mapping[str, Sequence[str]]:
+        """The witnesses that tell the value."""
+        told = [one.witness for one in evidence if one.speaks and same(one.value, value)]
+        return {self.name: tuple(told)}
+
+    def show(self, value: Any) -> str:
+        """``context 4096``."""
+        return f"{self.name} {spoken(value)}"
+
+
+def spoken(value: Any) -> str:
+    """A value in a report."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return ";".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def integer(argument: Argument) -> int | None:
+    """The whole number that a value begins with, which is all that builds read of it."""
+    found = _INTEGER.match(argument.value)
+    return int(found[0]) if found else None
+
+
+def number(argument: Argument) -> float | None:
+    """The number that a value begins with, which is all that builds read of it."""
+    found = _NUMBER.match(argument.value)
+    return float(found[0]) if found else None
+
+
+def word(argument: Argument) -> str | None:
+    """The value as it stands."""
+    return argument.value or None
+
+
+def positive(argument: Argument) -> int | str | None:
+    """The whole number; zero and below leave the choice to the build."""
+    count = integer(argument)
+    return ANYTHING if count is not None and count <= 0 else count
+
+
+def nothing(argument: Argument) -> None:
+    """What an argument asks for where nothing tells whether it is so."""
+
+
+def switch(*families: Family) -> Callable[[Argument], bool | None]:
+    """Whether an argument of these families turns something on."""
+
+    def asks(argument: Argument) -> bool | None:
+        if any(family.is_negated_by(argument) for family in families):
+            return False
+        value = argument.value.lower()
+        if value in _FALSE:
+            return False
+        return True if not value or value in _TRUE else None
+
+    return asks
+
+
+def last_match(lines: Sequence[str], pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """The last of some lines that a pattern is found in."""
+    return next(filter(None, map(pattern.search, reversed(lines))), None)
+
+
+def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -> Reading:
+    """A witness: the group of a pattern in the start-up log, as it was said last.
+
+    Args:
+        pattern: What to look for.
+        of: Makes the value of the group.
+        main: Whether only the lines of the model itself count, not those of a draft model.
+    """
+    compiled = re.compile(pattern)
+
+    def read(observation: Observation) -> Any:
+        lines = observation.main_lines if main else observation.startup_lines
+        match = last_match(lines, compiled)
+        return None if match is None else of(match[1])
+
+    return Reading(witness="startup-log", read=read)
+
+
+def at(value: Any, *path: str) -> Any:
+    """What lies at a path in nested objects; None where nothing does."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def from_properties(*path: str) -> Reading:
+    """A witness: a value of the answer of ``/props``."""
+    return Reading(witness="props", read=lambda seen: at(seen.properties, *path))
+
+
+def answers(path: str) -> Reading:
+    """A witness: whether the server serves a path."""
+    return Reading(
+        witness="request",
+        read=lambda seen: seen.probed.answers.get(path) if seen.probed else None,
+        basis=Basis.BEHAVIOUR,
+    )
