@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from importlib import resources
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -199,7 +199,7 @@ def _xml(tags: Sequence[str], labels: Sequence[str], facts: Mapping[str, object]
         _, colon, template = label.partition(": ")
         if colon:
             value = "" if tag == "processes" else template.format_map(facts).removeprefix("0x")
-            yield f"{chr(9) * (depth + 1)}<{tag}>{escape(value)}</{tag}>\n"
+            yield f"{chr(9) * (depth + 1)}<{tag}>{escape(value, quote=False)}</{tag}>\n"
         else:
             yield f"{chr(9) * (depth + 1)}<{tag}>\n"
             opened.append(tag)
