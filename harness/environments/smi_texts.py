@@ -195,12 +195,13 @@ def _xml(tags: Sequence[str], labels: Sequence[str], facts: Mapping[str, object]
     for tag, label in zip(tags, labels, strict=True):
         depth = label.count(_INDENT)
         while len(opened) > depth:
-            yield f"{chr(9) * len(opened)}</{opened.pop()}>\n"
+            yield "\t" * len(opened) + f"</{opened.pop()}>\n"
+        margin = "\t" * (depth + 1)
         _, colon, template = label.partition(": ")
         if colon:
             value = "" if tag == "processes" else template.format_map(facts).removeprefix("0x")
-            yield f"{chr(9) * (depth + 1)}<{tag}>{escape(value, quote=False)}</{tag}>\n"
+            yield f"{margin}<{tag}>{escape(value, quote=False)}</{tag}>\n"
         else:
-            yield f"{chr(9) * (depth + 1)}<{tag}>\n"
+            yield f"{margin}<{tag}>\n"
             opened.append(tag)
     yield "\t</gpu>\n"
