@@ -23,7 +23,7 @@ from harness.environments.capture import capture_profile
 from harness.environments.consistency import LayerAnswer, ask_layers, visibility_settings
 from harness.environments.environment import Environment, environment
 from harness.environments.machine import SpoofedMachine
-from harness.environments.smi_fields import card_answers
+from harness.environments.smi_texts import card_answers
 from harness.errors import HarnessError
 
 FIELDS = (

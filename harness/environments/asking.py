@@ -257,21 +257,21 @@ def driver_attributes(wanted: list[int]) -> list[dict[int, int]]:
 
 
 def main() -> None:
-    """Print one object: for each layer its cards, or why it is absent, or what went wrong.
+    """Print for each layer its cards, or why it is absent, or what went wrong.
 
     With numbers as arguments print these attributes of the driver library's cards instead.
     """
     if sys.argv[1:]:
         print(json.dumps(driver_attributes([int(argument) for argument in sys.argv[1:]])))
         return
-    answers: dict[str, dict[str, Any]] = {}
+    answers: list[dict[str, Any]] = []
     for name, ask in LAYERS.items():
         try:
-            answers[name] = {"cards": ask()}
+            answers.append({"layer": name, "cards": ask()})
         except AbsentError as absent:
-            answers[name] = {"absent": str(absent)}
+            answers.append({"layer": name, "absent": str(absent)})
         except Exception as error:  # noqa: BLE001 - the asker reports, its caller judges
-            answers[name] = {"error": f"{type(error).__name__}: {error}"}
+            answers.append({"layer": name, "error": f"{type(error).__name__}: {error}"})
     print(json.dumps(answers))
 
 

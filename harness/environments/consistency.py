@@ -1,11 +1,12 @@
 """Checks that all layers of a spoof tell the same, and that none is left when it is gone."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+import msgspec
 
 from harness.environments.environment import environment
 from harness.environments.machine import Card, SpoofedMachine
@@ -66,16 +67,7 @@ def ask_layers(env: Mapping[str, str], *, python: str = sys.executable) -> tuple
     Raises:
         EnvironmentUnavailableError: The asking program could not be run.
     """
-    answers = json.loads(_ask(env, python, []))
-    return tuple(
-        LayerAnswer(
-            layer=layer,
-            cards=tuple(answer["cards"]) if "cards" in answer else None,
-            absent=answer.get("absent"),
-            error=answer.get("error"),
-        )
-        for layer, answer in answers.items()
-    )
+    return msgspec.json.decode(_ask(env, python, []), type=tuple[LayerAnswer, ...])
 
 
 def driver_attributes(
@@ -91,8 +83,8 @@ def driver_attributes(
     Raises:
         EnvironmentUnavailableError: The asking program could not be run.
     """
-    answers = json.loads(_ask(env, python, [str(number) for number in wanted]))
-    return [{int(number): value for number, value in card.items()} for card in answers]
+    said = _ask(env, python, [str(number) for number in wanted])
+    return msgspec.json.decode(said, type=list[Mapping[int, int]])
 
 
 def _ask(env: Mapping[str, str], python: str, arguments: Sequence[str]) -> str:

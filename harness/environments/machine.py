@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import msgspec
+import tomli_w
 
 from harness.errors import UsageError
 
@@ -96,6 +97,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """What is free as CUDA tells it, inside a context, which takes its share."""
         return max(0, self.memory_free_mib - self.context_mib)
 
+    @property
+    def idle_power_w(self) -> float:
+        """What the card draws while it does nothing: a twelfth of its limit."""
+        return round(self.power_limit_w / 12, 2)
+
 
 class SpoofedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The cards of a machine in index order, and the driver they share.
@@ -180,17 +186,8 @@ def _check(machine: SpoofedMachine, origin: str) -> None:
 
 def encode_profile(machine: SpoofedMachine) -> str:
     """Write a profile as the TOML text that :func:`decode_profile` reads."""
-    lines = [
-        f"driver_version = {_toml(machine.driver_version)}",
-        f"cuda_version = {_toml(machine.cuda_version)}",
-    ]
-    for card in machine.cards:
-        facts = msgspec.structs.asdict(card)
-        lines += ["", "[[gpu]]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in facts.items() if value is not None]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    # JSON's strings, numbers and booleans are TOML's as well.
-    return msgspec.json.encode(value).decode()
+    facts = msgspec.to_builtins(machine)
+    for card in facts["gpu"]:
+        if card["serial"] is None:
+            del card["serial"]
+    return tomli_w.dumps(facts)

@@ -1,7 +1,6 @@
 """Writes a machine as the plain text that the C libraries read."""
 
 from harness.environments.machine import Card, SpoofedMachine
-from harness.environments.smi_fields import idle_power_w
 
 _ARCHITECTURES = ((100, 10), (90, 9), (89, 8), (80, 7), (75, 6), (70, 5), (60, 4), (50, 3))
 """NVML's number of a generation, by the lowest compute capability (times ten) that has it."""
@@ -38,5 +37,5 @@ def _card_facts(card: Card) -> dict[str, str | int]:
         ),
         "nvml_brand": _BRANDS.get(card.brand, 0),
         "power_limit_mw": round(card.power_limit_w * 1000),
-        "idle_power_mw": round(idle_power_w(card) * 1000),
+        "idle_power_mw": round(card.idle_power_w * 1000),
     }

@@ -37,7 +37,8 @@ def native_libraries(cache: Path | None = None) -> NativeLibraries:
     """
     if not sys.platform.startswith("linux"):
         return _all_absent(f"made for Linux only, this is {sys.platform}")
-    compiled = _compiled((cache or cache_root()) / "cuda-spoof")
+    kept = (cache or cache_root()) / "cuda-spoof"
+    compiled = compiled_libraries(SPOOF_LIBRARIES, "native", kept)
     if isinstance(compiled, str):
         return _all_absent(compiled)
     return NativeLibraries(paths=compiled)
@@ -47,7 +48,10 @@ def _all_absent(reason: str) -> NativeLibraries:
     return NativeLibraries(absent=dict.fromkeys(SPOOF_LIBRARIES, reason))
 
 
-def _compiled(cache: Path) -> Mapping[str, Path] | str:
-    folder = resources.files("harness.environments") / "native"
-    with resources.as_file(folder) as sources:
-        return compile_libraries(SPOOF_LIBRARIES, read_sources(sources), cache)
+def compiled_libraries(
+    libraries: Mapping[str, str], folder: str, cache: Path
+) -> Mapping[str, Path] | str:
+    """Return libraries compiled from a folder of this package; see ``compile_libraries``."""
+    place = resources.files("harness.environments") / folder
+    with resources.as_file(place) as sources:
+        return compile_libraries(libraries, read_sources(sources), cache)

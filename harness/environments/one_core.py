@@ -15,46 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from harness.builds.locations import cache_root
-from harness.environments.native_compiler import compile_libraries
+from harness.environments.native_libraries import compiled_libraries
 
 _LIBRARY: Final = "one-core.so"
 _PATH: Final = "LD_LIBRARY_PATH"
-
-_SOURCE: Final = "one_core.c"
-_TEXT: Final = """\
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-#define SHOWN __attribute__((visibility("default")))
-#define CORES "/sys/devices/system/cpu/cpu"
-
-typedef FILE *(*opener)(const char *, const char *);
-
-SHOWN int get_nprocs(void) { return 1; }
-
-static FILE *open_unless_other_core(const char *name, const char *path, const char *mode) {
-    const char *core = path + sizeof CORES - 1;
-    if (strncmp(path, CORES, sizeof CORES - 1) == 0 && *core >= '1' && *core <= '9') {
-        errno = ENOENT;
-        return NULL;
-    }
-    return ((opener)dlsym(RTLD_NEXT, name))(path, mode);
-}
-
-SHOWN FILE *fopen(const char *path, const char *mode) {
-    return open_unless_other_core("fopen", path, mode);
-}
-
-SHOWN FILE *fopen64(const char *path, const char *mode) {
-    return open_unless_other_core("fopen64", path, mode);
-}
-"""
-
-ONE_CORE_SOURCES: Final[Mapping[str, str]] = {_SOURCE: _TEXT}
-"""The text of the library's source by its file name."""
 
 
 def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
@@ -69,7 +33,7 @@ def one_core_variables(cache: Path | None = None) -> Mapping[str, str]:
     if not sys.platform.startswith("linux"):
         return {}
     kept = (cache or cache_root()) / "one-core"
-    compiled = compile_libraries({_LIBRARY: _SOURCE}, ONE_CORE_SOURCES, kept)
+    compiled = compiled_libraries({_LIBRARY: "one_core.c"}, "native/one_core", kept)
     if isinstance(compiled, str) or os.pathsep in str(kept):
         return {}
     return {"LD_PRELOAD": _LIBRARY, _PATH: str(compiled[_LIBRARY].parent)}

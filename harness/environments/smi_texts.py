@@ -1,358 +1,207 @@
-"""The texts that ``nvidia-smi`` prints about whole machines: list, table, ``-q`` and ``-q -x``."""
+"""Renders what ``nvidia-smi`` says of a machine from the templates of ``resources/smi.toml``."""
 
 import re
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib import resources
 
-from harness.environments.machine import Card, SpoofedMachine
-from harness.environments.smi_fields import (
-    bar1_mib,
-    current_link_generation,
-    display_mode,
-    idle_clocks,
-    idle_power_w,
-    is_recent,
-)
+import msgspec
 
-_TABLE_WIDTH = 89
-_COLUMN_WIDTHS = (41, 24, 22)
-_HEADINGS = ("Volatile Uncorr. ECC", "GPU-Util  Compute M.", "MIG M.")
-_NA = "N/A"
+from harness.environments.machine import SpoofedMachine
 
-Entry: TypeAlias = "tuple[str, str | Sequence[Entry]]"
-"""A label of ``nvidia-smi -q`` with its value, or with the entries below it."""
+DYNAMIC_FIELDS = ("timestamp", "count")
+"""Fields of ``--query-gpu`` that depend on the moment and on the visible cards."""
 
+FIXED_TEXTS = ("help", "version", "fields")
+"""Texts that answer a switch whatever cards there are; the first whose switch is given wins."""
 
-def list_line(card: Card, index: int) -> str:
-    """Return the card's line of ``nvidia-smi -L``."""
-    return f"GPU {index}: {card.name} (UUID: {card.uuid})\n"
-
-
-def table_head(machine: SpoofedMachine) -> str:
-    """Return the table down to its first card, without the line that tells the time."""
-    versions = (
-        f"NVIDIA-SMI {machine.driver_version:<22} Driver Version: {machine.driver_version:<14} "
-        f"CUDA Version: {machine.cuda_version:<8}"
-    )
-    return "".join(
-        [
-            _rule("-", "+"),
-            _row(versions, width=_TABLE_WIDTH),
-            f"{'+' if is_recent(machine) else '|'}{_columns('-', '+')}+\n",
-            _cells(f"{'GPU  Name':<26}Persistence-M", "Bus-Id          Disp.A", _HEADINGS[0]),
-            _cells(f"{'Fan  Temp   Perf':<26}Pwr:Usage/Cap", f"{'Memory-Usage':>22}", _HEADINGS[1]),
-            _cells("", "", _HEADINGS[2]),
-            f"|{_columns('=', '+')}|\n",
-        ]
-    )
+_SINCE_580 = 580
+_TABLE_WIDTH = 87
+_INDENT = "    "
+_ABSENT = "N/A"
+_SWITCH = {True: "Enabled", False: "Disabled"}
+_ON = {True: "On", False: "Off"}
+_NO_VALUE = re.compile(rf"{_ABSENT}|Requested functionality .*")
+"""What stands in brackets where fields are queried."""
 
 
-def table_card(card: Card, index: int) -> str:
-    """Return the card's four lines of the table."""
-    persistence = "On" if card.persistence_mode else "Off"
-    display = "On" if card.display_active else "Off"
-    perf = "P0" if card.ecc else "P8"
-    fan = " 0%" if card.fan else _NA
-    power = f"{idle_power_w(card):.0f}W / {card.power_limit_w:>4.0f}W"
-    memory = f"{card.memory_used_mib}MiB / {card.memory_total_mib:>6}MiB"
-    return "".join(
-        [
-            _cells(
-                f"{index:>3}  {card.name[:27]:<27}    {persistence:<3}",
-                f"{card.pci_bus_id:>18} {display:>3}",
-                "0" if card.ecc else "Off",
-            ),
-            _cells(
-                f"{fan}  {card.temperature_c:>3}C    {perf:<3} {power:>22}",
-                f"{memory:>22}",
-                f"{'0%':>7} {'Default':>12}",
-            ),
-            _cells("", "", "Disabled" if card.mig else _NA),
-            f"+{_columns('-', '+')}+\n",
-        ]
-    )
+class Tables(msgspec.Struct, frozen=True, kw_only=True):
+    """The tables of ``resources/smi.toml``, which says what each holds."""
+
+    switches: Mapping[str, str]
+    valued: Mapping[str, str]
+    refusals: Mapping[str, tuple[int, str]]
+    texts: Mapping[str, str]
+    card_texts: Mapping[str, str]
+    layouts: Mapping[str, Mapping[str, str]]
+    kinds: Mapping[str, Mapping[str, str]]
+    fields: Mapping[str, Mapping[str, str]]
+    aliases: Mapping[str, str]
+    app_fields: Mapping[str, str]
 
 
-def table_foot(machine: SpoofedMachine) -> str:
-    """Return the table's list of processes, of which there are none."""
-    recent = is_recent(machine)
-    names = f"{'PID':>17}" if recent else f"{'PID':>11}"
-    usage = f"Process name{'':{24 if recent else 30}}GPU Memory"
-    return "".join(
-        [
-            "\n" if recent else " " * (_TABLE_WIDTH + 2) + "\n",
-            _rule("-", "+"),
-            _row("Processes:", width=_TABLE_WIDTH),
-            _row(f" GPU   GI   CI{names}   Type   {usage}", width=_TABLE_WIDTH),
-            _row(f"       ID   ID{'':47}{'':16}Usage", width=_TABLE_WIDTH),
-            _rule("=", "|"),
-            _row(" No running processes found", width=_TABLE_WIDTH),
-            _rule("-", "+"),
-        ]
-    )
+@cache
+def tables() -> Tables:
+    """Return the tables."""
+    file = resources.files("harness.environments") / "resources" / "smi.toml"
+    return msgspec.toml.decode(file.read_bytes(), type=Tables)
 
 
-def _rule(line: str, end: str) -> str:
-    return f"{end}{line * _TABLE_WIDTH}{end}\n"
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One field of one card.
+
+    Attributes:
+        column: The csv header: the unit is named even where ``nounits`` drops it from the values.
+        with_unit: The csv value as it stands without ``nounits``.
+        value: The number or text without its unit.
+    """
+
+    column: str
+    with_unit: str
+    value: str
 
 
-def _row(text: str, *, width: int) -> str:
-    return f"| {text[: width - 2]:<{width - 2}} |\n"
+def refusal(name: str, subject: str = "") -> tuple[int, str]:
+    """Return the exit code of an error and its text, which may name what it is about."""
+    code, template = tables().refusals[name]
+    return code, template.format(subject=subject)
 
 
-def _columns(line: str, joint: str) -> str:
-    return joint.join(line * width for width in _COLUMN_WIDTHS)
-
-
-def _cells(left: str, middle: str, right: str) -> str:
-    one, two, three = (width - 2 for width in _COLUMN_WIDTHS)
-    return f"| {left:<{one}} | {middle:<{two}} | {right:>{three}} |\n"
-
-
-def query_card_text(machine: SpoofedMachine, index: int) -> str:
-    """Return the card's part of ``nvidia-smi -q``."""
-    card = machine.cards[index]
-    lines = [f"GPU {card.pci_bus_id}"]
-    width = _label_width(machine)
-    _text_lines(_query_entries(machine, index), depth=1, lines=lines, width=width)
-    return "\n".join(lines) + "\n\n"
-
-
-def query_card_xml(machine: SpoofedMachine, index: int) -> str:
-    """Return the card's ``<gpu>`` element of ``nvidia-smi -q -x``."""
-    card = machine.cards[index]
-    lines = [f'\t<gpu id="{card.pci_bus_id}">']
-    _xml_lines(_query_entries(machine, index), depth=2, lines=lines)
-    lines.append("\t</gpu>")
-    return "\n".join(lines) + "\n"
-
-
-def xml_head(machine: SpoofedMachine) -> str:
-    """Return what stands before the first element of ``nvidia-smi -q -x``."""
-    version = 13 if is_recent(machine) else 12
-    return (
-        '<?xml version="1.0" ?>\n'
-        f'<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v{version}.dtd">\n'
-        "<nvidia_smi_log>\n"
-    )
-
-
-XML_FOOT = "</nvidia_smi_log>\n"
-
-
-def xml_versions(machine: SpoofedMachine) -> str:
-    """Return the elements that stand before the first card."""
-    return (
-        f"\t<driver_version>{machine.driver_version}</driver_version>\n"
-        f"\t<cuda_version>{machine.cuda_version}</cuda_version>\n"
-    )
-
-
-def text_versions(machine: SpoofedMachine) -> str:
-    """Return the lines of ``nvidia-smi -q`` that name the driver."""
-    return (
-        f"{label(machine, 'Driver Version')}{machine.driver_version}\n"
-        f"{label(machine, 'CUDA Version')}{machine.cuda_version}\n"
-    )
-
-
-def _label_width(machine: SpoofedMachine) -> int:
-    return 55 if is_recent(machine) else 50
-
-
-def label(machine: SpoofedMachine, name: str) -> str:
-    """Return a label of ``nvidia-smi -q`` at the margin, up to its value."""
-    return f"{name:<{_label_width(machine)}}: "
-
-
-def _text_lines(entries: Sequence[Entry], *, depth: int, lines: list[str], width: int) -> None:
-    indent = "    " * depth
-    for name, value in entries:
-        shown = indent + _LABELS.get(name, name)
-        if isinstance(value, str):
-            lines.append(f"{shown:<{width}}: {value}")
+def card_answers(machine: SpoofedMachine, index: int) -> dict[str, Answer]:
+    """Return every field of a card that never changes, under all its spellings."""
+    answers = {}
+    for name, unit, value in _fields(_facts(machine, index)):
+        column = f"{name} [{unit}]" if unit else name
+        if _NO_VALUE.fullmatch(value):
+            answers[name] = Answer(column=column, with_unit=f"[{value}]", value=f"[{value}]")
         else:
-            lines.append(shown)
-            _text_lines(value, depth=depth + 1, lines=lines, width=width)
+            full = _with_unit(value, unit)
+            answers[name] = Answer(column=column, with_unit=full, value=value)
+    return answers | {alias: answers[name] for alias, name in tables().aliases.items()}
 
 
-def _xml_lines(entries: Sequence[Entry], *, depth: int, lines: list[str]) -> None:
-    indent = "\t" * depth
-    for name, value in entries:
-        tag = _tag(name)
-        if isinstance(value, str):
-            bare = value.removeprefix("0x") if name in _BARE else _XML_TEXTS.get(name, value)
-            lines.append(f"{indent}<{tag}>{_escape(bare)}</{tag}>")
-        else:
-            lines.append(f"{indent}<{tag}>")
-            _xml_lines(value, depth=depth + 1, lines=lines)
-            lines.append(f"{indent}</{tag}>")
+def machine_texts(machine: SpoofedMachine, *, now: str, count: str) -> dict[str, str]:
+    """Return the texts about the whole machine.
+
+    Args:
+        machine: The machine.
+        now: The time as ``-q`` and the table show it.
+        count: How many cards are looked at.
+    """
+    driver, cuda = machine.driver_version, machine.cuda_version
+    versions = f"NVIDIA-SMI {driver:<22} Driver Version: {driver:<14} CUDA Version: {cuda:<8}"
+    names = sorted({*card_answers(machine, 0), *DYNAMIC_FIELDS})
+    facts = {
+        **_layout(machine),
+        "machine": machine,
+        "now": now,
+        "count": count,
+        "versions": versions[:_TABLE_WIDTH],
+        "short_version": ".".join(driver.split(".")[:2]),
+        "field_names": "".join(f'"{name}"\n\n' for name in names),
+    }
+    templates = dict(tables().texts)
+    templates["query_head"] = _aligned(templates["query_head"], machine)
+    return {name: template.format_map(facts) for name, template in templates.items()}
 
 
-_LABELS = {
-    "Current MIG": "Current",
-    "Pending MIG": "Pending",
-    "Current ECC": "Current",
-    "Pending ECC": "Pending",
-    "Max Link Gen": "Max",
-    "Current Link Gen": "Current",
-    "Max Link Width": "Max",
-    "Current Link Width": "Current",
-    "GPU Util": "GPU",
-    "Memory Util": "Memory",
-    "Encoder Util": "Encoder",
-    "Decoder Util": "Decoder",
-    "JPEG Util": "JPEG",
-    "OFA Util": "OFA",
-    "Graphics Clock": "Graphics",
-    "SM Clock": "SM",
-    "Mem Clock": "Memory",
-}
-"""What ``-q`` prints instead of the name from which the XML's tag is made."""
-
-_XML_TEXTS = {"Processes": ""}
-"""What the XML writes in the place of a text."""
-
-_BARE = frozenset({"Bus", "Device", "Domain", "Device Id", "Sub System Id"})
-"""Numbers of the PCI section, which the XML writes without ``0x``."""
-
-_TAGS = {
-    "GPU UUID": "uuid",
-    "Serial Number": "serial",
-    "Bus": "pci_bus",
-    "Device": "pci_device",
-    "Domain": "pci_domain",
-    "Device Id": "pci_device_id",
-    "Bus Id": "pci_bus_id",
-    "Sub System Id": "pci_sub_system_id",
-    "GPU Link Info": "pci_gpu_link_info",
-    "PCIe Generation": "pcie_gen",
-    "Link Width": "link_widths",
-    "GPU Current Temp": "gpu_temp",
-}
+def card_texts(machine: SpoofedMachine, index: int) -> dict[str, str]:
+    """Return the texts about one card: of the list, the table, ``-q`` and ``-q -x``."""
+    facts = _facts(machine, index)
+    for name, unit, value in list(_fields(facts)):
+        facts[name.replace(".", "_")] = _with_unit(value, unit)
+    texts = tables().card_texts
+    tags, labels = zip(*map(_tag_and_label, texts["query"].splitlines()), strict=True)
+    query = "GPU {card.pci_bus_id}\n" + _aligned("\n".join(labels), machine) + "\n\n"
+    return {
+        "list": texts["list"].format_map(facts),
+        "table": texts["table"].format_map(facts),
+        "query": query.format_map(facts),
+        "xml": "".join(_xml(tags, labels, facts)),
+    }
 
 
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _layout(machine: SpoofedMachine) -> Mapping[str, str]:
+    major = machine.driver_version.partition(".")[0]
+    recent = major.isdecimal() and int(major) >= _SINCE_580
+    return tables().layouts["580" if recent else "550"]
 
 
-def _tag(name: str) -> str:
-    return _TAGS.get(name) or re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def _query_entries(machine: SpoofedMachine, index: int) -> Sequence[Entry]:
+def _facts(machine: SpoofedMachine, index: int) -> dict[str, object]:
     card = machine.cards[index]
-    domain, bus, device_function = card.pci_bus_id.split(":")
-    switch = {True: "Enabled", False: "Disabled"}
-    used, reserved = card.memory_used_mib, card.memory_reserved_mib
-    ecc = switch[True] if card.ecc else _NA
-    mig = switch[False] if card.mig else _NA
-    limit = f"{card.power_limit_w:.2f} W"
-    idle = idle_clocks(card)
-    return (
-        ("Product Name", card.name),
-        ("Product Brand", card.brand),
-        ("Product Architecture", card.architecture),
-        ("Display Mode", display_mode(machine, card)),
-        ("Display Active", switch[card.display_active]),
-        ("Persistence Mode", switch[card.persistence_mode]),
-        ("Addressing Mode", "None"),
-        ("MIG Mode", (("Current MIG", mig), ("Pending MIG", mig))),
-        ("Accounting Mode", "Disabled"),
-        ("Accounting Mode Buffer Size", "4000"),
-        ("Serial Number", card.serial or _NA),
-        ("GPU UUID", card.uuid),
-        ("Minor Number", str(index)),
-        ("VBIOS Version", card.vbios_version),
-        ("MultiGPU Board", "No"),
-        (
-            "PCI",
-            (
-                ("Bus", f"0x{bus}"),
-                ("Device", f"0x{device_function.split('.')[0]}"),
-                ("Domain", f"0x{int(domain, 16):04X}"),
-                ("Device Id", f"0x{card.pci_device_id:08X}"),
-                ("Bus Id", card.pci_bus_id),
-                ("Sub System Id", f"0x{card.pci_subsystem_id:08X}"),
-                (
-                    "GPU Link Info",
-                    (
-                        (
-                            "PCIe Generation",
-                            (
-                                ("Max Link Gen", str(card.pcie_generation)),
-                                ("Current Link Gen", str(current_link_generation(card))),
-                            ),
-                        ),
-                        (
-                            "Link Width",
-                            (
-                                ("Max Link Width", f"{card.pcie_width}x"),
-                                ("Current Link Width", f"{card.pcie_width}x"),
-                            ),
-                        ),
-                    ),
-                ),
-            ),
-        ),
-        ("Fan Speed", "0 %" if card.fan else _NA),
-        ("Performance State", "P0" if card.ecc else "P8"),
-        (
-            "FB Memory Usage",
-            (
-                ("Total", f"{card.memory_total_mib} MiB"),
-                ("Reserved", f"{reserved} MiB"),
-                ("Used", f"{used} MiB"),
-                ("Free", f"{card.memory_free_mib} MiB"),
-            ),
-        ),
-        (
-            "BAR1 Memory Usage",
-            (
-                ("Total", f"{bar1_mib(card)} MiB"),
-                ("Used", "1 MiB"),
-                ("Free", f"{bar1_mib(card) - 1} MiB"),
-            ),
-        ),
-        ("Compute Mode", "Default"),
-        (
-            "Utilization",
-            (
-                ("GPU Util", "0 %"),
-                ("Memory Util", "0 %"),
-                ("Encoder Util", "0 %"),
-                ("Decoder Util", "0 %"),
-                ("JPEG Util", "0 %"),
-                ("OFA Util", "0 %"),
-            ),
-        ),
-        ("ECC Mode", (("Current ECC", ecc), ("Pending ECC", ecc))),
-        ("Temperature", (("GPU Current Temp", f"{card.temperature_c} C"),)),
-        (
-            "GPU Power Readings",
-            (
-                ("Power State", "P0" if card.ecc else "P8"),
-                ("Power Draw", f"{idle_power_w(card):.2f} W"),
-                ("Current Power Limit", limit),
-                ("Default Power Limit", limit),
-                ("Max Power Limit", limit),
-            ),
-        ),
-        (
-            "Clocks",
-            (
-                ("Graphics Clock", f"{idle.sm} MHz"),
-                ("SM Clock", f"{idle.sm} MHz"),
-                ("Mem Clock", f"{idle.memory} MHz"),
-            ),
-        ),
-        (
-            "Max Clocks",
-            (
-                ("Graphics Clock", f"{card.max_sm_clock_mhz} MHz"),
-                ("SM Clock", f"{card.max_sm_clock_mhz} MHz"),
-                ("Mem Clock", f"{card.max_memory_clock_mhz} MHz"),
-            ),
-        ),
-        ("Processes", "None"),
+    domain, bus, slot = card.pci_bus_id.split(":")
+    # The window onto the card's memory, all of it for cards of a data centre.
+    bar1_mib = 1 << (card.memory_total_mib - 1).bit_length() if card.ecc else 256
+    facts: dict[str, object] = {
+        "machine": machine,
+        "card": card,
+        "index": index,
+        "domain": int(domain, 16),
+        "bus": bus,
+        "device": slot.split(".")[0],
+        "serial": card.serial or _ABSENT,
+        "display": _SWITCH[card.display_active],
+        "persistence": _SWITCH[card.persistence_mode],
+        "mig": "Disabled" if card.mig else _ABSENT,
+        "fan": "0" if card.fan else _ABSENT,
+        "min_limit_w": card.power_limit_w / 3,
+        "bar1_mib": bar1_mib,
+        "bar1_free_mib": bar1_mib - 1,
+        "table_display": _ON[card.display_active],
+        "table_persistence": _ON[card.persistence_mode],
+        "table_fan": " 0%" if card.fan else _ABSENT,
+        "table_power": f"{card.idle_power_w:.0f}W / {card.power_limit_w:>4.0f}W",
+        "table_memory": f"{card.memory_used_mib}MiB / {card.memory_total_mib:>6}MiB",
+    }
+    kind = tables().kinds["data_center" if card.ecc else "consumer"]
+    for name, template in {**_layout(machine), **kind}.items():
+        facts[name] = template.format_map(facts)
+    return facts
+
+
+def _fields(facts: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    """Give each field's name, unit and value."""
+    for unit, fields in tables().fields.items():
+        for name, template in fields.items():
+            yield name, "" if unit == "plain" else unit, template.format_map(facts)
+
+
+def _with_unit(value: str, unit: str) -> str:
+    return f"{value} {unit}" if unit and value != _ABSENT else value
+
+
+def _tag_and_label(line: str) -> tuple[str, str]:
+    """Split a line of the template of ``-q`` into the tag, and the label at the same depth."""
+    tag, label = line.split(maxsplit=1)
+    depth = (len(line) - len(line.lstrip())) // len(_INDENT)
+    return tag, f"{_INDENT * (depth + 1)}{label}"
+
+
+def _aligned(template: str, machine: SpoofedMachine) -> str:
+    """Put the values of ``LABEL: VALUE`` lines below each other."""
+    width = int(_layout(machine)["label_width"])
+    parts = (line.partition(": ") for line in template.split("\n"))
+    return "\n".join(
+        f"{label:<{width}}{colon}{value}" if colon else label for label, colon, value in parts
     )
+
+
+def _xml(tags: Sequence[str], labels: Sequence[str], facts: Mapping[str, object]) -> Iterator[str]:
+    opened = ["gpu"]
+    yield '\t<gpu id="{card.pci_bus_id}">\n'.format_map(facts)
+    for tag, label in zip(tags, labels, strict=True):
+        depth = label.count(_INDENT)
+        while len(opened) > depth:
+            yield "\t" * len(opened) + f"</{opened.pop()}>\n"
+        margin = "\t" * (depth + 1)
+        _, colon, template = label.partition(": ")
+        if colon:
+            value = "" if tag == "processes" else template.format_map(facts).removeprefix("0x")
+            yield f"{margin}<{tag}>{escape(value, quote=False)}</{tag}>\n"
+        else:
+            yield f"{margin}<{tag}>\n"
+            opened.append(tag)
+    yield "\t</gpu>\n"

@@ -4,7 +4,6 @@ There is no shell to run a script, and only an ``.exe`` is found by programs tha
 ``nvidia-smi`` without a suffix. It costs a start of Python, some 50 ms.
 """
 
-import json
 import os
 import sys
 import time
@@ -21,6 +20,11 @@ from harness.environments.variants import Variant
 _STATE = "nvidia-smi.json"
 
 
+class _State(msgspec.Struct, frozen=True, kw_only=True):
+    machine: SpoofedMachine
+    variants: frozenset[Variant]
+
+
 def write_launcher(programs: Path, machine: SpoofedMachine, variants: frozenset[Variant]) -> None:
     """Write ``nvidia-smi.exe`` into a directory.
 
@@ -31,8 +35,8 @@ def write_launcher(programs: Path, machine: SpoofedMachine, variants: frozenset[
     """
     from distlib.scripts import ScriptMaker
 
-    state = {"machine": msgspec.to_builtins(machine), "variants": sorted(variants)}
-    (programs / _STATE).write_text(json.dumps(state), encoding="utf-8")
+    state = _State(machine=machine, variants=variants)
+    (programs / _STATE).write_bytes(msgspec.json.encode(state))
     root = Path(__file__).resolve().parents[2]
     maker = ScriptMaker(None, str(programs), add_launchers=True)
     maker.variants = {""}
@@ -54,18 +58,16 @@ def main(state: str, arguments: Sequence[str]) -> int:
         arguments: The command line.
     """
     path = Path(state)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    variants = frozenset(content["variants"])
-    while Variant.HANG in variants and path.exists():
+    known = msgspec.json.decode(path.read_bytes(), type=_State)
+    while Variant.HANG in known.variants and path.exists():
         time.sleep(0.2)
+    unmasked = Variant.UNMASKED_SMI in known.variants
     said = answer(
-        msgspec.convert(content["machine"], SpoofedMachine),
+        known.machine,
         arguments,
-        visible=None
-        if Variant.UNMASKED_SMI in variants
-        else os.environ.get("CUDA_VISIBLE_DEVICES"),
+        visible=None if unmasked else os.environ.get("CUDA_VISIBLE_DEVICES"),
         now=datetime.now().astimezone(),
-        no_driver=Variant.NO_DRIVER in variants,
+        no_driver=Variant.NO_DRIVER in known.variants,
     )
     sys.stdout.write(said.output)
     return said.exit_code

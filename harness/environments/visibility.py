@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _UUID_PREFIX = "GPU-"
-_SPACE = " \t\n\r\f\v"
+SPACE = " \t\n\r\f\v"
+"""What separates an entry from its comma, as C counts white space."""
 
 
 def visible_indices(value: str | None, uuids: Sequence[str]) -> tuple[int, ...]:
@@ -25,7 +26,7 @@ def visible_indices(value: str | None, uuids: Sequence[str]) -> tuple[int, ...]:
     by_uuid = value.startswith(_UUID_PREFIX)
     visible: list[int] = []
     for entry in value.split(","):
-        named = entry.strip(_SPACE)
+        named = entry.strip(SPACE)
         index = _by_uuid(named, uuids) if by_uuid else _by_number(named, uuids)
         if index is None:
             break

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from harness.environments.native_compiler import read_sources
-from harness.environments.one_core import ONE_CORE_SOURCES
 
 pytest.importorskip("ziglang", reason="the compiler, from the package ziglang")
 
@@ -38,7 +37,7 @@ PATIENCE_S = 300.0
 
 def every_source() -> dict[str, str]:
     with resources.as_file(resources.files("harness.environments") / "native") as folder:
-        return {**read_sources(folder), **ONE_CORE_SOURCES}
+        return {**read_sources(folder), **read_sources(folder / "one_core")}
 
 
 SOURCES = every_source()

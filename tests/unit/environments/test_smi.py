@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from harness.environments.machine import SpoofedMachine, load_profile
 from harness.environments.smi import SmiAnswer, answer
-from harness.environments.smi_fields import card_answers
 from harness.environments.smi_shell import shell_script
+from harness.environments.smi_texts import card_answers
 from harness.environments.spoof import varied_machine
 from harness.environments.variants import Variant
 
