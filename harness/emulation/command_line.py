@@ -13,8 +13,8 @@ _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(
     r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE
 )
-_INT_MIN: Final = -(2**31)
-_INT_MAX: Final = 2**31 - 1
+INT_MIN: Final = -(2**31)
+INT_MAX: Final = 2**31 - 1
 _TRUTHY: Final = frozenset({"on", "enabled", "true", "1"})
 _FALSY: Final = frozenset({"off", "disabled", "false", "0"})
 
@@ -45,8 +45,8 @@ class OptionRow:
     spellings: tuple[str, ...]
     kind: Kind
     choices: tuple[str, ...] = ()
-    lowest: int = _INT_MIN
-    highest: int = _INT_MAX
+    lowest: int = INT_MIN
+    highest: int = INT_MAX
     reason: str = "invalid value"
     removed: bool = False
     env: str = ""
@@ -215,7 +215,7 @@ def _integer(row: OptionRow, text: str) -> int:
     if text in row.choices:
         return -1
     found = _INTEGER.match(text)
-    if found is None or not _INT_MIN <= int(found[0]) <= _INT_MAX:
+    if found is None or not INT_MIN <= int(found[0]) <= INT_MAX:
         raise ValueError("stoi")
     value = int(found[0])
     if row.removed or row.lowest <= value <= row.highest:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.config.gguf_header import NotGgufError, read_metadata
 from harness.emulation.command_line import Settings
 from harness.emulation.eras import Era
+from harness.errors import ModelError
 
 PROMPT_TOKENS: Final = 6
 """The harness's prompt of five letters, and the token that begins every text."""
@@ -14,6 +16,7 @@ DEFAULT_CONTEXT: Final = 4096
 _INDEX_STEP: Final = 32
 """ngram-mod takes what was generated into its index when this many tokens have come."""
 
+_HEAD_KEY: Final = ".nextn_predict_layers"
 _CACHE_LENGTH: Final = 8
 """Fixed in the server."""
 
@@ -35,7 +38,7 @@ _SILENT: Final = frozenset({"ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngr
 
 
 class ModelRefusedError(Exception):
-    """The server cannot load the model with these settings; the message is its log line."""
+    """The server cannot load the model, or not with these settings; its log line."""
 
 
 @dataclass(kw_only=True)
@@ -68,6 +71,21 @@ class Generation:
     steps: tuple[int, ...]
     drafted: int
     implementations: tuple[Implementation, ...]
+
+
+def has_mtp_head(path: str) -> bool:
+    """Whether the model file carries an MTP (nextn) head.
+
+    Raises:
+        ModelRefusedError: It cannot be read.
+    """
+    try:
+        metadata = read_metadata(path)
+    except NotGgufError as error:
+        raise ModelRefusedError("error loading model: invalid magic characters") from error
+    except ModelError as error:
+        raise ModelRefusedError(f"failed to open GGUF file {path}") from error
+    return any(value for key, value in metadata.items() if key.endswith(_HEAD_KEY))
 
 
 def in_use(

@@ -15,16 +15,16 @@ from typing import Any
 
 from harness.emulation.command_line import ArgumentError, CommandLine, OptionRow, Settings
 from harness.emulation.eras import Era
-from harness.emulation.faults import FAULTS, NO_FAULT, Fault
+from harness.emulation.faults import Fault
 from harness.emulation.generation import (
     Generation,
     Implementation,
     ModelRefusedError,
     generate,
+    has_mtp_head,
     implementations,
     in_use,
 )
-from harness.emulation.gguf_metadata import UnreadableModelError, has_mtp_head
 from harness.emulation.http_server import Answer, HttpServer
 from harness.emulation.telling import (
     completion,
@@ -55,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
     file, *argv = sys.argv[1:] if words is None else words
     with open(file, encoding="utf-8") as stream:  # noqa: PTH123 - saves the import of pathlib
         compiled = json.load(stream)
-    fault = FAULTS.get(compiled["fault"], NO_FAULT)
+    fault = Fault(**compiled["fault"])
     if "--version" in argv:
         print(compiled["version"], file=sys.stderr)
         return 0
@@ -65,19 +65,26 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if fault.exits_at_once:
         return 0
-    era = Era(**compiled["era"])
-    rows = [OptionRow(**{**row, "spellings": tuple(row["spellings"])}) for row in compiled["rows"]]
+    line, era = command_line(compiled)
     try:
-        settings = CommandLine(rows, era, compiled["defaults"]).read(argv, os.environ)
+        settings = line.read(argv, os.environ)
         announced = implementations(settings, era, has_mtp=has_mtp_head(settings.model))
     except ArgumentError as error:
         print(error, file=sys.stderr)
         return 1
-    except (ModelRefusedError, UnreadableModelError) as error:
+    except ModelRefusedError as error:
         print(f"llama_init_from_model: {error}", file=sys.stderr)
         print("main: exiting due to model loading error", file=sys.stderr)
         return 1
     return _Server(settings, era, announced, fault).run()
+
+
+def command_line(compiled: Mapping[str, Any]) -> tuple[CommandLine, Era]:
+    """What reads an emulated build's command line, and its era."""
+    era = Era(**compiled["era"])
+    return CommandLine(
+        [OptionRow(**row) for row in compiled["rows"]], era, compiled["defaults"]
+    ), era
 
 
 class _Server:
@@ -117,7 +124,7 @@ class _Server:
         if self._fault.dies_after_health:
             os._exit(3)
         if self._fault.answer is not None:
-            return Answer(body=self._fault.answer, content_type=self._fault.content_type)
+            return Answer(body=self._fault.answer.encode(), content_type=self._fault.content_type)
         return self._well_behaved(method, path, body)
 
     def _well_behaved(self, method: str, path: str, body: bytes) -> Answer:
@@ -135,8 +142,7 @@ class _Server:
         return Answer(status=404, body=b'{"error":{"code":404,"type":"not_found_error"}}')
 
     def _health(self) -> Answer:
-        after = self._fault.health_after_s
-        if after is not None and time.monotonic() - self._started >= after:
+        if time.monotonic() - self._started >= self._fault.health_after_s:
             return Answer(body=b'{"status":"ok"}')
         return Answer(status=503, body=b'{"error":{"code":503,"message":"Loading model"}}')
 
