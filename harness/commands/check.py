@@ -21,8 +21,12 @@ from harness.model import (
     LoadRequest,
     Verdict,
 )
-from harness.subjects.argv_file import ArgvSubject
-from harness.subjects.command_lines import DRAFT_FLAGS, REMOTE_DRAFT_FLAGS, server_arguments
+from harness.subjects.command_lines import (
+    DRAFT_FLAGS,
+    REMOTE_DRAFT_FLAGS,
+    StaticSubject,
+    server_arguments,
+)
 from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX, NO_FLAG_TWICE, NO_WARNING
 from harness.verdicts.demands import EFFECT
 
@@ -120,7 +124,7 @@ def subject_of(options: argparse.Namespace, workbench: Workbench) -> tuple[str, 
         raise UsageError("give either a command line after -- or --subject, and not both")
     if options.argv:
         line = server_arguments(options.argv, "check")
-        workbench.add_subject(ArgvSubject(SUBJECT, line))
+        workbench.add_subject(StaticSubject(SUBJECT, line))
         return SUBJECT, line.words
     subject = workbench.subject(options.subject)
     words = getattr(subject, "words", ())
