@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harness.config.gguf_header import NotGgufError, read_metadata
-from harness.emulation.command_line import Settings
+from harness.emulation.command_line import ServerSettings
 from harness.emulation.eras import Era
 from harness.errors import ModelError
 
@@ -89,7 +89,7 @@ def has_mtp_head(path: str) -> bool:
 
 
 def in_use(
-    announced: Sequence[Implementation], settings: Settings, era: Era
+    announced: Sequence[Implementation], settings: ServerSettings, era: Era
 ) -> list[Implementation]:
     """Of what the log announced as set up, what then serves: all of it, or nothing."""
     named = {_NAMES.get(name, name) for name in settings.types}
@@ -97,7 +97,7 @@ def in_use(
     return [] if era.draft_model == "named" and unmakeable else list(announced)
 
 
-def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Implementation]:
+def implementations(settings: ServerSettings, era: Era, *, has_mtp: bool) -> list[Implementation]:
     """What the log announces as set up, in the order in which it is asked.
 
     Raises:
@@ -116,7 +116,7 @@ def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Impl
     return [_implementation(name, settings, era) for name in ORDER if name in wanted]
 
 
-def _implementation(name: str, settings: Settings, era: Era) -> Implementation:
+def _implementation(name: str, settings: ServerSettings, era: Era) -> Implementation:
     n_max, n_min = draft_lengths(settings, era)
     if not era.shared_lengths:
         own = {
@@ -128,7 +128,7 @@ def _implementation(name: str, settings: Settings, era: Era) -> Implementation:
     return Implementation(name=name, n_min=n_min, n_max=n_max, n_match=settings.ngram_match)
 
 
-def draft_lengths(settings: Settings, era: Era) -> tuple[int, int]:
+def draft_lengths(settings: ServerSettings, era: Era) -> tuple[int, int]:
     """n_max and n_min of the draft as the server uses them."""
     if not era.clamps_minimum:
         return settings.n_max, settings.n_min

@@ -17,14 +17,14 @@ from harness.emulation.generation import (
     implementations,
     in_use,
 )
-from harness.emulation.program import command_line
-from harness.emulation.telling import (
+from harness.emulation.output import (
     completion,
     generation_lines,
     metrics,
     slots,
     startup_lines,
 )
+from harness.emulation.program import command_line
 from harness.environments.hermetic import home_variables
 from harness.gguf_models import file_for
 from harness.model import Evidence, FailureKind

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from harness.emulation.description import known_eras
 from harness.emulation.generation import Implementation, generate
-from harness.emulation.telling import generation_lines
+from harness.emulation.output import generation_lines
 from harness.settings.base import DisagreementError
 from harness.settings.observation import Observation
 from harness.settings.speculation import testimony
