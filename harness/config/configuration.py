@@ -120,9 +120,7 @@ def load_configuration(
     """
     environ = os.environ if environ is None else environ
     file = _find(directory or working_directory(), environ)
-    layers = [
-        layer for layer in (_from_file(file) if file else None, _from_variables(environ)) if layer
-    ]
+    layers = [*([_from_file(file)] if file else []), _from_variables(environ)]
     values = {key: value for layer in layers for key, value in layer.values.items()}
     origins = {key: origin for layer in layers for key, origin in layer.origins.items()}
     return Configuration(settings=msgspec.convert(values, Settings), origins=origins, file=file)
