@@ -14,6 +14,7 @@ from typing import Final
 
 from harness.cells.workbench import Workbench
 from harness.environments.hermetic import home_variables
+from harness.errors import EnvironmentUnavailableError
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.families import PORT, THREADS
 from harness.model import Failure, FailureKind, LaunchPlan, Replacement
@@ -54,6 +55,8 @@ def launched(
         LaunchFailedError: It could not be executed, ended, or was not healthy in time.
         HarnessError: Build or environment cannot be had.
     """
+    if workbench.stopped.is_set():
+        raise EnvironmentUnavailableError("the run was stopped")
     arguments = read_arguments(plan.argv, workbench.capabilities(build, environment))
     with workbench.launch_directory() as directory:
         variables = {

@@ -19,7 +19,7 @@ from harness.environments.one_core import one_core_variables
 from harness.errors import EnvironmentUnavailableError, ModelError, ProbeError, UnqualifiedError
 from harness.flags.capabilities import probe
 from harness.gguf_models import ensure_models
-from harness.gguf_models.recipes import PLAIN_MODEL
+from harness.gguf_models.models import PLAIN_MODEL
 from harness.model import Failure, FailureKind
 from harness.processes.loopback import HOST_FLAG, LOOPBACK
 from harness.processes.reaper import OWNER_VARIABLE, Reaper

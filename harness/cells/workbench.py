@@ -2,9 +2,10 @@
 
 import shutil
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,8 @@ from harness.errors import (
 from harness.flags.capabilities import Capabilities, probe
 from harness.gguf_models import ensure_models
 from harness.model import Cell, Check, Failure, HostProfile, TinyModel
-from harness.processes.reaper import OWNER_VARIABLE, Reaper
+from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
+from harness.processes.tree import kill_tree
 from harness.processes.variables import joined
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
@@ -71,7 +73,7 @@ Watcher = Callable[[Cell, Observation], None]
 """Is shown what each launch of a cell let be observed, which is not kept."""
 
 
-def _looks_away(_cell: Cell, _observation: Observation) -> None:
+def _shown_to_nobody(_cell: Cell, _observation: Observation) -> None:
     """The usual watcher."""
 
 
@@ -114,7 +116,8 @@ class Workbench:
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S
     share_launches: bool = True
     one_core: Mapping[str, str] = field(default_factory=dict)
-    watcher: Watcher = _looks_away
+    watcher: Watcher = _shown_to_nobody
+    stopped: threading.Event = field(default_factory=threading.Event)
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
     unavailable: dict[str, HarnessError] = field(default_factory=dict)
     plain_warnings: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -237,6 +240,18 @@ class Workbench:
             self._environments[name] = OpenEnvironment(variables=owned, host=detect_host(owned))
         return self._environments[name]
 
+    def open_quietly(self, environment: str) -> None:
+        """Open an environment once for several threads; who needs it is told why it cannot be."""
+        with suppress(HarnessError):
+            self.environment(environment)
+
+    def stop(self) -> None:
+        """End every server that runs, and start no other."""
+        self.stopped.set()
+        for process in owned_processes(self.owner):
+            with suppress(OSError):
+                kill_tree(process.pid)
+
     @contextmanager
     def launch_directory(self) -> Iterator[str]:
         """A home and working directory for one launch.
@@ -244,11 +259,10 @@ class Workbench:
         One that a launch left as it found it is given to the next: making and removing a dozen
         directories may cost as much as a server's start.
         """
-        directory = (
-            self._spare_directories.pop()
-            if self._spare_directories
-            else tempfile.mkdtemp(prefix="launch-", dir=self.scratch)
-        )
+        try:
+            directory = self._spare_directories.pop()
+        except IndexError:
+            directory = tempfile.mkdtemp(prefix="launch-", dir=self.scratch)
         try:
             yield directory
         finally:

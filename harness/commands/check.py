@@ -1,56 +1,63 @@
 """``llama-harness check``: one command line on many builds."""
 
 import argparse
+import json
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from harness.builds import Build, load_catalogue
-from harness.cells.running import run_cell
+from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
+from harness.config.paths import is_file
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities
-from harness.model import (
-    Cell,
-    CellResult,
-    DemandedBy,
-    DraftRange,
-    LoadRequest,
-    Verdict,
+from harness.model import Cell, DemandedBy, LoadRequest, Verdict
+from harness.report.command_line import (
+    CheckedLine,
+    as_json,
+    drift_lines,
+    finding_lines,
+    flag_ranges,
+    markdown_lines,
+    settings_table,
 )
-from harness.settings.base import EFFECT
-from harness.subjects.argv_file import ArgvSubject
-from harness.subjects.command_lines import DRAFT_FLAGS, REMOTE_DRAFT_FLAGS, server_arguments
-from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX, NO_FLAG_TWICE, NO_WARNING
+from harness.subjects.argv_file import read_command_lines
+from harness.subjects.command_lines import (
+    DRAFT_FLAGS,
+    REMOTE_DRAFT_FLAGS,
+    CommandLine,
+    StaticSubject,
+    server_arguments,
+)
+from harness.verdicts.findings import Finding, exit_code, finding_of, remarks
 
 SUBJECT: Final = "argv"
 """The name of a command line given by hand, as a subject."""
 
-_REMARKS: Final = (FLAGS_OFFERED, NO_FLAG_TWICE, MIN_NOT_ABOVE_MAX, NO_WARNING)
-_RUN: Final = 3
+_FORMATS: Final = ("auto", "text", "table", "markdown", "json")
+_EXITS: Final = {
+    Verdict.PASS: EXIT_OK,
+    Verdict.FAIL: EXIT_FAIL,
+    Verdict.ERROR: EXIT_CANNOT_TELL,
+}
 _MTP_MODEL, _PLAIN_MODEL = "tiny-mtp", "tiny-llama"
+_COLUMN: Final = 18
+"""Characters of a column of the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one build does with a command line.
+class _Line:
+    """One command line to be checked: its name, the subject that gives it, and its own text."""
 
-    Attributes:
-        status: PASS where it starts and does what the command line asks for, FAIL where it is
-            refused or something asked for is without effect, ERROR where nobody can tell.
-        does: The effective state, or why there is none.
-        lacks: What is asked for and not so.
-        remarks: What else is wrong with it: warnings, flags given twice.
-    """
-
-    build: str
-    status: Verdict
-    does: str
-    lacks: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    name: str
+    subject: str
+    line: CommandLine
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -58,11 +65,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "check",
         help="try one command line on many builds",
-        description="On which builds does a llama-server command line start, what does it do "
-        "there, and what does it silently not do? Model, draft model and port become the "
-        "harness's own.",
+        description="On which builds does a llama-server command line start, what is effective "
+        "there, what does it silently not do, and what changed without having been asked for? "
+        "Model, draft model and port become the harness's own.",
         epilog="Exit status: 0 fine on every build; 1 refused, or without the effect it asks "
-        "for, on some; 3 the harness could not tell.",
+        "for, on some; 3 the harness could not tell, with --strict also where nothing tells "
+        "whether something asked for is so.",
     )
     parser.add_argument(
         "--build", action="append", default=[], metavar="GLOB", help="default: the full profile"
@@ -72,59 +80,176 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--subject", metavar="S", help="take the command line of argv:FILE or recording:FILE"
     )
-    parser.add_argument("argv", nargs="*", metavar="ARGV", help="the command line, after --")
+    parser.add_argument(
+        "--variable",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an environment variable of the command line",
+    )
+    parser.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default="auto",
+        help="auto is a table where the terminal is wide enough for one, else text",
+    )
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="--format json"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 3 where nothing tells whether something asked for is so",
+    )
+    parser.add_argument(
+        "argv", nargs="*", metavar="ARGV", help="a file with command lines, or one after --"
+    )
     parser.set_defaults(func=check)
 
 
 def check(options: argparse.Namespace) -> int:
-    """Try the command line on each build and print what it does.
+    """Try the command lines on each build and print what they do.
 
     Raises:
         HarnessError: The command line or a build's name has no meaning.
     """
     catalogue = load_catalogue()
     builds = catalogue.select(options.build) if options.build else catalogue.profile("full")
-    findings: list[Finding] = []
-    capabilities: dict[str, Capabilities] = {}
-    flags: list[str] = []
+    form = _format(options.format, len(builds))
+    checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
-        subject, words = subject_of(options, workbench)
-        request = LoadRequest(model=options.model or fitting_model(words), mode=None)
-        for build in builds:
-            cell = Cell(
-                build=build.id,
-                subject=subject,
-                environment=options.env,
-                request=request,
-                demanded_by=DemandedBy.COMMAND_LINE,
-            )
-            result = run_cell(cell, workbench)
-            finding = finding_of(result)
-            findings.append(finding)
-            _print_finding(finding)
-            if _is_known(workbench, build.id):
-                capabilities[build.id] = workbench.capabilities(build.id)
-                flags += _flags(result, capabilities[build.id])
-    for line in flag_ranges(tuple(dict.fromkeys(flags)), builds, capabilities):
-        sys.stdout.write(line + "\n")
-    return exit_status(findings)
+        lines = _lines(options, workbench)
+        for line in lines:
+            one = _check_line(line, builds, options, workbench, as_text=form == "text")
+            checked.append(one)
+            _print(one, form, named=len(lines) > 1)
+    if form == "json":
+        sys.stdout.write(json.dumps(as_json(checked), ensure_ascii=False, indent=1) + "\n")
+    found = [finding for one in checked for finding in one.findings]
+    return _EXITS[exit_code(found, strict=options.strict)]
 
 
-def subject_of(options: argparse.Namespace, workbench: Workbench) -> tuple[str, tuple[str, ...]]:
-    """The subject that gives the command line, and the words to choose a model by.
+def _format(asked: str, builds: int) -> str:
+    if asked != "auto":
+        return asked
+    wide = shutil.get_terminal_size().columns >= _COLUMN * (builds + 1)
+    return "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+
+
+def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
+    """The command lines: given after ``--``, in a file, or a subject's.
 
     Raises:
         UsageError: Neither a command line nor a subject is given, or both.
+        SubjectError: A file holds no command line.
     """
     if bool(options.subject) == bool(options.argv):
         raise UsageError("give either a command line after -- or --subject, and not both")
-    if options.argv:
-        line = server_arguments(options.argv, "check")
-        workbench.add_subject(ArgvSubject(SUBJECT, line))
-        return SUBJECT, line.words
-    subject = workbench.subject(options.subject)
-    words = getattr(subject, "words", ())
-    return subject.name, tuple(words)
+    variables = dict(map(_variable, options.variable))
+    if options.subject:
+        if variables:
+            raise UsageError("--variable: goes with a command line after --, not with --subject")
+        subject = workbench.subject(options.subject)
+        line = CommandLine(words=tuple(getattr(subject, "words", ())))
+        return [_Line(name="", subject=subject.name, line=line)]
+    file = Path(options.argv[0])
+    if len(options.argv) == 1 and not options.argv[0].startswith("-") and is_file(file):
+        found = read_command_lines(file)
+        named = {f"{file}#{name}" if name else str(file): line for name, line in found.items()}
+    else:
+        named = {"": server_arguments(options.argv, "check")}
+    lines = []
+    for name, line in named.items():
+        whole = replace(line, env={**line.env, **variables})
+        subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, whole)
+        workbench.add_subject(subject)
+        lines.append(_Line(name=name, subject=subject.name, line=whole))
+    return lines
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"--variable {text!r}: write NAME=VALUE")
+    return name, value
+
+
+def _check_line(
+    line: _Line,
+    builds: Sequence[Build],
+    options: argparse.Namespace,
+    workbench: Workbench,
+    *,
+    as_text: bool,
+) -> CheckedLine:
+    """Try one command line on every build; as text, each build is printed as soon as it is known."""
+    request = LoadRequest(model=options.model or fitting_model(line.line.words), mode=None)
+    cells = [
+        Cell(
+            build=build.id,
+            subject=line.subject,
+            environment=options.env,
+            request=request,
+            demanded_by=DemandedBy.COMMAND_LINE,
+        )
+        for build in builds
+    ]
+    if as_text and line.name:
+        sys.stdout.write(f"{line.name}\n")
+    findings: list[Finding] = []
+    demanded: set[str] = set()
+    flags: list[str] = []
+    capabilities: dict[str, Capabilities] = {}
+    for result in run_side_by_side(cells, workbench):
+        with suppress(HarnessError):
+            capabilities[result.build] = workbench.capabilities(result.build, options.env)
+        known = capabilities.get(result.build)
+        finding = finding_of(result, known)
+        findings.append(finding)
+        demanded |= {one.setting for one in result.witnesses}
+        if known:
+            words = read_arguments(result.argv, known)
+            flags += [one.flag for one in words if one.flag.startswith("-")]
+        if as_text:
+            _write(finding_lines(finding, demanded))
+    checked = CheckedLine(
+        name=line.name,
+        argv=line.line.words,
+        env=line.line.env,
+        findings=tuple(findings),
+        demanded=frozenset(demanded),
+    )
+    if as_text:
+        _write(flag_ranges(tuple(dict.fromkeys(flags)), builds, capabilities))
+        _write(drift_lines(checked))
+    return checked
+
+
+def _write(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
+    """One command line's answer, where it is printed as a whole."""
+    if form == "markdown":
+        _write(markdown_lines(checked))
+    elif form == "table":
+        if named:
+            _write([checked.name])
+        rows = [*settings_table(checked)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        _write(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+        for finding in checked.findings:
+            told = (
+                (finding.message, *remarks(finding)) if finding.lacks or not finding.starts else ()
+            )
+            _write(f"{finding.build}: {line}" for line in told)
+        _write(drift_lines(checked))
 
 
 def fitting_model(words: Sequence[str]) -> str:
@@ -132,100 +257,3 @@ def fitting_model(words: Sequence[str]) -> str:
     wants_mtp = any("mtp" in word for word in words)
     wants_draft = not {*DRAFT_FLAGS, *REMOTE_DRAFT_FLAGS}.isdisjoint(words)
     return _MTP_MODEL if wants_mtp and not wants_draft else _PLAIN_MODEL
-
-
-def finding_of(result: CellResult) -> Finding:
-    """What a cell's result says of its command line."""
-    bad = [check for check in result.checks if not check.ok]
-    remarks = [f"{one.name}: {one.observed}" for one in bad if one.name in _REMARKS]
-    remarks += [
-        f"started with {one.used} in place of {one.given}: {one.why}" for one in result.replaced
-    ]
-    if result.effective is None:
-        does = result.failure.message if result.failure else "the harness could not tell"
-        # The refusal says it already.
-        remarks = [remark for remark in remarks if not remark.startswith(FLAGS_OFFERED)]
-    else:
-        does = describe_state(result.drafts or {})
-    return Finding(
-        build=result.build,
-        status=result.status,
-        does=does,
-        lacks=tuple(one.observed for one in bad if one.name == EFFECT),
-        remarks=tuple(remarks),
-    )
-
-
-def describe_state(implementations: Mapping[str, DraftRange]) -> str:
-    """An effective state in a few words."""
-    if not implementations:
-        return "starts, without speculation"
-    parts = (
-        name if length.n_max is None else f"{name} up to {length.n_max}"
-        for name, length in sorted(implementations.items())
-    )
-    return f"starts, with {' and '.join(parts)}"
-
-
-def flag_ranges(
-    flags: Sequence[str], builds: Sequence[Build], capabilities: Mapping[str, Capabilities]
-) -> list[str]:
-    """For each flag that not all builds offer, where it lives."""
-    lines = []
-    for flag in flags:
-        told = {
-            build.id: _standing(flag, capabilities[build.id])
-            for build in builds
-            if build.id in capabilities
-        }
-        if set(told.values()) == {"offered"}:
-            continue
-        parts = [
-            f"{standing} in {', '.join(_runs(told, standing))}"
-            for standing in ("offered", "removed", "unknown")
-            if standing in told.values()
-        ]
-        lines.append(f"{flag}: {'; '.join(parts)}")
-    return lines
-
-
-def _runs(told: Mapping[str, str], standing: str) -> Iterator[str]:
-    """The builds of one standing; three or more that follow each other as their first and last."""
-    for here, group in groupby(told, key=lambda build: told[build]):
-        run = list(group)
-        if here == standing:
-            yield from run if len(run) < _RUN else [f"{run[0]} … {run[-1]}"]
-
-
-def _standing(flag: str, capabilities: Capabilities) -> str:
-    if capabilities.offers(flag):
-        return "offered"
-    return "removed" if capabilities.removed(flag) else "unknown"
-
-
-def exit_status(findings: Sequence[Finding]) -> int:
-    """0 where all is fine, 1 where something is not, 3 where only the harness failed."""
-    if any(finding.status is Verdict.FAIL for finding in findings):
-        return EXIT_FAIL
-    if any(finding.status is Verdict.ERROR for finding in findings):
-        return EXIT_CANNOT_TELL
-    return EXIT_OK
-
-
-def _flags(result: CellResult, capabilities: Capabilities) -> list[str]:
-    return [one.flag for one in read_arguments(result.argv, capabilities) if one.flag[:1] == "-"]
-
-
-def _is_known(workbench: Workbench, build: str) -> bool:
-    try:
-        workbench.capabilities(build)
-    except HarnessError:
-        return False
-    return True
-
-
-def _print_finding(finding: Finding) -> None:
-    mark = {Verdict.PASS: "ok  ", Verdict.FAIL: "FAIL", Verdict.ERROR: "?   "}[finding.status]
-    said = "; ".join((finding.does, *finding.lacks, *finding.remarks))
-    sys.stdout.write(f"{mark}  {finding.build:<12} {said}\n")
-    sys.stdout.flush()

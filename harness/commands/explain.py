@@ -32,8 +32,7 @@ from harness.model import (
 )
 from harness.settings.base import EFFECT
 from harness.subjects import Subject
-from harness.subjects.argv_file import ArgvSubject
-from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, server_arguments
+from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, StaticSubject, server_arguments
 from harness.verdicts.checks import STARTS
 
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | frozenset(HOST.flags)
@@ -111,7 +110,7 @@ def explain(options: argparse.Namespace) -> int:
     with open_workbench(catalogue=catalogue) as workbench:
         if options.argv:
             line = server_arguments(options.argv, "explain")
-            workbench.add_subject(ArgvSubject(SUBJECT, line))
+            workbench.add_subject(StaticSubject(SUBJECT, line))
             cells = _static_cells([SUBJECT], static, workbench)
         elif any(spec.startswith(_STATIC) for spec in selection.subjects):
             cells = _static_cells(selection.subjects, static, workbench)

@@ -120,14 +120,14 @@ def load_configuration(
     """
     environ = os.environ if environ is None else environ
     file = _find(directory or working_directory(), environ)
-    layers = [layer for layer in (_from_file(file) if file else None, _from(environ)) if layer]
+    layers = [*([_from_file(file)] if file else []), _from_variables(environ)]
     values = {key: value for layer in layers for key, value in layer.values.items()}
     origins = {key: origin for layer in layers for key, origin in layer.origins.items()}
     return Configuration(settings=msgspec.convert(values, Settings), origins=origins, file=file)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Source:
+class _FileText:
     """The text of a file, and what stands before our keys in it."""
 
     file: Path
@@ -181,7 +181,7 @@ def _from_file(file: Path) -> _Layer:
     text, content = _read(file)
     table = _table_of(file, content)
     prefix = ".".join(PROJECT_TABLE) + "." if file.name == PROJECT_FILE else ""
-    source = _Source(file=file, text=text, prefix=prefix)
+    source = _FileText(file=file, text=text, prefix=prefix)
     profiles = table.get("profiles") if isinstance(table, dict) else None
     for name, axes in profiles.items() if isinstance(profiles, dict) else ():
         _validate(source, f"profiles.{name}", axes, Axes)
@@ -195,17 +195,17 @@ def _from_file(file: Path) -> _Layer:
     return _Layer(values=values, origins=origins)
 
 
-def _validate(source: _Source, above: str, table: Any, form: type[Axes]) -> None:
+def _validate(source: _FileText, above: str, table: Any, form: type[Axes]) -> None:
     try:
         msgspec.convert(table, form)
     except msgspec.ValidationError as error:
-        place, message = _told(error, form)
+        place, message = _key_and_message(error, form)
         key = f"{above}.{place}".strip(".")
         where = source.line(key)
         raise ConfigurationError(f"{where}: {key or 'the table'}: {message}") from error
 
 
-def _from(environ: Mapping[str, str]) -> _Layer:
+def _from_variables(environ: Mapping[str, str]) -> _Layer:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key in KEYS:
@@ -217,7 +217,7 @@ def _from(environ: Mapping[str, str]) -> _Layer:
         try:
             read = msgspec.convert({key: _numbers(key, words)}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            _, message = _told(error, Settings)
+            _, message = _key_and_message(error, Settings)
             raise ConfigurationError(f"{variable}={text!r}: {message}") from error
         value = getattr(read, key.replace("-", "_"))
         values[key] = str(Path(value).expanduser().absolute()) if key in _PATHS else value
@@ -236,7 +236,7 @@ def _numbers(key: str, words: str | Sequence[str]) -> Any:
     return [int(word) if re.fullmatch(r"-?\d+", word) else word for word in words]
 
 
-def _told(error: msgspec.ValidationError, form: type[Axes]) -> tuple[str, str]:
+def _key_and_message(error: msgspec.ValidationError, form: type[Axes]) -> tuple[str, str]:
     """The key that is wrong, and what is wrong with it."""
     message, _, where = str(error).partition(" - at `$")
     key = where.rstrip("`").lstrip(".")
@@ -253,16 +253,10 @@ def show(configuration: Configuration) -> Iterator[tuple[str, str, str]]:
     """Key, value and origin of every setting."""
     for key in KEYS:
         value = configuration.value(key)
-        if key == "profiles":
-            text = ", ".join(value) or UNSET
-        elif isinstance(value, tuple):
-            text = ", ".join(map(str, value)) or UNSET
+        if isinstance(value, tuple | Mapping):
+            text = ", ".join(map(str, value))
+        elif isinstance(value, float):
+            text = f"{value:g}"
         else:
-            text = (
-                UNSET
-                if value in {"", None}
-                else f"{value:g}"
-                if isinstance(value, float)
-                else str(value)
-            )
-        yield key, text, configuration.origin(key)
+            text = "" if value is None else str(value)
+        yield key, text or UNSET, configuration.origin(key)

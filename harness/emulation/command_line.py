@@ -13,8 +13,8 @@ _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(
     r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE
 )
-_INT_MIN: Final = -(2**31)
-_INT_MAX: Final = 2**31 - 1
+INT_MIN: Final = -(2**31)
+INT_MAX: Final = 2**31 - 1
 _TRUTHY: Final = frozenset({"on", "enabled", "true", "1"})
 _FALSY: Final = frozenset({"off", "disabled", "false", "0"})
 
@@ -45,8 +45,8 @@ class OptionRow:
     spellings: tuple[str, ...]
     kind: Kind
     choices: tuple[str, ...] = ()
-    lowest: int = _INT_MIN
-    highest: int = _INT_MAX
+    lowest: int = INT_MIN
+    highest: int = INT_MAX
     reason: str = "invalid value"
     removed: bool = False
     env: str = ""
@@ -54,7 +54,7 @@ class OptionRow:
 
 
 @dataclass(kw_only=True)
-class Settings:
+class ServerSettings:
     """What the server was told to do; filled in while it is read, so it is not frozen.
 
     Attributes:
@@ -89,13 +89,13 @@ class CommandLine:
         self._by_flag = {flag: row for row in rows for flag in row.spellings}
         self._by_flag |= {flag: row for row in rows if not row.removed for flag in row.spellings}
 
-    def read(self, argv: Sequence[str], env: Mapping[str, str]) -> Settings:
+    def read(self, argv: Sequence[str], env: Mapping[str, str]) -> ServerSettings:
         """The settings; variables first, so that arguments win over them.
 
         Raises:
             ArgumentError: The server refuses one; the message is what it prints.
         """
-        settings = Settings()
+        settings = ServerSettings()
         for name, length in self._defaults.items():
             setattr(settings, name, length)
         for known in self._rows:
@@ -128,7 +128,7 @@ class CommandLine:
                 ) from error
         return settings
 
-    def _note_repetition(self, flag: str, seen: set[str], settings: Settings) -> None:
+    def _note_repetition(self, flag: str, seen: set[str], settings: ServerSettings) -> None:
         if flag in seen and not (flag == "--spec-type" and self._era.types_add_up):
             settings.warnings.append(
                 f"DEPRECATED: argument '{flag}' specified multiple times, use comma-separated "
@@ -136,7 +136,7 @@ class CommandLine:
             )
         seen.add(flag)
 
-    def _apply_variable(self, row: OptionRow, value: str, settings: Settings) -> None:
+    def _apply_variable(self, row: OptionRow, value: str, settings: ServerSettings) -> None:
         match row.kind:
             case "switch":
                 if value in _TRUTHY:
@@ -151,7 +151,7 @@ class CommandLine:
                 self._apply(row, value, settings)
 
     def _apply_words(
-        self, row: OptionRow, flag: str, words: Iterator[str], settings: Settings
+        self, row: OptionRow, flag: str, words: Iterator[str], settings: ServerSettings
     ) -> None:
         if row.kind in {"switch", "pair"}:
             self._apply(row, "no" if flag.startswith("--no-") else "", settings)
@@ -161,7 +161,7 @@ class CommandLine:
             raise ValueError("expected value for argument")
         self._apply(row, value, settings)
 
-    def _apply(self, row: OptionRow, text: str, settings: Settings) -> None:
+    def _apply(self, row: OptionRow, text: str, settings: ServerSettings) -> None:
         value = read_value(row, text)
         if row.removed:
             raise ValueError(f"the argument has been removed. {row.reason}")
@@ -177,14 +177,14 @@ class CommandLine:
             case name:
                 setattr(settings, name, value)
 
-    def _add_types(self, text: str, settings: Settings) -> None:
+    def _add_types(self, text: str, settings: ServerSettings) -> None:
         if not self._era.types_add_up:
             settings.types[:] = [text]
             return
         names = text.split(",")
         settings.types += ["none"] if "none" in names else names
 
-    def _set_default_speculation(self, settings: Settings) -> None:
+    def _set_default_speculation(self, settings: ServerSettings) -> None:
         if self._era.types_add_up:
             settings.types.append("ngram-mod")
         else:
@@ -215,7 +215,7 @@ def _integer(row: OptionRow, text: str) -> int:
     if text in row.choices:
         return -1
     found = _INTEGER.match(text)
-    if found is None or not _INT_MIN <= int(found[0]) <= _INT_MAX:
+    if found is None or not INT_MIN <= int(found[0]) <= INT_MAX:
         raise ValueError("stoi")
     value = int(found[0])
     if row.removed or row.lowest <= value <= row.highest:

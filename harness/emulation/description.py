@@ -2,78 +2,24 @@
 
 import json
 import tomllib
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
+from importlib import resources
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-from harness.emulation.command_line import CommandLine, Kind, OptionRow
-from harness.emulation.eras import ERAS
-from harness.emulation.faults import FAULTS
+from harness.emulation.command_line import INT_MAX, INT_MIN, Kind, OptionRow
+from harness.emulation.eras import Era
+from harness.emulation.faults import Fault
 from harness.errors import CatalogueError
 from harness.flags.capabilities import Capabilities, Option, parse_help
 
 EraName = Literal["b8929", "b9093", "b9246", "b11434"]
 
-_FLOATS: Final = frozenset(
-    {
-        "--adaptive-decay",
-        "--adaptive-target",
-        "--dry-base",
-        "--dry-multiplier",
-        "--dynatemp-exp",
-        "--dynatemp-range",
-        "--frequency-penalty",
-        "--min-p",
-        "--mirostat-ent",
-        "--mirostat-lr",
-        "--presence-penalty",
-        "--repeat-penalty",
-        "--rope-freq-base",
-        "--rope-freq-scale",
-        "--rope-scale",
-        "--temp",
-        "--top-nsigma",
-        "--top-p",
-        "--typical",
-        "--video-fps",
-        "--xtc-probability",
-        "--xtc-threshold",
-        "--yarn-attn-factor",
-        "--yarn-beta-fast",
-        "--yarn-beta-slow",
-        "--yarn-ext-factor",
-    }
-)
-_INTEGER_PLACEHOLDERS: Final = frozenset({"N", "PORT", "INDEX", "SECONDS", "SEED", "<0...100>"})
-_NUMBER_PLACEHOLDERS: Final = frozenset({"P", "SIMILARITY"})
-_TWO_PLACEHOLDERS: Final = frozenset({"START END", "TARGET DRAFT"})
-_LAYER_FLAGS: Final = frozenset({"-ngl", "-ngld", "--spec-draft-ngl"})
-_SWITCH_OR_WORD: Final = frozenset({"[on|off|auto]", "[on|off]"})
-
-_SETS: Final = {
-    "--model": "model",
-    "--model-draft": "draft_model",
-    "--port": "port",
-    "--ctx-size": "context",
-    "--spec-type": "types",
-    "--spec-default": "default-speculation",
-    "--draft-max": "n_max",
-    "--draft-min": "n_min",
-    "--spec-draft-n-max": "n_max",
-    "--spec-draft-n-min": "n_min",
-    "--spec-ngram-size-n": "ngram_match",
-    "--spec-ngram-mod-n-match": "ngram_match",
-    "--spec-ngram-mod-n-min": "ngram_min",
-    "--spec-ngram-mod-n-max": "ngram_max",
-    "--spec-ngram-simple-size-m": "simple_size",
-    "--metrics": "metrics",
-    "--slots": "slots",
-}
-_DEFAULTS: Final = ("n_max", "n_min", "ngram_match", "ngram_min", "ngram_max", "simple_size")
-
-_SIZE_RANGE: Final = (1, 1024, "ngram size N must be between 1 and 1024 inclusive")
+_LENGTHS: Final = ("n_max", "n_min", "ngram_match", "ngram_min", "ngram_max", "simple_size")
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,8 +52,9 @@ def read_description(file: Path) -> Description:
         raise CatalogueError(f"{file}: not valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise CatalogueError(f"{file}: {error}") from error
-    if description.fault and description.fault not in FAULTS:
-        known = ", ".join(FAULTS)
+    faults = known_faults()
+    if description.fault and description.fault not in faults:
+        known = ", ".join(faults)
         raise CatalogueError(
             f"{file}: field fault: no fault is named {description.fault!r}; there are {known}"
         )
@@ -146,31 +93,46 @@ def help_text(description: Description) -> str:
     return text.replace(placeholder, types if description.type_list else f"[{types}]", 1)
 
 
-def option_rows(capabilities: Capabilities) -> tuple[OptionRow, ...]:
-    """The options of a help text as the parser needs them."""
-    return tuple(_row(option, capabilities) for option in capabilities.options)
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the values of some options may be.
 
-
-def command_line(era: str, capabilities: Capabilities | None = None) -> CommandLine:
-    """The command line of a real build's era.
-
-    Args:
-        era: One of ``ERAS``.
-        capabilities: What its ``--help`` says; the recorded text's if not given.
+    Attributes:
+        flag: A glob; one of an option's spellings fits it.
+        lowest: Smallest integer accepted.
+        highest: Largest integer accepted.
+        reason: What the server says of a value outside.
+        beside: Holds only where the build offers this option too.
     """
-    capabilities = capabilities or parse_help(recorded_help(era))
-    rows = option_rows(capabilities)
-    return CommandLine(rows, ERAS[era], default_lengths(capabilities))
+
+    flag: str = "*"
+    lowest: int = INT_MIN
+    highest: int = INT_MAX
+    reason: str = "invalid value"
+    beside: str = ""
 
 
-def default_lengths(capabilities: Capabilities) -> dict[str, int]:
-    """The defaults of the lengths, as the help text states them."""
-    found = {}
-    for option in capabilities.options:
-        setting = _setting(option)
-        if setting in _DEFAULTS and not option.removed and (option.default or "").isdecimal():
-            found[setting] = int(option.default or 0)
-    return found
+class OptionFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a help text does not say of its options; see ``options.toml``."""
+
+    floats: frozenset[str]
+    kinds: Mapping[str, Kind]
+    choices: Mapping[str, tuple[str, ...]]
+    sets: Mapping[str, str]
+    bounds: tuple[Bounds, ...]
+
+
+def known_eras() -> Mapping[str, Era]:
+    """By the build whose behaviour it is."""
+    return msgspec.convert(_table("eras.toml"), dict[str, Era])
+
+
+def known_faults() -> Mapping[str, Fault]:
+    """Everything that a build can be made to do wrong, by name."""
+    return msgspec.convert(_table("faults.toml"), dict[str, Fault])
+
+
+def _table(name: str) -> Mapping[str, Any]:
+    return tomllib.loads(resources.files("harness.emulation").joinpath(name).read_text("utf-8"))
 
 
 def compiled(description: Description) -> bytes:
@@ -181,104 +143,72 @@ def compiled(description: Description) -> bytes:
     """
     text = help_text(description)
     capabilities = parse_help(text)
-    era = {**asdict(ERAS[description.era])}
-    if description.type_list:
-        era["types_add_up"] = True
+    era = known_eras()[description.era]
+    rows = option_rows(capabilities)
     return json.dumps(
         {
             "help": text,
-            "era": era,
+            "era": asdict(replace(era, types_add_up=era.types_add_up or description.type_list)),
             "version": f"version: 0 (emulated {description.era})",
-            "defaults": default_lengths(capabilities),
-            "rows": [_sparse(row) for row in option_rows(capabilities)],
-            "fault": description.fault,
+            "defaults": default_lengths(capabilities.options, rows),
+            "rows": [asdict(row) for row in rows],
+            "fault": asdict(known_faults().get(description.fault, Fault())),
         }
     ).encode()
 
 
-def _sparse(row: OptionRow) -> dict[str, object]:
-    default = OptionRow(spellings=row.spellings, kind=row.kind)
-    fields = asdict(row)
+def default_lengths(options: Sequence[Option], rows: Sequence[OptionRow]) -> dict[str, int]:
+    """The defaults of the lengths, as the help text states them."""
     return {
-        name: value
-        for name, value in fields.items()
-        if name in {"spellings", "kind"} or value != getattr(default, name)
+        row.sets: int(option.default or 0)
+        for option, row in zip(options, rows, strict=True)
+        if row.sets in _LENGTHS and (option.default or "").isdecimal()
     }
 
 
-def _row(option: Option, capabilities: Capabilities) -> OptionRow:
-    kind = _kind(option)
-    lowest, highest, reason = _bounds(option, capabilities)
-    choices = option.choices if kind in {"choice", "types"} else ()
-    if _first(option) in _LAYER_FLAGS:
-        choices = ("auto", "all")
-    if kind == "choice" and option.placeholder in _SWITCH_OR_WORD:
-        choices = ("on", "off", "auto", "enabled", "disabled", "true", "false", "1", "0", "-1")
-    if option.removed:
-        reason = option.description.partition("removed. ")[2]
+def option_rows(capabilities: Capabilities) -> tuple[OptionRow, ...]:
+    """The options of a help text as the parser needs them."""
+    facts = msgspec.convert(_table("options.toml"), OptionFacts)
+    return tuple(_row(option, capabilities, facts) for option in capabilities.options)
+
+
+def _row(option: Option, capabilities: Capabilities, facts: OptionFacts) -> OptionRow:
+    kind = _kind(option, facts)
+    bounds = next((one for one in facts.bounds if _fits(one, option, capabilities)), Bounds())
+    choices = facts.choices.get(option.spellings[0])
+    if choices is None and kind == "choice":
+        choices = facts.choices.get(option.placeholder or "", option.choices)
+    elif choices is None and kind == "types":
+        choices = option.choices
     return OptionRow(
         spellings=option.spellings,
         kind=kind,
-        choices=choices,
-        lowest=lowest,
-        highest=highest,
-        reason=reason,
+        choices=choices or (),
+        lowest=bounds.lowest,
+        highest=bounds.highest,
+        reason=option.description.partition("removed. ")[2] if option.removed else bounds.reason,
         removed=option.removed,
         env=option.env or "",
-        sets="" if option.removed else _setting(option),
+        sets=""
+        if option.removed
+        else next((facts.sets[flag] for flag in option.spellings if flag in facts.sets), ""),
     )
 
 
-def _kind(option: Option) -> Kind:
+def _fits(bounds: Bounds, option: Option, capabilities: Capabilities) -> bool:
+    return any(fnmatchcase(flag, bounds.flag) for flag in option.spellings) and (
+        not bounds.beside or capabilities.offers(bounds.beside)
+    )
+
+
+def _kind(option: Option, facts: OptionFacts) -> Kind:
     placeholder = option.placeholder
     if placeholder is None:
-        return (
-            "pair"
-            if any(flag.startswith(("--no-", "-no")) for flag in option.spellings)
-            else ("switch")
-        )
-    if placeholder in _TWO_PLACEHOLDERS:
-        return "two"
+        is_pair = any(flag.startswith(("--no-", "-no")) for flag in option.spellings)
+        return "pair" if is_pair else "switch"
     if "--spec-type" in option.spellings:
-        return (
-            "types" if "comma-separated" in option.description or "," in placeholder else ("choice")
-        )
-    if _FLOATS & set(option.spellings) or placeholder in _NUMBER_PLACEHOLDERS:
+        is_list = "comma-separated" in option.description or "," in placeholder
+        return "types" if is_list else "choice"
+    if facts.floats & set(option.spellings):
         return "number"
-    if placeholder in _INTEGER_PLACEHOLDERS or placeholder == "<0|1>":
-        return "integer"
-    return "choice" if option.choices else "text"
-
-
-def _bounds(option: Option, capabilities: Capabilities) -> tuple[int, int, str]:
-    flag = _first(option)
-    lowest, highest, reason = -(2**31), 2**31 - 1, "invalid value"
-    if flag.startswith("--spec-ngram-"):
-        if flag.endswith("min-hits"):
-            lowest, reason = 1, "ngram min hits must be at least 1"
-        elif flag.endswith(("-n-min", "-n-max")):
-            name = "n-min" if flag.endswith("min") else "n-max"
-            lowest, highest = 0, 1024
-            reason = f"ngram {name} must be between 0 and 1024 inclusive"
-        else:
-            lowest, highest, reason = _SIZE_RANGE
-    elif flag == "--spec-type":
-        reason = "unknown speculative decoding type without draft model"
-    elif flag == "--reasoning-budget":
-        lowest = -1
-    elif "prio" in flag:
-        lowest, highest = (0 if "draft" in flag or "batch" in flag else -1), 3
-    elif {"--n-cpu-moe", "--n-cpu-moe-draft", "--n-cpu-ffn"} & set(option.spellings):
-        lowest = 0
-    elif flag == "--spec-draft-n-max" and capabilities.offers("--spec-draft-sampling"):
-        # Refused since some build between b9464 and b11434; older ones take it and crash.
-        lowest = 0
-    return lowest, highest, reason
-
-
-def _setting(option: Option) -> str:
-    return next((_SETS[flag] for flag in option.spellings if flag in _SETS), "")
-
-
-def _first(option: Option) -> str:
-    return option.spellings[0]
+    return facts.kinds.get(placeholder) or ("choice" if option.choices else "text")

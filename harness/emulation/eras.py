@@ -1,8 +1,7 @@
-"""How llama-server behaves, era by era: facts read off real builds, held by a conformance test."""
+"""How llama-server behaves, era by era; ``eras.toml`` holds the eras."""
 
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,70 +41,3 @@ class Era:
     metrics: bool
     listening: str
     clock: bool
-
-
-ERAS: Final = MappingProxyType(
-    {
-        "b8929": Era(
-            shared_lengths=True,
-            types_add_up=False,
-            draft_model="joins",
-            clamps_minimum=True,
-            length_bounds_all=True,
-            counts_whole_drafts=False,
-            lengths_over_http=True,
-            types_over_http="speculative.type",
-            tells_setup=False,
-            tells_steps="debug",
-            metrics=False,
-            listening="main: server is listening on",
-            clock=False,
-        ),
-        "b9093": Era(
-            shared_lengths=False,
-            types_add_up=False,
-            draft_model="joins",
-            clamps_minimum=True,
-            length_bounds_all=True,
-            counts_whole_drafts=True,
-            lengths_over_http=False,
-            types_over_http="speculative.type",
-            tells_setup=False,
-            tells_steps="trace",
-            metrics=False,
-            listening="main: server is listening on",
-            clock=False,
-        ),
-        "b9246": Era(
-            shared_lengths=False,
-            types_add_up=True,
-            draft_model="joins-unless-mtp",
-            clamps_minimum=False,
-            length_bounds_all=False,
-            counts_whole_drafts=False,
-            lengths_over_http=False,
-            types_over_http="speculative.types",
-            tells_setup=True,
-            tells_steps="trace",
-            metrics=False,
-            listening="main: server is listening on",
-            clock=True,
-        ),
-        "b11434": Era(
-            shared_lengths=False,
-            types_add_up=True,
-            draft_model="named",
-            clamps_minimum=False,
-            length_bounds_all=False,
-            counts_whole_drafts=False,
-            lengths_over_http=False,
-            types_over_http="speculative.types",
-            tells_setup=True,
-            tells_steps="trace",
-            metrics=True,
-            listening="llama_server: listening on",
-            clock=True,
-        ),
-    }
-)
-"""By the build whose behaviour it is."""

@@ -1,8 +1,9 @@
-"""What an emulated build can do wrong: faults that no real build shows on demand."""
+"""What an emulated build can do wrong: faults that no real build shows on demand.
+
+``faults.toml`` holds them by name.
+"""
 
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,7 +11,7 @@ class Fault:
     """Deviations from a well-behaved server.
 
     Attributes:
-        health_after_s: Seconds until ``/health`` answers 200; None for never.
+        health_after_s: Seconds until ``/health`` answers 200; infinite for never.
         dies_after_health: Exit as soon as anything but ``/health`` is asked.
         answer: Body of every answer but ``/health``'s, in place of the right one.
         content_type: Of every answer.
@@ -22,9 +23,9 @@ class Fault:
         help_delay_s: Seconds before the help text.
     """
 
-    health_after_s: float | None = 0.0
+    health_after_s: float = 0.0
     dies_after_health: bool = False
-    answer: bytes | None = None
+    answer: str | None = None
     content_type: str = "application/json; charset=utf-8"
     endless_log: bool = False
     ignores_port: bool = False
@@ -32,24 +33,3 @@ class Fault:
     exits_at_once: bool = False
     help_on_stderr: bool = False
     help_delay_s: float = 0.0
-
-
-NO_FAULT: Final = Fault()
-
-FAULTS: Final = MappingProxyType(
-    {
-        "never-healthy": Fault(health_after_s=None),
-        "slow-health": Fault(health_after_s=20.0),
-        "dies-after-health": Fault(dies_after_health=True),
-        "garbage-json": Fault(answer=b'{"content": "aaa", "timings": {"predicted_n"'),
-        "wrong-content-type": Fault(
-            answer=b"<html><body>It works!</body></html>", content_type="text/html"
-        ),
-        "endless-log": Fault(endless_log=True),
-        "ignores-port": Fault(ignores_port=True),
-        "survives-sigterm": Fault(survives_sigterm=True),
-        "exits-zero": Fault(exits_at_once=True),
-        "help-on-stderr": Fault(help_on_stderr=True),
-        "slow-help": Fault(help_delay_s=10.0),
-    }
-)

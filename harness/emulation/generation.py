@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.emulation.command_line import Settings
+from harness.config.gguf_header import NotGgufError, read_metadata
+from harness.emulation.command_line import ServerSettings
 from harness.emulation.eras import Era
+from harness.errors import ModelError
 
 PROMPT_TOKENS: Final = 6
 """The harness's prompt of five letters, and the token that begins every text."""
@@ -14,6 +16,7 @@ DEFAULT_CONTEXT: Final = 4096
 _INDEX_STEP: Final = 32
 """ngram-mod takes what was generated into its index when this many tokens have come."""
 
+_HEAD_KEY: Final = ".nextn_predict_layers"
 _CACHE_LENGTH: Final = 8
 """Fixed in the server."""
 
@@ -35,7 +38,7 @@ _SILENT: Final = frozenset({"ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngr
 
 
 class ModelRefusedError(Exception):
-    """The server cannot load the model with these settings; the message is its log line."""
+    """The server cannot load the model, or not with these settings; its log line."""
 
 
 @dataclass(kw_only=True)
@@ -70,8 +73,23 @@ class Generation:
     implementations: tuple[Implementation, ...]
 
 
+def has_mtp_head(path: str) -> bool:
+    """Whether the model file carries an MTP (nextn) head.
+
+    Raises:
+        ModelRefusedError: It cannot be read.
+    """
+    try:
+        metadata = read_metadata(path)
+    except NotGgufError as error:
+        raise ModelRefusedError("error loading model: invalid magic characters") from error
+    except ModelError as error:
+        raise ModelRefusedError(f"failed to open GGUF file {path}") from error
+    return any(value for key, value in metadata.items() if key.endswith(_HEAD_KEY))
+
+
 def in_use(
-    announced: Sequence[Implementation], settings: Settings, era: Era
+    announced: Sequence[Implementation], settings: ServerSettings, era: Era
 ) -> list[Implementation]:
     """Of what the log announced as set up, what then serves: all of it, or nothing."""
     named = {_NAMES.get(name, name) for name in settings.types}
@@ -79,7 +97,7 @@ def in_use(
     return [] if era.draft_model == "named" and unmakeable else list(announced)
 
 
-def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Implementation]:
+def implementations(settings: ServerSettings, era: Era, *, has_mtp: bool) -> list[Implementation]:
     """What the log announces as set up, in the order in which it is asked.
 
     Raises:
@@ -98,7 +116,7 @@ def implementations(settings: Settings, era: Era, *, has_mtp: bool) -> list[Impl
     return [_implementation(name, settings, era) for name in ORDER if name in wanted]
 
 
-def _implementation(name: str, settings: Settings, era: Era) -> Implementation:
+def _implementation(name: str, settings: ServerSettings, era: Era) -> Implementation:
     n_max, n_min = draft_lengths(settings, era)
     if not era.shared_lengths:
         own = {
@@ -110,7 +128,7 @@ def _implementation(name: str, settings: Settings, era: Era) -> Implementation:
     return Implementation(name=name, n_min=n_min, n_max=n_max, n_match=settings.ngram_match)
 
 
-def draft_lengths(settings: Settings, era: Era) -> tuple[int, int]:
+def draft_lengths(settings: ServerSettings, era: Era) -> tuple[int, int]:
     """n_max and n_min of the draft as the server uses them."""
     if not era.clamps_minimum:
         return settings.n_max, settings.n_min

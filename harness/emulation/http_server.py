@@ -13,7 +13,7 @@ _TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """What is sent back."""
 
     body: bytes
@@ -21,7 +21,7 @@ class Answer:
     content_type: str = "application/json; charset=utf-8"
 
 
-Handler = Callable[[str, str, bytes], Answer]
+Handler = Callable[[str, str, bytes], Response]
 """Method, path and body to an answer."""
 
 
@@ -36,7 +36,7 @@ class HttpServer:
         self._socket.listen(64)
 
     def serve_forever(self) -> None:
-        """Answer until the process ends."""
+        """Response until the process ends."""
         while True:
             connection, _ = self._socket.accept()
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()

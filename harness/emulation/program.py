@@ -13,20 +13,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.emulation.command_line import ArgumentError, CommandLine, OptionRow, Settings
+from harness.emulation.command_line import ArgumentError, CommandLine, OptionRow, ServerSettings
 from harness.emulation.eras import Era
-from harness.emulation.faults import FAULTS, NO_FAULT, Fault
+from harness.emulation.faults import Fault
 from harness.emulation.generation import (
     Generation,
     Implementation,
     ModelRefusedError,
     generate,
+    has_mtp_head,
     implementations,
     in_use,
 )
-from harness.emulation.gguf_metadata import UnreadableModelError, has_mtp_head
-from harness.emulation.http_server import Answer, HttpServer
-from harness.emulation.telling import (
+from harness.emulation.http_server import HttpServer, Response
+from harness.emulation.output import (
     completion,
     generation_lines,
     generation_settings,
@@ -55,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
     file, *argv = sys.argv[1:] if words is None else words
     with open(file, encoding="utf-8") as stream:  # noqa: PTH123 - saves the import of pathlib
         compiled = json.load(stream)
-    fault = FAULTS.get(compiled["fault"], NO_FAULT)
+    fault = Fault(**compiled["fault"])
     if "--version" in argv:
         print(compiled["version"], file=sys.stderr)
         return 0
@@ -65,26 +65,33 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if fault.exits_at_once:
         return 0
-    era = Era(**compiled["era"])
-    rows = [OptionRow(**{**row, "spellings": tuple(row["spellings"])}) for row in compiled["rows"]]
+    line, era = command_line(compiled)
     try:
-        settings = CommandLine(rows, era, compiled["defaults"]).read(argv, os.environ)
+        settings = line.read(argv, os.environ)
         announced = implementations(settings, era, has_mtp=has_mtp_head(settings.model))
     except ArgumentError as error:
         print(error, file=sys.stderr)
         return 1
-    except (ModelRefusedError, UnreadableModelError) as error:
+    except ModelRefusedError as error:
         print(f"llama_init_from_model: {error}", file=sys.stderr)
         print("main: exiting due to model loading error", file=sys.stderr)
         return 1
     return _Server(settings, era, announced, fault).run()
 
 
+def command_line(compiled: Mapping[str, Any]) -> tuple[CommandLine, Era]:
+    """What reads an emulated build's command line, and its era."""
+    era = Era(**compiled["era"])
+    return CommandLine(
+        [OptionRow(**row) for row in compiled["rows"]], era, compiled["defaults"]
+    ), era
+
+
 class _Server:
     """The running server."""
 
     def __init__(
-        self, settings: Settings, era: Era, announced: Sequence[Implementation], fault: Fault
+        self, settings: ServerSettings, era: Era, announced: Sequence[Implementation], fault: Fault
     ) -> None:
         self._settings = settings
         self._era = era
@@ -111,16 +118,16 @@ class _Server:
         server.serve_forever()
         return 0
 
-    def _answer(self, method: str, path: str, body: bytes) -> Answer:
+    def _answer(self, method: str, path: str, body: bytes) -> Response:
         if path == "/health":
             return self._health()
         if self._fault.dies_after_health:
             os._exit(3)
         if self._fault.answer is not None:
-            return Answer(body=self._fault.answer, content_type=self._fault.content_type)
+            return Response(body=self._fault.answer.encode(), content_type=self._fault.content_type)
         return self._well_behaved(method, path, body)
 
-    def _well_behaved(self, method: str, path: str, body: bytes) -> Answer:
+    def _well_behaved(self, method: str, path: str, body: bytes) -> Response:
         match method, path:
             case "POST", "/completion":
                 return _json(self._complete(body))
@@ -128,17 +135,16 @@ class _Server:
                 return _json(slots(self._settings, self._active))
             case "GET", "/metrics" if self._settings.metrics:
                 text = metrics(self._era, self._generation)
-                return Answer(body=text.encode(), content_type="text/plain; version=0.0.4")
+                return Response(body=text.encode(), content_type="text/plain; version=0.0.4")
             case "GET", "/props":
                 settings = generation_settings(self._settings, self._era)
                 return _json({"default_generation_settings": settings, "total_slots": 1})
-        return Answer(status=404, body=b'{"error":{"code":404,"type":"not_found_error"}}')
+        return Response(status=404, body=b'{"error":{"code":404,"type":"not_found_error"}}')
 
-    def _health(self) -> Answer:
-        after = self._fault.health_after_s
-        if after is not None and time.monotonic() - self._started >= after:
-            return Answer(body=b'{"status":"ok"}')
-        return Answer(status=503, body=b'{"error":{"code":503,"message":"Loading model"}}')
+    def _health(self) -> Response:
+        if time.monotonic() - self._started >= self._fault.health_after_s:
+            return Response(body=b'{"status":"ok"}')
+        return Response(status=503, body=b'{"error":{"code":503,"message":"Loading model"}}')
 
     def _complete(self, body: bytes) -> Mapping[str, Any]:
         asked = json.loads(body or b"{}")
@@ -177,5 +183,5 @@ def _chatter() -> None:
             time.sleep(_PAUSE_S)
 
 
-def _json(value: object) -> Answer:
-    return Answer(body=json.dumps(value).encode())
+def _json(value: object) -> Response:
+    return Response(body=json.dumps(value).encode())

@@ -120,13 +120,8 @@ class Capabilities:
     @property
     def draft_length_flag(self) -> str | None:
         """The flag that sets the draft length, in its option's first spelling."""
-        match self.flavour:
-            case Flavour.RENAMED:
-                return self.canonical("--spec-draft-n-max")
-            case Flavour.LEGACY:
-                return self.canonical("--draft-max")
-            case None:
-                return None
+        flags = ("--spec-draft-n-max", "--draft-max")
+        return next((self.canonical(flag) for flag in flags if self.offers(flag)), None)
 
     @property
     def speculative_types(self) -> tuple[str, ...]:
@@ -141,7 +136,9 @@ class Capabilities:
         if option is None or option.removed:
             return False
         # Which of the two eras listed choices in brackets and which said so in words differs.
-        return "comma-separated list" in option.description or _is_bare_list(option.placeholder)
+        return "comma-separated list" in option.description or _are_values(
+            (option.placeholder or "").split(",")
+        )
 
     @property
     def mtp_token(self) -> str | None:
@@ -151,8 +148,8 @@ class Capabilities:
     @property
     def mtp_switch(self) -> str | None:
         """The switch that turns MTP on without ``--spec-type`` (``-mtp`` in ik_llama.cpp)."""
-        option = self.option("--multi-token-prediction")
-        return option.spellings[0] if option and not option.removed else None
+        flag = "--multi-token-prediction"
+        return self.canonical(flag) if self.offers(flag) else None
 
     @property
     def spec_default(self) -> bool:
@@ -174,25 +171,12 @@ def parse_help(text: str) -> Capabilities:
 
 
 def probe(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> Capabilities:
-    """Ask a program for its ``--help``, in ``env`` and in nothing else.
+    """Ask a program for its ``--help``, in ``env`` and in nothing else; either output may hold it.
 
     Raises:
         ProbeError: It cannot be run, does not end in ``timeout_s`` seconds, or does not answer
             like a llama-server.
     """
-    return _ask(binary, env, timeout_s)[1]
-
-
-def help_text(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> str:
-    """The text that ``--help`` prints, from whichever of its two outputs holds it.
-
-    Raises:
-        ProbeError: As ``probe``.
-    """
-    return _ask(binary, env, timeout_s)[0]
-
-
-def _ask(binary: Path, env: Mapping[str, str], timeout_s: float) -> tuple[str, Capabilities]:
     try:
         answer = ask_server(binary, "--help", env=env, timeout_s=timeout_s)
     except TimeoutError as error:
@@ -209,7 +193,7 @@ def _ask(binary: Path, env: Mapping[str, str], timeout_s: float) -> tuple[str, C
     for text in texts:
         capabilities = parse_help(text)
         if capabilities.offers("--model") and capabilities.offers("--port"):
-            return text, capabilities
+            return capabilities
     said = next((line for line in reversed("\n".join(texts).splitlines()) if line.strip()), "")
     raise ProbeError(
         f"{binary} --help ended with {answer.returncode} and lists no --model and --port"
@@ -255,13 +239,15 @@ class CapabilitiesDiff:
 
 def diff(before: Capabilities, after: Capabilities) -> CapabilitiesDiff:
     """What changes from one build to another."""
-    old = [s for o in before.options if not o.removed for s in o.spellings]
-    new = [s for o in after.options if not o.removed for s in o.spellings]
+    old, new = (
+        dict.fromkeys(s for o in each.options if not o.removed for s in o.spellings)
+        for each in (before, after)
+    )
     pairs = list(_shared_options(before, after))
     return CapabilitiesDiff(
-        added=_unique(s for s in new if not before.offers(s)),
-        vanished=_unique(s for s in old if after.option(s) is None),
-        stubbed=_unique(s for s in old if after.removed(s)),
+        added=tuple(s for s in new if not before.offers(s)),
+        vanished=tuple(s for s in old if after.option(s) is None),
+        stubbed=tuple(s for s in old if after.removed(s)),
         defaults=_changes((f, a.default or "none", b.default or "none") for f, a, b in pairs),
         choices=_changes((f, ",".join(a.choices), ",".join(b.choices)) for f, a, b in pairs),
         values=_changes(
@@ -289,10 +275,6 @@ def _changes(triples: Iterator[tuple[str, str, str]]) -> tuple[OptionChange, ...
     return tuple(OptionChange(flag=f, before=a, after=b) for f, a, b in triples if a != b)
 
 
-def _unique(flags: Iterator[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(flags))
-
-
 def _description_column(text: str) -> int | None:
     """Where descriptions start: the commonest deep indentation; None where nothing wraps."""
     indents = Counter(
@@ -306,15 +288,12 @@ def _blocks(text: str, column: int | None) -> Iterator[list[str]]:
     """The lines of each option: its head, and what is indented to the description column."""
     block: list[str] = []
     for line in text.splitlines():
-        if _HEAD.match(line):
-            if block:
-                yield block
-            block = [line]
-        elif block and column is not None and line[:column].strip() == "":
+        if block and column is not None and not line[:column].strip():
             block.append(line)
-        elif block:
+            continue
+        if block:
             yield block
-            block = []
+        block = [line] if _HEAD.match(line) else []
     if block:
         yield block
 
@@ -340,15 +319,12 @@ def _parse_block(block: Sequence[str], column: int | None) -> Option:
 
 def _split_head(line: str, column: int | None) -> tuple[str, str]:
     """Flags and placeholder, and the description where it starts on the same line."""
-    if column is not None and len(line) > column:
-        if line[column - 2 : column] == "  ":
-            return line[:column], line[column:]
-        return line, ""
-    # Nothing reaches the column, or there is none: two spaces that follow no comma divide.
-    parts = re.split(r"(?<=[^\s,]) {2,}(?=[^\s\-])", line.strip(), maxsplit=1)
-    if column is not None or len(parts) == 1:
-        return line, ""
-    return parts[0], parts[1]
+    if column is not None:
+        has_both = len(line) > column and line[column - 2 : column] == "  "
+        return (line[:column], line[column:]) if has_both else (line, "")
+    # Two spaces that follow no comma divide.
+    head, *description = re.split(r"(?<=[^\s,]) {2,}(?=[^\s\-])", line.strip(), maxsplit=1)
+    return head, "".join(description)
 
 
 def _split_spellings(head: str) -> tuple[tuple[str, ...], str | None]:
@@ -364,7 +340,11 @@ def _split_spellings(head: str) -> tuple[tuple[str, ...], str | None]:
 def _choices(placeholder: str | None, lines: Sequence[str]) -> tuple[str, ...]:
     if placeholder is None:
         return ()
-    return _listed_in(placeholder) or _listed_after_allowed(lines) or _bullets(lines)
+    if listed := _listed_in(placeholder):
+        return listed
+    if match := re.search(r"allowed values: ((?:[\w\-]+, )*[\w\-]+)", " ".join(lines)):
+        return tuple(match[1].split(", "))
+    return tuple(match[1] for line in lines if (match := _BULLET.match(line)))
 
 
 def _listed_in(placeholder: str) -> tuple[str, ...]:
@@ -373,34 +353,13 @@ def _listed_in(placeholder: str) -> tuple[str, ...]:
         inside = match[1].replace(" - ", "-")
         separator = "|" if "|" in inside else ","
         words = [word.strip() for word in inside.split(separator)]
-    elif _is_bare_list(placeholder):
-        words = placeholder.split(",")
     else:
-        return ()
-    is_list = len(words) > 1 and all(_WORD.fullmatch(word) for word in words)
-    return tuple(words) if is_list and not _is_enumeration(words) else ()
+        words = placeholder.split(",")
+    return tuple(words) if _are_values(words) else ()
 
 
-def _is_bare_list(placeholder: str | None) -> bool:
-    words = (placeholder or "").split(",")
-    return (
-        len(words) > 1
-        and all(_WORD.fullmatch(word) for word in words)
-        and not _is_enumeration(words)
-    )
-
-
-def _is_enumeration(words: Sequence[str]) -> bool:
-    """Whether the words stand for any number of values of one kind, as in ``dev1,dev2``."""
+def _are_values(words: Sequence[str]) -> bool:
+    """Whether the words are several values, and not any number of one kind, as ``dev1,dev2``."""
     stems = {word.rstrip("0123456789") for word in words}
-    return len(stems) == 1 and stems != {""}
-
-
-def _listed_after_allowed(lines: Sequence[str]) -> tuple[str, ...]:
-    text = " ".join(lines)
-    match = re.search(r"allowed values: ((?:[\w\-]+, )*[\w\-]+)", text)
-    return tuple(match[1].split(", ")) if match else ()
-
-
-def _bullets(lines: Sequence[str]) -> tuple[str, ...]:
-    return tuple(match[1] for line in lines if (match := _BULLET.match(line)))
+    is_enumeration = len(stems) == 1 and stems != {""}
+    return len(words) > 1 and all(map(_WORD.fullmatch, words)) and not is_enumeration

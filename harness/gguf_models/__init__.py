@@ -1,6 +1,6 @@
 """The tiny deterministic models that the builds are launched with.
 
-``ensure_models`` writes them; ``recipes.MODELS`` says what they are.
+``ensure_models`` writes them; ``models.MODELS`` says what they are.
 """
 
 from harness.gguf_models.files import ensure_models, file_for

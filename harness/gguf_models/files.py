@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import ModelError
-from harness.gguf_models.recipes import MODELS, ModelRecipe, Recipe
+from harness.gguf_models.models import DRAFT_MODEL, MODELS, ModelFile
 from harness.model import TinyModel
 
 
@@ -20,7 +20,7 @@ def ensure_models(directory: Path) -> Mapping[str, TinyModel]:
     Raises:
         ModelError: A file cannot be read or written, or came out with other bytes than pinned.
     """
-    return {name: _ensure_model(model, directory) for name, model in MODELS.items()}
+    return {name: _ensure_model(name, directory) for name in MODELS}
 
 
 def file_for(model: TinyModel, *, mtp_token: str | None) -> TinyModel:
@@ -35,27 +35,29 @@ def file_for(model: TinyModel, *, mtp_token: str | None) -> TinyModel:
     return replace(model, path=model.fallback_path)
 
 
-def _ensure_model(model: ModelRecipe, directory: Path) -> TinyModel:
-    draft = MODELS[model.draft].file if model.draft else None
+def _ensure_model(name: str, directory: Path) -> TinyModel:
+    file, *fallbacks = MODELS[name]
+    path, *others = (_ensure_file(one, directory) for one in (file, *fallbacks))
+    draft = None if name == DRAFT_MODEL else _ensure_file(MODELS[DRAFT_MODEL][0], directory)
     return TinyModel(
-        name=model.file.name,
-        path=_ensure_file(model.file, directory),
-        has_mtp=model.file.has_mtp,
-        parameters=model.file.parameters,
-        draft_path=_ensure_file(draft, directory) if draft else None,
-        fallback_path=_ensure_file(model.fallback, directory) if model.fallback else None,
+        name=name,
+        path=path,
+        has_mtp=file.has_mtp,
+        parameters=file.parameters,
+        draft_path=draft,
+        fallback_path=others[0] if others else None,
     )
 
 
-def _ensure_file(recipe: Recipe, directory: Path) -> Path:
-    folder = directory / f"{recipe.name}-{recipe.architecture.value}-{recipe.sha256[:12]}"
-    path = folder / f"{recipe.name}.gguf"
+def _ensure_file(file: ModelFile, directory: Path) -> Path:
+    folder = directory / f"{file.name}-{file.architecture.value}-{file.sha256[:12]}"
+    path = folder / f"{file.name}.gguf"
     try:
-        if not _has_digest(path, recipe.sha256):
-            _write(recipe, path)
+        if not _has_digest(path, file.sha256):
+            _write(file, path)
     except OSError as error:
         raise ModelError(
-            f"model {recipe.name}: cannot write {path}: {error.strerror or error}; "
+            f"model {file.name}: cannot write {path}: {error.strerror or error}; "
             "choose another cache directory with LLAMA_HARNESS_CACHE"
         ) from error
     return path
@@ -69,21 +71,21 @@ def _has_digest(path: Path, sha256: str) -> bool:
     return hashlib.sha256(data).hexdigest() == sha256
 
 
-def _write(recipe: Recipe, path: Path) -> None:
+def _write(file: ModelFile, path: Path) -> None:
     from harness.gguf_models.writer import write_model
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as scratch:
         fresh = Path(scratch, path.name)
-        write_model(recipe, fresh)
-        if not _has_digest(fresh, recipe.sha256):
+        write_model(file, fresh)
+        if not _has_digest(fresh, file.sha256):
             raise ModelError(
-                f"model {recipe.name}: the installed gguf package writes other bytes than pinned "
-                f"({recipe.sha256[:12]}); install the gguf version this harness was released with"
+                f"model {file.name}: the installed gguf package writes other bytes than pinned "
+                f"({file.sha256[:12]}); install the gguf version this harness was released with"
             )
         try:
             fresh.replace(path)
         except PermissionError:
             # Windows: another process has the same file open, so it is there already.
-            if not _has_digest(path, recipe.sha256):
+            if not _has_digest(path, file.sha256):
                 raise

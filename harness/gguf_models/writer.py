@@ -1,4 +1,4 @@
-"""Recipe to GGUF file.
+"""Writing a model file.
 
 The network is the smallest one whose answer is fixed: embeddings are all equal, attention and
 feed-forward weights are zero and norms are one, so the last hidden state is always the same vector
@@ -15,7 +15,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from harness.gguf_models.recipes import Architecture, Recipe
+from harness.gguf_models.models import Architecture, ModelFile
 
 Array = npt.NDArray[np.float32]
 Tensor = tuple[str, Array]
@@ -44,15 +44,15 @@ SSM_CHANNELS: Final = 2 * SSM_GROUPS * SSM_STATE + SSM_INNER
 EXPERTS: Final = 2
 
 
-def write_model(recipe: Recipe, path: Path) -> None:
+def write_model(file: ModelFile, path: Path) -> None:
     """Write the file, which must not exist."""
-    writer = gguf.GGUFWriter(path, recipe.architecture.value)
-    writer.add_name(recipe.name)
-    writer.add_size_label(recipe.size_label)
-    writer.add_uint64("general.parameter_count", recipe.parameters)
+    writer = gguf.GGUFWriter(path, file.architecture.value)
+    writer.add_name(file.name)
+    writer.add_size_label(file.size_label)
+    writer.add_uint64("general.parameter_count", file.parameters)
     tokens = _add_vocabulary(writer)
     _add_common_metadata(writer)
-    match recipe.architecture:
+    match file.architecture:
         case Architecture.LLAMA:
             tensors = _llama(writer)
         case Architecture.QWEN35:

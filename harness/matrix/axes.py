@@ -10,7 +10,7 @@ from harness.builds import Catalogue
 from harness.cells.names import DEFAULT_MODEL, cell_id
 from harness.environments import parse_environment
 from harness.errors import UsageError
-from harness.gguf_models.recipes import MODELS
+from harness.gguf_models.models import MODELS
 from harness.matrix.shards import deal, parse_shard
 from harness.model import MODE_UNSET, Cell, CellResult, LoadRequest, Mode
 from harness.report.jsonl import read_results

@@ -7,7 +7,7 @@ from harness.builds import Catalogue
 from harness.config.configuration import AXES, Axes, Configuration
 from harness.environments import parse_environment
 from harness.errors import ConfigurationError, HarnessError
-from harness.gguf_models.recipes import MODELS
+from harness.gguf_models.models import MODELS
 from harness.matrix.axes import DEFAULT_PROFILE, Selection
 from harness.subjects import check_subject
 

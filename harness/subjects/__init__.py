@@ -7,7 +7,7 @@ A subject is named by a spec: ``reference``, ``reference@A``, ``unsloth==VERSION
 import re
 from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from harness.errors import UsageError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest
@@ -30,10 +30,6 @@ class Subject(Protocol):
         """
 
 
-class _Opener(Protocol):
-    def __call__(self, spec_rest: str, /) -> AbstractContextManager[Subject]: ...
-
-
 _ATTACHED = {"reference": "reference", "unsloth": "unsloth"}
 """Kinds whose spec goes on with ``@`` or ``==``; the rest is passed on with it."""
 
@@ -51,8 +47,8 @@ def open_subject(spec: str) -> AbstractContextManager[Subject]:
         SubjectError: The subject is not there or cannot be driven (on entering at the latest).
     """
     module, rest = _split(spec)
-    opener = cast("_Opener", import_module(f"harness.subjects.{module}").open)
-    return opener(rest)
+    opened: AbstractContextManager[Subject] = import_module(f"harness.subjects.{module}").open(rest)
+    return opened
 
 
 def check_subject(spec: str) -> None:

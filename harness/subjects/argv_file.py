@@ -8,41 +8,30 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from harness.errors import SubjectError
-from harness.model import LaunchPlan, LaunchTarget, LoadRequest
 from harness.subjects import argv_gpustack, argv_lemonade, argv_llama_swap
 from harness.subjects.command_lines import (
     CommandLine,
-    fit_to_cell,
+    StaticSubject,
     parse_command_line,
     server_arguments,
 )
-from harness.subjects.plans import checked_plan
 
 _SIZE_LIMIT: Final = 1024 * 1024
 
 
-class Format(Protocol):
-    """One file format with named command lines."""
-
-    def recognises(self, document: Any) -> bool:
-        """Whether a parsed JSON or YAML document is of this format."""
-
-    def command_lines(self, document: Any, origin: str) -> Mapping[str, CommandLine]:
-        """Its command lines by name.
-
-        Raises:
-            SubjectError: The document is of this format, and wrong.
-        """
-
-
-_FORMATS: Final[tuple[Format, ...]] = (argv_llama_swap, argv_lemonade, argv_gpustack)
+_FORMATS: Final = (
+    argv_llama_swap.command_lines,
+    argv_lemonade.command_lines,
+    argv_gpustack.command_lines,
+)
+"""Each reads a parsed document: command lines by name, None where it is of another format."""
 
 
 @contextmanager
-def open(rest: str) -> Iterator["ArgvSubject"]:  # noqa: A001 - every subject module has it
+def open(rest: str) -> Iterator[StaticSubject]:  # noqa: A001 - every subject module has it
     """Open the subject.
 
     Args:
@@ -55,7 +44,7 @@ def open(rest: str) -> Iterator["ArgvSubject"]:  # noqa: A001 - every subject mo
     where, _, name = rest.partition("#")
     path = Path(where).expanduser()
     lines = read_command_lines(path)
-    yield ArgvSubject(f"argv:{rest}", _choose(lines, name, path))
+    yield StaticSubject(f"argv:{rest}", _choose(lines, name, path))
 
 
 def _choose(lines: Mapping[str, CommandLine], name: str, path: Path) -> CommandLine:
@@ -88,9 +77,9 @@ def read_command_lines(path: Path) -> Mapping[str, CommandLine]:
             raise SubjectError(f"{origin}: a JSON list of arguments holds strings only")
         return {"": server_arguments(document, origin)}
     if isinstance(document, Mapping):
-        for form in _FORMATS:
-            if form.recognises(document):
-                lines = form.command_lines(document, origin)
+        for command_lines in _FORMATS:
+            lines = command_lines(document, origin)
+            if lines is not None:
                 if not lines:
                     raise SubjectError(f"{origin}: holds no llama-server command line")
                 return lines
@@ -118,29 +107,3 @@ def _parse(text: str, path: Path, origin: str) -> Any:
             line = " ".join(str(error).split())
             raise SubjectError(f"{origin}: is not YAML: {line}") from error
     return None
-
-
-class ArgvSubject:
-    """A command line that is the same for every load request, but for model and port."""
-
-    def __init__(self, name: str, line: CommandLine) -> None:
-        self.name = name
-        self._line = line
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command line as it was given."""
-        return self._line.words
-
-    def plan(
-        self,
-        request: LoadRequest,  # noqa: ARG002 - a static command line asks for what it asks for
-        target: LaunchTarget,
-    ) -> LaunchPlan:
-        """The command line, fitted to the cell's model and port.
-
-        Raises:
-            SubjectError: It needs a file that the cell does not have.
-        """
-        argv = fit_to_cell(self._line.words, target.model, target.port, self.name)
-        return checked_plan(self.name, argv, env=self._line.env)

@@ -10,13 +10,10 @@ from harness.errors import SubjectError
 from harness.subjects.command_lines import CommandLine, parse_command_line
 
 
-def recognises(document: Any) -> bool:
-    """Whether a run command is in it."""
-    return isinstance(document, Mapping) and any(True for _ in _commands(document))
-
-
-def command_lines(document: Any, origin: str) -> Mapping[str, CommandLine]:
+def command_lines(document: Mapping[str, Any], origin: str) -> Mapping[str, CommandLine] | None:
     """The default run command under the backend's name, and each version's under the version's.
+
+    None where the document has none.
 
     Raises:
         SubjectError: A run command is not text.
@@ -28,7 +25,7 @@ def command_lines(document: Any, origin: str) -> Mapping[str, CommandLine]:
             raise SubjectError(f"{place}: the run command is not text")
         named = command.replace("{{model_name}}", "model")
         lines[name] = parse_command_line(named, place)
-    return lines
+    return lines or None
 
 
 def _commands(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -13,23 +13,18 @@ from harness.subjects.command_lines import CommandLine, parse_command_line
 _DEFAULT_CONTEXT: Final = 4096
 
 
-def recognises(document: Any) -> bool:
-    """Whether some value of the mapping is one with llama.cpp options."""
-    return isinstance(document, Mapping) and any(
-        isinstance(options, Mapping) and ("llamacpp_args" in options or "ctx_size" in options)
-        for options in document.values()
-    )
-
-
-def command_lines(document: Any, origin: str) -> Mapping[str, CommandLine]:
-    """The command line that lemonade starts for each model.
+def command_lines(document: Mapping[str, Any], origin: str) -> Mapping[str, CommandLine] | None:
+    """The command line that lemonade starts for each model; None without llama.cpp options.
 
     Raises:
         SubjectError: ``llamacpp_args`` is not text, or ``ctx_size`` is not a number.
     """
+    models = {name: model for name, model in document.items() if isinstance(model, Mapping)}
+    if not any({"llamacpp_args", "ctx_size"} & model.keys() for model in models.values()):
+        return None
     lines = {}
-    for name, options in document.items():
-        if not isinstance(options, Mapping) or "llamacpp_args" not in options:
+    for name, options in models.items():
+        if "llamacpp_args" not in options:
             continue
         place = f"{origin}#{name}"
         arguments = options["llamacpp_args"]

@@ -17,23 +17,20 @@ _LATER: Final = frozenset({"PORT"})
 _DEPTH: Final = 10
 
 
-def recognises(document: Any) -> bool:
-    """Whether it is a mapping with models that have a ``cmd``."""
-    models = document.get("models") if isinstance(document, Mapping) else None
-    return isinstance(models, Mapping) and any(
-        isinstance(model, Mapping) and "cmd" in model for model in models.values()
-    )
-
-
-def command_lines(document: Any, origin: str) -> Mapping[str, CommandLine]:
-    """The command line of every model that runs a llama-server.
+def command_lines(document: Mapping[str, Any], origin: str) -> Mapping[str, CommandLine] | None:
+    """The command line of every model that runs a llama-server; None where no model has a ``cmd``.
 
     Raises:
         SubjectError: A macro is not defined or uses itself, or a ``cmd`` is not text.
     """
+    models = document.get("models")
+    if not isinstance(models, Mapping) or not any(
+        isinstance(model, Mapping) and "cmd" in model for model in models.values()
+    ):
+        return None
     shared = _macros(document, origin)
     lines = {}
-    for name, model in document["models"].items():
+    for name, model in models.items():
         place = f"{origin}#{name}"
         if not isinstance(model, Mapping) or not isinstance(model.get("cmd"), str):
             raise SubjectError(f"{place}: has no cmd, or it is not text")

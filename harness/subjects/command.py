@@ -170,15 +170,7 @@ def question(request: LoadRequest, target: LaunchTarget) -> Question:
     draft = target.model.draft_path
     return Question(
         protocol=1,
-        request=Wish(
-            model=request.model,
-            mode=request.mode,
-            draft_n_max=request.draft_n_max,
-            extra_args=list(request.extra_args),
-            context_length=request.context_length,
-            cache_type=request.cache_type,
-            chat_template=request.chat_template,
-        ),
+        request=msgspec.convert(request, Wish, from_attributes=True),
         target=Target(
             binary=str(target.binary),
             model_path=str(target.model.path),

@@ -9,15 +9,9 @@ from typing import Final
 
 from harness.config.paths import is_file
 from harness.errors import SubjectError
-from harness.flags.families import (
-    DRAFT_MODEL,
-    MODEL,
-    PORT,
-    REMOTE_DRAFT_MODEL,
-    REMOTE_MODEL,
-)
-from harness.model import TinyModel
-from harness.subjects.plans import is_server_program
+from harness.flags.families import DRAFT_MODEL, MODEL, PORT, REMOTE_DRAFT_MODEL, REMOTE_MODEL
+from harness.model import LaunchPlan, LaunchTarget, LoadRequest, TinyModel
+from harness.subjects.plans import checked_plan, is_server_program
 
 MODEL_FLAGS: Final = frozenset(MODEL.flags)
 REMOTE_MODEL_FLAGS: Final = frozenset(REMOTE_MODEL.flags)
@@ -102,6 +96,32 @@ def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
 def _is_assignment(word: str) -> bool:
     variable, equals, _ = word.partition("=")
     return bool(equals) and variable.isidentifier()
+
+
+class StaticSubject:
+    """A command line that is the same for every load request, but for model and port."""
+
+    def __init__(self, name: str, line: CommandLine) -> None:
+        self.name = name
+        self._line = line
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command line as it was given."""
+        return self._line.words
+
+    def plan(
+        self,
+        request: LoadRequest,  # noqa: ARG002 - a static command line asks for what it asks for
+        target: LaunchTarget,
+    ) -> LaunchPlan:
+        """The command line, fitted to the cell's model and port.
+
+        Raises:
+            SubjectError: It needs a file that the cell does not have.
+        """
+        argv = fit_to_cell(self._line.words, target.model, target.port, self.name)
+        return checked_plan(self.name, argv, env=self._line.env)
 
 
 def fit_to_cell(words: Iterable[str], model: TinyModel, port: int, origin: str) -> tuple[str, ...]:

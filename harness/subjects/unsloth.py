@@ -8,20 +8,19 @@ plan is the one that it settled on.
 
 import itertools
 import re
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
 from harness.subjects import unsloth_install
-from harness.subjects.json_lines import JsonLinesProcess
+from harness.subjects.driver_process import DriverProcess
 
-START_TIMEOUT_S: Final = 90.0
 OPERATION_TIMEOUT_S: Final = 120.0
 TRIAL_S: Final = 10.0
 """How long one start may take while planning; a tiny model is healthy in a tenth of a second."""
@@ -80,7 +79,7 @@ class UnslothSubject:
         self._backend = backend
         self._python = python
         self._trial_s = trial_s
-        self._drivers: dict[frozenset[tuple[str, str]], Driver] = {}
+        self._drivers: dict[frozenset[tuple[str, str]], DriverProcess] = {}
         self._lock = threading.Lock()
 
     def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
@@ -101,14 +100,20 @@ class UnslothSubject:
             )
         return plan_of(self.name, answer)
 
-    def _driver(self, env: Mapping[str, str]) -> "Driver":
+    def _start_driver(self, env: Mapping[str, str]) -> DriverProcess:
+        ours = Path(__file__).parent
+        paths = (ours, ours.parent / "processes", self._backend)
+        command = [str(self._python), "-c", _BOOTSTRAP, *map(str, paths)]
+        return DriverProcess(self.name, command, env)
+
+    def _driver(self, env: Mapping[str, str]) -> DriverProcess:
         key = frozenset(env.items())
         driver = self._drivers.pop(key, None)
         if driver is not None and not driver.alive:
             driver.close()
             driver = None
         if driver is None:
-            driver = Driver(self.name, self._backend, self._python, env)
+            driver = self._start_driver(env)
         while len(self._drivers) >= DRIVERS_KEPT:
             self._drivers.pop(next(iter(self._drivers))).close()
         self._drivers[key] = driver  # at the end: the one used last is given up last
@@ -117,7 +122,7 @@ class UnslothSubject:
     @contextmanager
     def open_session(self, env: Mapping[str, str]) -> Iterator["UnslothSession"]:
         """A Studio backend that lives through a sequence of loads; ends its server on leaving."""
-        driver = Driver(self.name, self._backend, self._python, env)
+        driver = self._start_driver(env)
         try:
             yield UnslothSession(driver)
         finally:
@@ -129,8 +134,7 @@ class UnslothSubject:
             self._drivers.popitem()[1].close()
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionState:
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """A Studio session after one operation.
 
     Attributes:
@@ -145,19 +149,18 @@ class SessionState:
         failure: The exception that ``load_model`` raised.
     """
 
-    loaded: bool | None
-    reloaded: bool
+    loaded: bool | None = None
+    reloaded: bool = False
     argv: tuple[str, ...] | None
     pid: int | None
     servers: int
     requested_mode: str | None
     speculative_type: str | None
     draft_n_max: int | None
-    failure: str | None
+    failure: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class GuardAnswers:
+class GuardAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """What Studio's guards say: True for "already what this request asks for".
 
     Attributes:
@@ -172,7 +175,7 @@ class GuardAnswers:
 class UnslothSession:
     """Studio's backend under a sequence of requests; its own guard decides about reloads."""
 
-    def __init__(self, driver: "Driver") -> None:
+    def __init__(self, driver: DriverProcess) -> None:
         self._driver = driver
 
     def load(self, request: LoadRequest, target: LaunchTarget) -> SessionState:
@@ -181,77 +184,26 @@ class UnslothSession:
         Raises:
             SubjectError: The driver ended, or Studio has no way to ask for this.
         """
-        return _session_state(
-            self._driver.ask(
-                "load",
-                LOAD_TIMEOUT_S,
-                binary=str(target.binary),
-                wishes=wishes(request, target),
-            )
-        )
+        return msgspec.convert(self._ask("load", LOAD_TIMEOUT_S, request, target), SessionState)
 
     def unload(self) -> SessionState:
         """``unload_model``."""
-        return _session_state(self._driver.ask("unload", OPERATION_TIMEOUT_S))
+        return msgspec.convert(self._driver.ask("unload", OPERATION_TIMEOUT_S), SessionState)
 
     def status(self) -> SessionState:
         """What Studio says, without doing anything."""
-        return _session_state(self._driver.ask("status", OPERATION_TIMEOUT_S))
+        return msgspec.convert(self._driver.ask("status", OPERATION_TIMEOUT_S), SessionState)
 
     def guard(self, request: LoadRequest, target: LaunchTarget) -> GuardAnswers:
         """What the guards answer to a request, without loading it."""
-        answer = self._driver.ask(
-            "guard",
-            OPERATION_TIMEOUT_S,
-            binary=str(target.binary),
-            wishes=wishes(request, target),
-        )
-        return GuardAnswers(backend=answer.get("backend"), route=answer.get("route"))
+        answer = self._ask("guard", OPERATION_TIMEOUT_S, request, target)
+        return msgspec.convert(answer, GuardAnswers)
 
-
-class Driver:
-    """One driver process.
-
-    Raises:
-        SubjectError: This version cannot be driven; the message says why.
-    """
-
-    def __init__(self, name: str, backend: Path, python: Path, env: Mapping[str, str]) -> None:
-        self._name = name
-        self._scratch = tempfile.TemporaryDirectory(prefix="llama-harness-unsloth-")
-        ours = Path(__file__).parent
-        processes = ours.parent / "processes"
-        command = [str(python), "-c", _BOOTSTRAP, str(ours), str(processes), str(backend)]
-        try:
-            self._process = JsonLinesProcess(name, command, env=env, cwd=Path(self._scratch.name))
-            hello = self._process.answer(START_TIMEOUT_S)
-        except SubjectError:
-            self._scratch.cleanup()
-            raise
-        if not hello.get("ready"):
-            self.close()
-            raise SubjectError(f"{name}: cannot be driven: {hello.get('error')}")
-
-    def ask(self, operation: str, timeout_s: float, **details: Any) -> dict[str, Any]:
-        """One operation of the driver.
-
-        Raises:
-            SubjectError: The driver ended, or answered with an error.
-        """
-        answer = self._process.ask({"op": operation, **details}, timeout_s)
-        if "error" in answer:
-            raise SubjectError(f"{self._name}: {answer['error']}")
-        return answer
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process still answers."""
-        return self._process.alive
-
-    def close(self) -> None:
-        """End the process, and with it every server that it started."""
-        self._process.close()
-        self._scratch.cleanup()
+    def _ask(
+        self, operation: str, timeout_s: float, request: LoadRequest, target: LaunchTarget
+    ) -> dict[str, Any]:
+        asked = wishes(request, target)
+        return self._driver.ask(operation, timeout_s, binary=str(target.binary), wishes=asked)
 
 
 def wishes(request: LoadRequest, target: LaunchTarget) -> dict[str, Any]:
@@ -278,7 +230,7 @@ def plan_of(name: str, answer: Mapping[str, Any]) -> LaunchPlan:
     if not spawns:
         raise SubjectError(
             f"{name}: Studio started no server: "
-            f"{answer['failure'] or _last(answer['log']) or 'load_model answered False'}"
+            f"{answer['failure'] or ''.join(answer['log'][-1:]) or 'load_model answered False'}"
         )
     settled = [spawn for spawn in spawns if spawn["healthy"]]
     chosen = settled[-1] if settled else spawns[0]
@@ -315,23 +267,3 @@ def _spec_types(argv: tuple[str, ...]) -> set[str]:
         if flag == "--spec-type"
         for kind in value.split(",")
     }
-
-
-def _session_state(answer: Mapping[str, Any]) -> SessionState:
-    server = answer.get("server")
-    state = answer["state"]
-    return SessionState(
-        loaded=answer.get("loaded"),
-        reloaded=bool(answer.get("reloaded")),
-        argv=tuple(server["argv"]) if server else None,
-        pid=server["pid"] if server else None,
-        servers=server["running"] if server else 0,
-        requested_mode=state.get("requested_spec_mode"),
-        speculative_type=state.get("speculative_type"),
-        draft_n_max=state.get("spec_draft_n_max"),
-        failure=answer.get("failure"),
-    )
-
-
-def _last(lines: list[str]) -> str | None:
-    return lines[-1] if lines else None

@@ -56,21 +56,26 @@ def backend_of_version(version: str, *, pip: Pip = run_pip) -> Path:
     Raises:
         SubjectError: There is no such release, it carries no Studio, or it cannot be fetched.
     """
-    from filelock import FileLock
-
     if not version or not all(part.isalnum() for part in version.split(".")):
         raise SubjectError(
             f"unsloth=={version}: not a version; write a release such as unsloth==2026.10.9"
         )
     home = cache_root() / SUBJECTS_DIRECTORY / "unsloth" / version
     backend = home / _BACKEND
-    if is_file(backend / _ENTRY):
-        return backend
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.with_name(f"{version}.lock")):
-        if not is_file(backend / _ENTRY):
-            _fetch(version, home, pip)
+    _make_once(home, backend / _ENTRY, lambda: _fetch(version, home, pip))
     return backend
+
+
+def _make_once(home: Path, last: Path, make: Callable[[], None]) -> None:
+    """Make a directory whose last file is not there yet, in one process at a time."""
+    from filelock import FileLock
+
+    if is_file(last):
+        return
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_name(f"{home.name}.lock")):
+        if not is_file(last):
+            make()
 
 
 def _fetch(version: str, home: Path, pip: Pip) -> None:
@@ -78,17 +83,8 @@ def _fetch(version: str, home: Path, pip: Pip) -> None:
         scratch = Path(scratch_name)
         wheels = scratch / "wheels"
         try:
-            pip(
-                [
-                    "download",
-                    "--no-deps",
-                    "--only-binary=:all:",
-                    "--ignore-requires-python",
-                    "--dest",
-                    str(wheels),
-                    f"unsloth=={version}",
-                ]
-            )
+            options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python")
+            pip(["download", *options, "--dest", str(wheels), f"unsloth=={version}"])
         except SubjectError as error:
             raise SubjectError(f"unsloth=={version}: {error}") from error
         (wheel,) = wheels.glob("*.whl")
@@ -132,22 +128,19 @@ def interpreter(*, pip: Pip = run_pip) -> Path:
     Raises:
         SubjectError: It cannot be made.
     """
-    from filelock import FileLock
-
     digest = sha256("\n".join((sys.executable, *REQUIREMENTS)).encode()).hexdigest()[:8]
     major, minor = sys.version_info[:2]
     home = cache_root() / SUBJECTS_DIRECTORY / "unsloth" / f"python-{major}.{minor}-{digest}"
     python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     complete = home / "complete"
-    if is_file(complete):
-        return python
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.with_name(f"{home.name}.lock")):
-        if not is_file(complete):
-            venv.create(home, clear=True, with_pip=False, symlinks=sys.platform != "win32")
-            try:
-                pip(["--python", str(python), "install", *REQUIREMENTS])
-            except SubjectError as error:
-                raise SubjectError(f"unsloth: no environment for Studio: {error}") from error
-            complete.touch()
+
+    def make() -> None:
+        venv.create(home, clear=True, with_pip=False, symlinks=sys.platform != "win32")
+        try:
+            pip(["--python", str(python), "install", *REQUIREMENTS])
+        except SubjectError as error:
+            raise SubjectError(f"unsloth: no environment for Studio: {error}") from error
+        complete.touch()
+
+    _make_once(home, complete, make)
     return python

@@ -18,7 +18,7 @@ from harness.builds import Catalogue
 from harness.config.toml_lines import line_of_field
 from harness.environments import parse_environment
 from harness.errors import LedgerError, UsageError
-from harness.gguf_models.recipes import MODELS
+from harness.gguf_models.models import MODELS
 from harness.model import MODE_UNSET, CellResult, LoadRequest, Mode, Verdict
 from harness.settings.speculation.contract import canonical_mode
 from harness.subjects import check_subject

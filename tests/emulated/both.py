@@ -1,11 +1,14 @@
 """One command line, read by a real build and by the emulation of its era."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from harness.cells.workbench import Workbench
 from harness.emulation.command_line import ArgumentError, CommandLine
+from harness.emulation.description import Description, EraName, compiled
 from harness.emulation.eras import Era
 from harness.emulation.generation import (
     ModelRefusedError,
@@ -14,13 +17,14 @@ from harness.emulation.generation import (
     implementations,
     in_use,
 )
-from harness.emulation.telling import (
+from harness.emulation.output import (
     completion,
     generation_lines,
     metrics,
     slots,
     startup_lines,
 )
+from harness.emulation.program import command_line
 from harness.environments.hermetic import home_variables
 from harness.gguf_models import file_for
 from harness.model import Evidence, FailureKind
@@ -48,6 +52,11 @@ class Outcome:
     failure: tuple[FailureKind, str | None] | None = None
     evidence: tuple[Evidence, ...] = ()
     warned: bool = False
+
+
+def command_line_of(era: str) -> tuple[CommandLine, Era]:
+    """What an emulated build of an era reads its command line with, and the era's facts."""
+    return command_line(json.loads(compiled(Description(era=cast("EraName", era)))))
 
 
 def base_argv(model: Path, port: int) -> list[str]:

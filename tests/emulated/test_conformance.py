@@ -6,11 +6,11 @@ import pytest
 
 from harness.builds import load_catalogue
 from harness.cells.workbench import Workbench, open_workbench
-from harness.emulation.description import command_line
-from harness.emulation.eras import ERAS
+from harness.emulation.description import known_eras
 from tests.emulated.argvs import Piece, generated_argvs
-from tests.emulated.both import by_emulation, by_real_build, is_emulated
+from tests.emulated.both import by_emulation, by_real_build, command_line_of, is_emulated
 
+ERAS = tuple(known_eras())
 SOME = {"tiny-llama": 60, "tiny-mtp": 12}
 ALL = {"tiny-llama": 540, "tiny-mtp": 120}
 """How many argvs by model; the second costs ten times as much to load, and only MTP needs it."""
@@ -48,16 +48,16 @@ def _compare(era: str, model: str, count: int, bench: Workbench) -> int:
     build = load_catalogue().get(era)
     if model == "tiny-mtp" and bench.capabilities(era).mtp_token is None:
         pytest.skip(f"{era} has no MTP")
-    line = command_line(era)
+    line, facts = command_line_of(era)
     argvs = [
         argv
         for argv in generated_argvs(era, bench.capabilities(era), count)
-        if is_emulated(line, ERAS[era], argv)
+        if is_emulated(line, facts, argv)
     ]
 
     differences: list[tuple[Piece, object, object]] = []
     for argv in argvs:
-        emulated = by_emulation(line, ERAS[era], model, argv, number=build.number, workbench=bench)
+        emulated = by_emulation(line, facts, model, argv, number=build.number, workbench=bench)
         real = by_real_build(era, model, argv, bench)
         if emulated != real:
             differences.append((argv, real, emulated))
@@ -84,7 +84,7 @@ def test_generated_argvs_are_both_accepted_and_refused(era: str) -> None:
     from harness.emulation.description import recorded_help
     from harness.flags.capabilities import parse_help
 
-    line = command_line(era)
+    line, _ = command_line_of(era)
     refused = 0
     for argv in generated_argvs(era, parse_help(recorded_help(era)), 200):
         try:

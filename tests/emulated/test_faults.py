@@ -11,7 +11,7 @@ from harness.builds import Store
 from harness.cells.qualification import open_store
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
-from harness.emulation.faults import FAULTS
+from harness.emulation.description import known_faults
 from harness.model import Cell, CellResult, FailureKind, LoadRequest, Verdict
 from harness.processes.reaper import owned_processes
 from harness.server.ports import LOOPBACK
@@ -72,7 +72,7 @@ EXPECTED = {
 
 
 def test_every_fault_is_expected() -> None:
-    assert set(EXPECTED) == set(FAULTS)
+    assert set(EXPECTED) == set(known_faults())
 
 
 def test_no_two_bad_faults_are_told_alike() -> None:

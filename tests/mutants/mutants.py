@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from harness.cells import running as cells
@@ -88,12 +89,15 @@ def _variants() -> Iterator[Mutant]:
     first = {"@C": "mtp+ngram", "@inverted": "mtp+ngram", "@D": "py0.3.16", "@E": "none"}
     for rest, likely in first.items():
         yield Mutant(
-            name=f"bug {rest[1:]}", area="subject", subject=VARIANTS[rest], first=(likely,)
+            name=f"bug {rest[1:]}",
+            area="subject",
+            subject=partial(VARIANTS[rest], "reference"),
+            first=(likely,),
         )
 
 
 def _with_flags(kind: type[SpeculativeFlags]) -> Callable[[], Subject]:
-    return type("MutatedSubject", (ReferenceSubject,), {"flags": kind})
+    return partial(ReferenceSubject, flags=kind)
 
 
 def _flags_mutant(name: str, first: str, **methods: Any) -> Mutant:
@@ -264,7 +268,7 @@ def _lengths() -> Iterator[Mutant]:
 
 def _with_resolver(**methods: Any) -> Callable[[], Subject]:
     kind = type("MutatedResolver", (Resolver,), methods)
-    return type("MutatedSubject", (ReferenceSubject,), {"resolver": kind})
+    return partial(ReferenceSubject, resolver=kind)
 
 
 def _alone(mode: Mode) -> Callable[[Resolver], Resolution]:
@@ -357,7 +361,7 @@ def _all_or_nothing(self: Resolver) -> Resolution:
 def _names() -> Iterator[Mutant]:
     for alias in ("none", "disable", "disabled", "draft-mtp", "ngram-mod"):
         lost = {name: mode for name, mode in ALIASES.items() if name != alias}
-        kind: Callable[[], Subject] = type("MutatedSubject", (ReferenceSubject,), {"aliases": lost})
+        kind = partial(ReferenceSubject, aliases=lost)
         yield Mutant(
             name=f"alias {alias} lost", area="subject", subject=kind,
             first=(alias.replace("-", "_"),),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import ProbeError
-from harness.flags.capabilities import Capabilities, diff, help_text, parse_help, probe
+from harness.flags.capabilities import Capabilities, diff, parse_help, probe
 from harness.model import Flavour
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"
@@ -380,7 +380,7 @@ def test_probe_reads_either_output(tmp_path: Path, stream: str) -> None:
         f"print('noise', file=sys.{'stderr' if stream == 'stdout' else 'stdout'})\n"
         f"sys.{stream}.write(open({str(tmp_path / 'text')!r}, encoding='utf-8').read())",
     )
-    assert help_text(program, {}) == text
+    assert probe(program, {}) == parse_help(text)
     assert probe(program, {}).mtp_token == "draft-mtp"
 
 

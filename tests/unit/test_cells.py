@@ -18,7 +18,7 @@ from harness.cells.workbench import Workbench, open_workbench
 from harness.cli import make_parser
 from harness.errors import SubjectError
 from harness.flags.arguments import read_arguments
-from harness.gguf_models.recipes import MODELS
+from harness.gguf_models.models import MODELS
 from harness.matrix.axes import select_cells
 from harness.matrix.options import selection_from
 from harness.model import Cell, FailureKind, LaunchPlan, LaunchTarget, LoadRequest, Verdict

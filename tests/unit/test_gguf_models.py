@@ -9,11 +9,11 @@ import gguf
 import numpy as np
 import pytest
 
+from harness.config.gguf_header import read_metadata
 from harness.errors import ModelError
 from harness.gguf_models import ensure_models, file_for
-from harness.gguf_models.recipes import MODELS, Architecture, Recipe
+from harness.gguf_models.models import MODELS, Architecture, ModelFile
 from harness.gguf_models.writer import FAVOURITE, write_model
-from harness.subjects.reference.gguf_header import read_metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +33,8 @@ def files(directory: Path) -> dict[Path, tuple[int, int]]:
     }
 
 
-def all_recipes() -> list[Recipe]:
-    return [r for m in MODELS.values() for r in (m.file, m.fallback) if r is not None]
+def all_files() -> list[ModelFile]:
+    return [file for model in MODELS.values() for file in model]
 
 
 def test_models_that_load_requests_name(directory: Path) -> None:
@@ -72,7 +72,7 @@ def test_present_and_valid_files_are_left_alone(directory: Path) -> None:
     before = files(directory)
     ensure_models(directory)
     assert files(directory) == before
-    assert len(before) == len(all_recipes())
+    assert len(before) == len(all_files())
 
 
 def test_reading_needs_neither_gguf_nor_numpy(directory: Path) -> None:
@@ -108,7 +108,7 @@ def test_concurrent_writers(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: ensure_models(tmp_path), range(4)))
     assert all(answer == answers[0] for answer in answers)
-    assert len(files(tmp_path)) == len(all_recipes())
+    assert len(files(tmp_path)) == len(all_files())
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -129,11 +129,11 @@ def test_a_file_where_the_directory_should_be(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("recipe", all_recipes(), ids=lambda r: f"{r.name}-{r.architecture.value}")
-def test_bytes_are_the_pinned_ones_and_favour_one_token(recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", all_files(), ids=lambda r: f"{r.name}-{r.architecture.value}")
+def test_bytes_are_the_pinned_ones_and_favour_one_token(file: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
-    write_model(recipe, path)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == recipe.sha256
+    write_model(file, path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
     reader = gguf.GGUFReader(path)
     tokens = [
         bytes(reader.fields["tokenizer.ggml.tokens"].parts[i]).decode()
@@ -145,7 +145,7 @@ def test_bytes_are_the_pinned_ones_and_favour_one_token(recipe: Recipe, tmp_path
     assert sorted(logits)[-1] - sorted(logits)[-2] > 50
     assert (tensors["token_embd.weight"] == tensors["token_embd.weight"][0]).all()
     nextn = [name for name in tensors if ".nextn." in name]
-    assert bool(nextn) is (recipe.architecture is not Architecture.LLAMA)
+    assert bool(nextn) is (file.architecture is not Architecture.LLAMA)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def fingerprint(origin: EmulatedServer) -> str:
         SourceUnavailableError: The description is not there.
     """
     digest = hashlib.sha256()
-    for file in (_found(origin), *sorted((_PACKAGE / "emulation").glob("*.py"))):
+    for file in (_found(origin), *sorted((_PACKAGE / "emulation").glob("*.*"))):
         digest.update(file.read_bytes())
     digest.update(f"{sys.executable}\n{_PACKAGE}\n".encode())
     return digest.hexdigest()

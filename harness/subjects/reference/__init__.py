@@ -4,17 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.subjects.reference.generator import ReferenceSubject
-from harness.subjects.reference.guards import Guards, LoadedState, backend_matches, route_matches
+from harness.subjects.reference.guards import Guards, LoadedState
 from harness.subjects.reference.variants import variant
 
-__all__ = [
-    "Guards",
-    "LoadedState",
-    "ReferenceSubject",
-    "backend_matches",
-    "open",
-    "route_matches",
-]
+__all__ = ["Guards", "LoadedState", "ReferenceSubject", "open"]
 
 
 @contextmanager

@@ -25,20 +25,27 @@ UNQUANTIZED: Final = frozenset({"f32", "f16", "bf16"})
 
 
 class ReferenceSubject:
-    """The generator as it should be; a historical variant overrides one of its parts.
+    """The generator as it should be; a historical variant has another one of its parts.
 
     Attributes:
         name: The spec, ``reference`` or ``reference@VARIANT``.
         guards: The reload guards that go with it.
     """
 
-    aliases: Mapping[str, Mode] = ALIASES
-    flags: type[SpeculativeFlags] = SpeculativeFlags
-    resolver: type[Resolver] = Resolver
-    guards: Guards = Guards()
-
-    def __init__(self, name: str = "reference") -> None:
+    def __init__(
+        self,
+        name: str = "reference",
+        *,
+        aliases: Mapping[str, Mode] = ALIASES,
+        flags: type[SpeculativeFlags] = SpeculativeFlags,
+        resolver: type[Resolver] = Resolver,
+        guards: Guards | None = None,
+    ) -> None:
         self.name = name
+        self.guards = guards or Guards()
+        self._aliases = aliases
+        self._flags = flags
+        self._resolver = resolver
         self._probed: dict[Path, Capabilities] = {}
 
     def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
@@ -75,10 +82,10 @@ class ReferenceSubject:
         length = draft_length(request.draft_n_max, host)
         own = self._own_options(request.extra_args, capabilities)
         groups, reasons = _base(request, target, capabilities, host)
-        mode = requested_mode(request, self.aliases)
+        mode = requested_mode(request, self._aliases)
         resolved: Mode | None = None
         if mode is not None:
-            resolution = self.resolver(
+            resolution = self._resolver(
                 capabilities=capabilities,
                 host=host,
                 model=model,
@@ -103,7 +110,7 @@ class ReferenceSubject:
         target: LaunchTarget,
         capabilities: Capabilities,
     ) -> tuple[Group, ...]:
-        flags = self.flags(capabilities)
+        flags = self._flags(capabilities)
         groups: tuple[Group, ...] = ()
         match resolution.mode:
             case _ if resolution.by_default:

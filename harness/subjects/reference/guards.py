@@ -61,13 +61,3 @@ class Guards:
         if loaded.resolved_mode not in LENGTH_MODES:
             return True
         return request.draft_n_max == loaded.request.draft_n_max
-
-
-def route_matches(request: LoadRequest, loaded: LoadedState) -> bool:
-    """``Guards.route_matches`` of the fixed generator."""
-    return Guards().route_matches(request, loaded)
-
-
-def backend_matches(request: LoadRequest, loaded: LoadedState) -> bool:
-    """``Guards.backend_matches`` of the fixed generator."""
-    return Guards().backend_matches(request, loaded)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness.subjects.reference.gguf_header import Scalar, read_metadata
+from harness.config.gguf_header import Scalar, read_metadata
 
 MTP_SIZE: Final = 3_000_000_000
 """Parameters from which on an MTP head gives more than it costs."""

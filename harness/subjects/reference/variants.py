@@ -3,8 +3,9 @@
 ``A`` and ``B`` are in the reload guards, ``C``, ``D``, ``E`` and ``inverted`` in the flags.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -85,55 +86,20 @@ NONE_IS_UNKNOWN: Final[Mapping[str, Mode]] = MappingProxyType(
 """Bug E: ``none`` and ``disable`` are not known as modes, fall through to auto, and turn MTP on."""
 
 
-class VariantA(ReferenceSubject):
-    """See ``RouteLooksAtTheRequestedMode``."""
-
-    guards = RouteLooksAtTheRequestedMode()
-
-
-class VariantB(ReferenceSubject):
-    """See ``NotGivenIsAWildcard``."""
-
-    guards = NotGivenIsAWildcard()
-
-
-class VariantC(ReferenceSubject):
-    """See ``ChainRepeatsTheLength``."""
-
-    flags = ChainRepeatsTheLength
-
-
-class VariantD(ReferenceSubject):
-    """See ``ForcedNgramUnasked`` and ``NgramInAnyCase``."""
-
-    resolver = ForcedNgramUnasked
-    flags = NgramInAnyCase
-
-
-class VariantE(ReferenceSubject):
-    """See ``NONE_IS_UNKNOWN``."""
-
-    aliases = NONE_IS_UNKNOWN
-    guards = Guards(aliases=NONE_IS_UNKNOWN)
-
-
-class VariantInverted(ReferenceSubject):
-    """See ``ChainKeepsTheMinimum``."""
-
-    flags = ChainKeepsTheMinimum
-
-
-VARIANTS: Final[Mapping[str, type[ReferenceSubject]]] = MappingProxyType(
+VARIANTS: Final[Mapping[str, Callable[[str], ReferenceSubject]]] = MappingProxyType(
     {
         "": ReferenceSubject,
-        "@A": VariantA,
-        "@B": VariantB,
-        "@C": VariantC,
-        "@D": VariantD,
-        "@E": VariantE,
-        "@inverted": VariantInverted,
+        "@A": partial(ReferenceSubject, guards=RouteLooksAtTheRequestedMode()),
+        "@B": partial(ReferenceSubject, guards=NotGivenIsAWildcard()),
+        "@C": partial(ReferenceSubject, flags=ChainRepeatsTheLength),
+        "@D": partial(ReferenceSubject, resolver=ForcedNgramUnasked, flags=NgramInAnyCase),
+        "@E": partial(
+            ReferenceSubject, aliases=NONE_IS_UNKNOWN, guards=Guards(aliases=NONE_IS_UNKNOWN)
+        ),
+        "@inverted": partial(ReferenceSubject, flags=ChainKeepsTheMinimum),
     }
 )
+"""What a spec names after ``reference``; each is called with the whole spec."""
 
 
 def variant(spec_rest: str) -> ReferenceSubject:
@@ -142,8 +108,7 @@ def variant(spec_rest: str) -> ReferenceSubject:
     Raises:
         UsageError: No such variant.
     """
-    kind = VARIANTS.get(spec_rest)
-    if kind is None:
+    if spec_rest not in VARIANTS:
         known = ", ".join(f"reference{rest}" for rest in VARIANTS)
         raise UsageError(f"subject reference{spec_rest}: no such variant; there are {known}")
-    return kind(f"reference{spec_rest}")
+    return VARIANTS[spec_rest](f"reference{spec_rest}")

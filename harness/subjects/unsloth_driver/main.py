@@ -14,6 +14,7 @@ _LOAD_SETTLE_S = 10.0
 """How long a load's start is waited for before Studio waits for it in its own way."""
 
 _ABOUT_SPECULATION = ("specul", "mtp", "ngram", "draft", "--spec")
+_STATE = ("speculative_type", "requested_spec_mode", "spec_draft_n_max", "spec_fallback_reason")
 
 
 def run(answers: TextIO) -> None:
@@ -22,7 +23,7 @@ def run(answers: TextIO) -> None:
     studio_log.install(log)
     interceptor = Interceptor()
     try:
-        driver = Driver(Studio(), interceptor, log)
+        operations = Operations(Studio(), interceptor, log)
     except CannotDriveError as error:
         _answer(answers, {"ready": False, "error": str(error)})
         return
@@ -32,9 +33,9 @@ def run(answers: TextIO) -> None:
     _answer(answers, {"ready": True})
     try:
         for line in sys.stdin:
-            _answer(answers, driver.handle(json.loads(line)))
+            _answer(answers, operations.handle(json.loads(line)))
     finally:
-        driver.close()
+        operations.close()
 
 
 def _answer(answers: TextIO, value: dict[str, Any]) -> None:
@@ -42,8 +43,8 @@ def _answer(answers: TextIO, value: dict[str, Any]) -> None:
     answers.flush()
 
 
-class Driver:
-    """One Studio, and the backend that a session keeps alive."""
+class Operations:
+    """What can be asked of one Studio, and the backend that a session keeps alive."""
 
     def __init__(self, studio: Studio, interceptor: Interceptor, log: studio_log.StudioLog) -> None:
         self._studio = studio
@@ -51,17 +52,12 @@ class Driver:
         self._log = log
         self._session: Any = None
         self._session_spawns: list[Spawn] = []
-        self._operations = {
-            "plan": self.plan,
-            "load": self.load,
-            "unload": self.unload,
-            "status": self.status,
-            "guard": self.guard,
-        }
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do one operation; an error is an answer too."""
-        operation = self._operations.get(str(request.get("op")))
+        operations = (self.plan, self.load, self.unload, self.status, self.guard)
+        named = {operation.__name__: operation for operation in operations}
+        operation = named.get(str(request.get("op")))
         if operation is None:
             return {"error": f"unknown operation {request.get('op')!r}"}
         try:
@@ -77,43 +73,25 @@ class Driver:
         Studio starts a server that the harness will start again: only so are the second
         command lines seen that it tries when the first one is refused.
         """
-        recorder, before = self._prepare(request, request["trial_s"], trial=True)
+        recorder = self._record(request, request["trial_s"], trial=True)
         backend = self._studio.backend(request["port"])
-        failure = None
-        loaded = False
+        answer = {**self._load(backend, request, recorder), "state": _state(backend)}
+        _keep_files(backend, recorder.spawns)
+        recorder.end_all()  # an orderly shutdown costs a second, and this server has no state
         try:
-            loaded = self._studio.load(backend, self._studio.arguments(request["wishes"]))
-        except CannotDriveError:
-            raise
-        except Exception as error:  # noqa: BLE001
-            failure = f"{type(error).__name__}: {error}"
-        state = _state(backend)
-        answer = self._report(recorder.spawns, before)
-        self._end(backend, recorder)
-        return {**answer, "loaded": loaded, "failure": failure, "state": state}
+            backend.unload_model()
+        except Exception as error:  # noqa: BLE001 - the plan is made; only the clean-up failed
+            self._log.add("warning", f"unload_model raised {error!r}")
+        return answer
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load in the session's backend, which decides itself whether to restart its server."""
-        recorder, before = self._prepare(request, _LOAD_SETTLE_S, trial=False)
+        recorder = self._record(request, _LOAD_SETTLE_S, trial=False)
         if self._session is None:
             self._session = self._studio.backend(None)
-        failure = None
-        loaded = False
-        try:
-            loaded = self._studio.load(self._session, self._studio.arguments(request["wishes"]))
-        except CannotDriveError:
-            raise
-        except Exception as error:  # noqa: BLE001
-            failure = f"{type(error).__name__}: {error}"
+        answer = self._load(self._session, request, recorder)
         self._session_spawns.extend(recorder.spawns)
-        answer = self._report(recorder.spawns, before)
-        return {
-            **answer,
-            **self.status({}),
-            "loaded": loaded,
-            "failure": failure,
-            "reloaded": bool(recorder.spawns),
-        }
+        return {**answer, **self.status({}), "reloaded": bool(recorder.spawns)}
 
     def unload(self, _request: dict[str, Any]) -> dict[str, Any]:
         """End the session's server by Studio's own means."""
@@ -123,12 +101,15 @@ class Driver:
 
     def status(self, _request: dict[str, Any]) -> dict[str, Any]:
         """What the session's backend says of itself, and the server it runs."""
-        running = [spawn for spawn in self._session_spawns if spawn.exit_status() is None]
+        state = _state(self._session)
+        running = [spawn for spawn in self._session_spawns if spawn.runs]
         return {
-            "state": _state(self._session),
-            "server": None
-            if not running
-            else {"argv": running[-1].argv, "pid": running[-1].pid, "running": len(running)},
+            "requested_mode": state.get("requested_spec_mode"),
+            "speculative_type": state.get("speculative_type"),
+            "draft_n_max": state.get("spec_draft_n_max"),
+            "argv": running[-1].argv if running else None,
+            "pid": running[-1].pid if running else None,
+            "servers": len(running),
         }
 
     def guard(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -140,39 +121,34 @@ class Driver:
     def close(self) -> None:
         """End whatever still runs."""
         for spawn in self._session_spawns:
-            if spawn.process is not None and spawn.exit_status() is None:
-                spawn.process.kill()
-                spawn.process.wait()
+            spawn.end()
 
-    def _prepare(
-        self, request: dict[str, Any], settle_s: float, *, trial: bool
-    ) -> tuple[SpawnRecorder, dict[str, str]]:
+    def _record(self, request: dict[str, Any], settle_s: float, *, trial: bool) -> SpawnRecorder:
         binary = Path(request["binary"])
-        before = adopt_environment(binary)
+        adopt_environment(binary)
         recorder = SpawnRecorder(binary, settle_s, trial=trial)
         self._interceptor.recorder = recorder
         self._log.take()
-        return recorder, before
+        return recorder
 
-    def _end(self, backend: Any, recorder: SpawnRecorder) -> None:
-        _keep_files(backend, recorder.spawns)
-        recorder.end_all()  # an orderly shutdown costs a second, and this server has no state
+    def _load(
+        self, backend: Any, request: dict[str, Any], recorder: SpawnRecorder
+    ) -> dict[str, Any]:
+        failure = None
+        loaded = False
         try:
-            backend.unload_model()
-        except Exception as error:  # noqa: BLE001 - the plan is made; only the clean-up failed
-            self._log.add("warning", f"unload_model raised {error!r}")
-
-    def _report(self, spawns: list[Spawn], before: dict[str, str]) -> dict[str, Any]:
+            loaded = self._studio.load(backend, self._studio.arguments(request["wishes"]))
+        except CannotDriveError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            failure = f"{type(error).__name__}: {error}"
         lines = self._log.take()
         return {
+            "loaded": loaded,
+            "failure": failure,
             "spawns": [
-                {
-                    "argv": spawn.argv,
-                    "env": {k: v for k, v in spawn.env.items() if before.get(k) != v},
-                    "healthy": spawn.healthy,
-                    "exit": spawn.exit_status(),
-                }
-                for spawn in spawns
+                {"argv": spawn.argv, "env": recorder.added(spawn), "healthy": spawn.healthy}
+                for spawn in recorder.spawns
             ],
             "said": [
                 text
@@ -187,13 +163,7 @@ class Driver:
 def _state(backend: Any) -> dict[str, Any]:
     """The speculative state that Studio keeps, as far as this version has such names."""
     values: dict[str, Any] = {}
-    for name in (
-        "speculative_type",
-        "requested_spec_mode",
-        "spec_draft_n_max",
-        "is_loaded",
-        "spec_fallback_reason",
-    ):
+    for name in _STATE:
         for attribute in (name, f"_{name}"):
             if hasattr(backend, attribute):
                 value = getattr(backend, attribute)

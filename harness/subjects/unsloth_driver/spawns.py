@@ -35,13 +35,24 @@ class Spawn:
 
     argv: list[str]
     env: dict[str, str]
-    pid: int = 0
     healthy: bool = False
     process: "subprocess.Popen[Any] | None" = field(default=None, repr=False)
 
-    def exit_status(self) -> int | None:
-        """None while it runs."""
-        return self.process.poll() if self.process is not None else None
+    @property
+    def pid(self) -> int | None:
+        """None where it could not be started."""
+        return self.process.pid if self.process is not None else None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def end(self) -> None:
+        """Kill it, if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
 
 class SpawnRecorder:
@@ -62,6 +73,7 @@ class SpawnRecorder:
         self._trial = trial
         self._gave_up = False
         self._lock = threading.Lock()
+        self._environment = dict(os.environ)
         self.spawns: list[Spawn] = []
 
     def end_all(self) -> None:
@@ -69,9 +81,7 @@ class SpawnRecorder:
         with self._lock:
             self._gave_up = True
         for spawn in self.spawns:
-            if spawn.process is not None and spawn.process.poll() is None:
-                spawn.process.kill()
-                spawn.process.wait()
+            spawn.end()
 
     def is_server(self, command: object) -> bool:
         """Whether a command starts a server, and does not merely ask the program something."""
@@ -83,6 +93,10 @@ class SpawnRecorder:
         return program.name == self._binary.name and not _ASKS_ONLY.intersection(
             str(part) for part in command[1:]
         )
+
+    def added(self, spawn: Spawn) -> dict[str, str]:
+        """The variables that Studio gave a server, and does not have itself."""
+        return {k: v for k, v in spawn.env.items() if self._environment.get(k) != v}
 
     def before(self, command: Sequence[object], env: Mapping[str, str] | None) -> Spawn:
         """Write a server down before it starts.
@@ -112,7 +126,6 @@ class SpawnRecorder:
     def after(self, spawn: Spawn, process: "subprocess.Popen[Any]") -> None:
         """Wait until a started server is healthy, gone, or out of time."""
         spawn.process = process
-        spawn.pid = process.pid
         port = flag_value(spawn.argv, "--port")
         deadline = time.monotonic() + self._settle_s
         while time.monotonic() < deadline and process.poll() is None:

@@ -1,6 +1,7 @@
 """Studio's backend, found by looking: its private names move from version to version."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import os
@@ -12,17 +13,6 @@ from typing import Any
 from .route import RouteGuard
 
 _MODULE = "core.inference.llama_cpp"
-_ARGUMENTS = {
-    # wish of a load request -> what load_model or its intent has called it
-    "gguf_path": ("gguf_path",),
-    "model_identifier": ("model_identifier",),
-    "n_ctx": ("n_ctx",),
-    "speculative_type": ("speculative_type",),
-    "spec_draft_n_max": ("spec_draft_n_max",),
-    "cache_type_kv": ("cache_type_kv",),
-    "chat_template_override": ("chat_template_override",),
-    "extra_args": ("extra_args",),
-}
 _NEEDED = ("gguf_path", "model_identifier", "n_ctx", "speculative_type")
 
 
@@ -49,20 +39,16 @@ class Studio:
         self._intent_class = _intent_class(backend.load_model, self.module)
         fields = self._intent_class or backend.load_model
         self._accepted = frozenset(inspect.signature(fields).parameters)
-        missing = [wish for wish in _NEEDED if self._name(wish) is None]
+        missing = [wish for wish in _NEEDED if wish not in self._accepted]
         if missing:
             raise CannotDriveError(
                 f"LlamaCppBackend.load_model takes no {', '.join(missing)} (it takes "
                 f"{', '.join(sorted(self._accepted))})"
             )
-        self._route: list[RouteGuard | None] = []
         _spare_other_servers(backend)
 
-    def _name(self, wish: str) -> str | None:
-        return next((name for name in _ARGUMENTS[wish] if name in self._accepted), None)
-
     def arguments(self, wishes: Mapping[str, Any]) -> dict[str, Any]:
-        """A load's keyword arguments under this version's names.
+        """A load's keyword arguments, as far as this version has them.
 
         Raises:
             CannotDriveError: A wish that is not None has no argument in this version, or
@@ -70,28 +56,13 @@ class Studio:
         """
         arguments = {}
         for wish, value in wishes.items():
-            name = self._name(wish)
-            if name is not None:
-                arguments[name] = value
+            if wish in self._accepted:
+                arguments[wish] = value
             elif value is not None:
                 raise CannotDriveError(f"this version has no way to ask for {wish}={value!r}")
-        extra = wishes.get("extra_args")
-        if extra:
-            self._validate_extra(extra)
+        if extra := wishes.get("extra_args"):
+            _validate_extra(extra)
         return arguments
-
-    def _validate_extra(self, extra: list[str]) -> None:
-        try:
-            arguments = importlib.import_module("core.inference.llama_server_args")
-        except ImportError:
-            return
-        validate = getattr(arguments, "validate_extra_args", None)
-        if validate is None:
-            return
-        try:
-            validate(extra)
-        except ValueError as error:
-            raise CannotDriveError(f"Studio refuses the extra arguments: {error}") from error
 
     def backend(self, port: int | None) -> Any:
         """A new backend, as Studio makes one at start-up; it takes ``port`` where it can."""
@@ -113,22 +84,21 @@ class Studio:
         ``_request_matches_loaded_settings``; None where the version has no such guard, or one
         that uses modules which are not installed here.
         """
-        route = self._route_guard()
+        route = self._route
         return {
             "backend": self._backend_guard(backend, self.arguments(wishes)),
             "route": None if route is None else route.matches(backend, wishes),
         }
 
-    def _route_guard(self) -> RouteGuard | None:
-        if not self._route:
-            try:
-                self._route.append(RouteGuard())
-            except LookupError:
-                self._route.append(None)
-            except ImportError as error:
-                sys.stderr.write(f"the route's guard cannot be asked: {error}\n")
-                self._route.append(None)
-        return self._route[0]
+    @functools.cached_property
+    def _route(self) -> RouteGuard | None:
+        try:
+            return RouteGuard()
+        except LookupError:
+            return None
+        except ImportError as error:
+            sys.stderr.write(f"the route's guard cannot be asked: {error}\n")
+            return None
 
     def _backend_guard(self, backend: Any, arguments: Mapping[str, Any]) -> bool | None:
         older = getattr(backend, "_already_in_target_state", None)
@@ -143,6 +113,18 @@ class Studio:
         if len(parameters) > 1:
             values.append(list(intent.extra_args) if intent.extra_args is not None else None)
         return bool(getattr(backend, "is_loaded", False)) and bool(newer(*values))
+
+
+def _validate_extra(extra: list[str]) -> None:
+    try:
+        arguments = importlib.import_module("core.inference.llama_server_args")
+        validate = arguments.validate_extra_args
+    except (ImportError, AttributeError):  # versions that take anything
+        return
+    try:
+        validate(extra)
+    except ValueError as error:
+        raise CannotDriveError(f"Studio refuses the extra arguments: {error}") from error
 
 
 def _fill(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,8 +163,8 @@ def _spare_other_servers(backend: Any) -> None:
             setattr(backend, name, staticmethod(lambda *_args, **_values: 0))
 
 
-def adopt_environment(binary: Path) -> dict[str, str]:
-    """Point Studio at a program; the environment as it is from here on.
+def adopt_environment(binary: Path) -> None:
+    """Point Studio at a program.
 
     The API key that newer versions give their server is turned off by Studio's own switch, so
     that witnesses can ask the server; nothing may be fetched from a model hub.
@@ -190,4 +172,3 @@ def adopt_environment(binary: Path) -> dict[str, str]:
     os.environ["LLAMA_SERVER_PATH"] = str(binary)
     os.environ["UNSLOTH_LLAMA_SERVER_API_KEY"] = "0"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    return dict(os.environ)

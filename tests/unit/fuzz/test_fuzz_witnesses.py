@@ -3,14 +3,15 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.emulation.eras import ERAS
+from harness.emulation.description import known_eras
 from harness.emulation.generation import Implementation, generate
-from harness.emulation.telling import generation_lines
+from harness.emulation.output import generation_lines
 from harness.settings.base import DisagreementError
 from harness.settings.observation import Observation
 from harness.settings.speculation import testimony
 from harness.settings.speculation.agreement import agree
 
+ERAS = known_eras()
 EXAMPLES = settings(max_examples=80, deadline=None)
 
 number = st.integers(-5, 10**12)

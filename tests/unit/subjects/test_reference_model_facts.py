@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.gguf_header import read_metadata
 from harness.errors import ModelError
 from harness.gguf_models import ensure_models
-from harness.subjects.reference.gguf_header import read_metadata
 from harness.subjects.reference.model_facts import (
     ModelFacts,
     facts_from_metadata,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from harness.emulation.command_line import Settings
+from harness.emulation.command_line import ServerSettings
 from harness.emulation.eras import Era
 from harness.emulation.generation import Generation, Implementation, draft_lengths
 
@@ -12,7 +12,7 @@ TEXT: Final = "a"
 
 
 def startup_lines(
-    settings: Settings, era: Era, announced: Sequence[Implementation]
+    settings: ServerSettings, era: Era, announced: Sequence[Implementation]
 ) -> Iterator[str]:
     """The log until the server listens."""
     yield from settings.warnings
@@ -52,7 +52,7 @@ def generation_lines(era: Era, generation: Generation) -> Iterator[str]:
 
 
 def completion(
-    settings: Settings, era: Era, generation: Generation, tokens: int
+    settings: ServerSettings, era: Era, generation: Generation, tokens: int
 ) -> Mapping[str, Any]:
     """The answer of ``/completion``."""
     accepted = sum(generation.steps)
@@ -65,7 +65,7 @@ def completion(
     }
 
 
-def generation_settings(settings: Settings, era: Era) -> Mapping[str, Any]:
+def generation_settings(settings: ServerSettings, era: Era) -> Mapping[str, Any]:
     """What the HTTP interface tells of the settings."""
     if era.types_over_http == "speculative.types":
         return {era.types_over_http: ",".join(["none", *settings.types])}
@@ -79,7 +79,7 @@ def generation_settings(settings: Settings, era: Era) -> Mapping[str, Any]:
     return {**told, "speculative.n_max": n_max, "speculative.n_min": n_min}
 
 
-def slots(settings: Settings, active: Sequence[Implementation]) -> list[Mapping[str, Any]]:
+def slots(settings: ServerSettings, active: Sequence[Implementation]) -> list[Mapping[str, Any]]:
     """The answer of ``/slots``."""
     return [
         {

@@ -1,11 +1,13 @@
 """Reads the metadata of a GGUF file: versions 2 and 3, scalars and strings, without numpy.
 
-Arrays are stepped over; the file format is described in ggml's ``docs/gguf.md``.
+Arrays are stepped over; the file format is described in ggml's ``docs/gguf.md``. An emulated server
+reads its model with it: the standard library alone, and without pathlib, which takes as long to
+import as such a server takes to start.
 """
 
+import os
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from harness.errors import ModelError
@@ -24,14 +26,23 @@ _LONGEST_STRING: Final = 16 * 1024 * 1024
 """Bytes; anything longer is a damaged file, not metadata."""
 
 
-def read_metadata(path: Path) -> Mapping[str, Scalar]:
+class NotGgufError(ModelError):
+    """A file begins unlike a GGUF file. Name another one, or fetch it again."""
+
+
+def read_metadata(path: str | os.PathLike[str]) -> Mapping[str, Scalar]:
     """All scalar and string metadata by key.
 
     Raises:
         ModelError: The file cannot be read or is no GGUF file of a known version.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - without pathlib
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise NotGgufError(
+                    f"model {path} is no usable GGUF file: it does not start with GGUF; "
+                    "fetch it again"
+                )
             return _read(file)
     except OSError as error:
         raise ModelError(f"model {path} cannot be read: {error.strerror or error}") from error
@@ -40,8 +51,6 @@ def read_metadata(path: Path) -> Mapping[str, Scalar]:
 
 
 def _read(file: BinaryIO) -> Mapping[str, Scalar]:
-    if file.read(4) != _MAGIC:
-        raise ValueError("it does not start with GGUF")
     version = _number(file, "<I")
     if version not in _VERSIONS:
         raise ValueError(f"it is of version {version}, not 2 or 3")
