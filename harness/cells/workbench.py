@@ -27,7 +27,6 @@ from harness.flags.capabilities import Capabilities, probe
 from harness.gguf_models import ensure_models
 from harness.model import Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
-from harness.processes.tree import kill_tree
 from harness.processes.variables import joined
 from harness.server.devices import LIST_DEVICES, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
@@ -247,10 +246,12 @@ class Workbench:
 
     def stop(self) -> None:
         """End every server that runs, and start no other."""
+        import psutil
+
         self.stopped.set()
         for process in owned_processes(self.owner):
-            with suppress(OSError):
-                kill_tree(process.pid)
+            with suppress(psutil.Error):
+                process.kill()
 
     @contextmanager
     def launch_directory(self) -> Iterator[str]:

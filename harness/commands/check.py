@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness.builds import Build, load_catalogue
 from harness.cells.side_by_side import run_side_by_side
@@ -16,7 +16,6 @@ from harness.cells.workbench import Workbench, open_workbench
 from harness.config.paths import is_file
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
-from harness.flags.capabilities import Capabilities
 from harness.model import Cell, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
     CheckedLine,
@@ -35,7 +34,11 @@ from harness.subjects.command_lines import (
     StaticSubject,
     server_arguments,
 )
+from harness.verdicts.drift import OF_THE_HARNESS
 from harness.verdicts.findings import Finding, exit_code, finding_of, remarks
+
+if TYPE_CHECKING:
+    from harness.flags.capabilities import Capabilities
 
 SUBJECT: Final = "argv"
 """The name of a command line given by hand, as a subject."""
@@ -182,7 +185,7 @@ def _check_line(
     *,
     as_text: bool,
 ) -> CheckedLine:
-    """Try one command line on every build; as text, each build is printed as soon as it is known."""
+    """Try one command line on every build; as text, each is printed as soon as it is known."""
     request = LoadRequest(model=options.model or fitting_model(line.line.words), mode=None)
     cells = [
         Cell(
@@ -206,7 +209,7 @@ def _check_line(
         known = capabilities.get(result.build)
         finding = finding_of(result, known)
         findings.append(finding)
-        demanded |= {one.setting for one in result.witnesses}
+        demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
             words = read_arguments(result.argv, known)
             flags += [one.flag for one in words if one.flag.startswith("-")]
@@ -245,10 +248,9 @@ def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
             for row in rows
         )
         for finding in checked.findings:
-            told = (
-                (finding.message, *remarks(finding)) if finding.lacks or not finding.starts else ()
-            )
-            _write(f"{finding.build}: {line}" for line in told)
+            if finding.lacks or not finding.starts:
+                said = (finding.message, *remarks(finding))
+                _write(f"{finding.build}: {line}" for line in said)
         _write(drift_lines(checked))
 
 

@@ -44,6 +44,11 @@ class Wish:
     argument: Argument
 
 
+def _shortest(value: Any) -> Any:
+    """A number as short as it was before the server held it in single precision."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; numbers as near as single precision writes them."""
     if isinstance(one, float) or isinstance(other, float):
@@ -116,7 +121,7 @@ class ValueSetting:
                     f"{self.name} is {spoken(first.value)} by {first.witness}, "
                     f"{spoken(other.value)} by {other.witness}"
                 )
-        return first.value
+        return _shortest(first.value)
 
     def compare(
         self,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from harness.settings.value import same, spoken
 
-_OF_THE_HARNESS: Final = frozenset(
+OF_THE_HARNESS: Final = frozenset(
     {"model", "host", "port", "threads", "threads_batch", "verbosity", "context_trained"}
 )
 """Settings that the harness chose."""
@@ -49,7 +49,7 @@ def drift(
     """
     names = dict.fromkeys(name for _, state in states for name in state)
     for name in names:
-        if name in demanded or name in _OF_THE_HARNESS:
+        if name in demanded or name in OF_THE_HARNESS:
             continue
         told = [(build, state[name]) for build, state in states if name in state]
         for (_, before), (build, after) in pairwise(told):

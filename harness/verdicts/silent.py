@@ -23,6 +23,8 @@ _WARNING: Final = re.compile(
     r"|invalid|unable|cannot|no effect|requires|taken as",
     re.IGNORECASE,
 )
+_NO_WARNING: Final = re.compile(r"\w +=\s+\w+$|n_ctx_train|control token|EOG|chat template,")
+"""Tables of values, and what is said of the tiny models themselves."""
 _SHORT: Final = 2
 """A value of so many letters may stand in any line."""
 _CLOCK: Final = re.compile(r"^[\d.]+ [A-Z] ")
@@ -92,7 +94,9 @@ def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Sile
 
 def warnings_in(lines: Iterable[str]) -> tuple[str, ...]:
     """The lines that warn of something, in whatever words."""
-    return tuple(line.strip() for line in lines if _WARNING.search(line))
+    return tuple(
+        line.strip() for line in lines if _WARNING.search(line) and not _NO_WARNING.search(line)
+    )
 
 
 def silent_warnings(
