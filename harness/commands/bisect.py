@@ -185,7 +185,7 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> int:
-    from harness.bisect.progress import Lines, Silence
+    from harness.bisect.progress import Reporter
     from harness.bisect.run import go_on
     from harness.bisect.summary import describe
     from harness.builds.progress import open_progress
@@ -194,12 +194,11 @@ def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> i
     with open_progress(quiet=options.quiet) as progress:
         progress.note(f"bisecting {describe(question)}")
         progress.note(f"journal {journal.path}")
-        reporter = Silence() if options.quiet else Lines(progress.note, question.axes)
         try:
             summary = go_on(
                 journal,
                 store=store,
-                reporter=reporter,
+                reporter=Reporter(progress.note, question.axes),
                 progress=progress,
                 lookahead=not options.no_lookahead,
             )
@@ -220,7 +219,7 @@ def replay(options: argparse.Namespace) -> int:
     """
     from harness.bisect import run as runs
     from harness.bisect.journal import Journal
-    from harness.bisect.progress import Lines, Silence
+    from harness.bisect.progress import Reporter
     from harness.bisect.summary import describe
     from harness.cells.qualification import open_store
 
@@ -230,7 +229,7 @@ def replay(options: argparse.Namespace) -> int:
 
     journal = Journal.open(options.journal)
     say(f"bisected {describe(journal.question)}")
-    reporter = Silence() if options.quiet else Lines(say, journal.question.axes)
+    reporter = Reporter(say, journal.question.axes)
     return _print(runs.replay(journal, store=open_store(), reporter=reporter), options)
 
 
@@ -301,8 +300,7 @@ def _builds(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Bu
     from harness.builds import load_catalogue
 
     published = () if options.catalogue_only else published_builds(_index())
-    chosen = build_range(options.good, options.bad, load_catalogue(), published)
-    return chosen.points, chosen.builds
+    return build_range(options.good, options.bad, load_catalogue(), published)
 
 
 def _one_build(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
@@ -326,8 +324,7 @@ def _one_build(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple[
 def _subjects(options: argparse.Namespace, good: str, bad: str) -> tuple["Point", ...]:
     from harness.bisect.points import subject_range
 
-    listed = "," in options.over_subject
-    return subject_range(options.over_subject, good, bad, None if listed else _index())
+    return subject_range(options.over_subject, good, bad, _index)
 
 
 def _index() -> "Index":
