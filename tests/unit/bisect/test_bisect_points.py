@@ -119,7 +119,7 @@ def test_ends_that_are_not_there(good: str, bad: str, message: str) -> None:
 
 
 def test_versions_of_a_subject_are_ordered_as_versions() -> None:
-    found = subject_range("unsloth", "2026.10.1", "unsloth==2026.9.9", INDEX)
+    found = subject_range("unsloth", "2026.10.1", "unsloth==2026.9.9", lambda: INDEX)
     assert [(point.id, point.date) for point in found] == [
         ("unsloth==2026.10.1", "2026-05-20"),
         ("unsloth==2026.9.10", "2026-09-23"),
@@ -128,15 +128,17 @@ def test_versions_of_a_subject_are_ordered_as_versions() -> None:
 
 
 def test_listed_subjects_keep_their_order() -> None:
-    found = subject_range("reference@C, reference,reference@D", "reference@D", "reference@C", INDEX)
+    found = subject_range(
+        "reference@C, reference,reference@D", "reference@D", "reference@C", lambda: INDEX
+    )
     assert [point.id for point in found] == ["reference@D", "reference", "reference@C"]
 
 
 def test_subjects_that_are_not_there() -> None:
     with pytest.raises(UsageError, match=r"there is no unsloth version '2026.9.11'"):
-        subject_range("unsloth", "2026.9.11", "2026.9.9", INDEX)
+        subject_range("unsloth", "2026.9.11", "2026.9.9", lambda: INDEX)
     with pytest.raises(SourceUnavailableError, match="no package index has moon"):
-        subject_range("moon", "1", "2", INDEX)
+        subject_range("moon", "1", "2", lambda: INDEX)
 
 
 def test_what_has_to_be_compiled() -> None:
