@@ -25,11 +25,11 @@ from harness.builds.archives import unpack
 from harness.builds.catalogue import PackageFile
 from harness.builds.pip_settings import read_pip_settings
 from harness.builds.platforms import this_platform
-from harness.builds.progress import Progress, open_progress
 from harness.builds.recipe import FAST, PLAIN, Recipe, compile_server, move_tree
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
 from harness.errors import HarnessError, UsageError
+from harness.terminal import Progress, open_progress
 
 DEFAULT = ("b8929", "b9246", "b11434")
 

@@ -14,7 +14,7 @@ def write_markdown(summary: Summary) -> str:
     import jinja2
     import msgspec
 
-    environment = jinja2.Environment(  # noqa: S701 - Markdown, no HTML
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

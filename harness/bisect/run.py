@@ -15,7 +15,6 @@ from harness.bisect.tester import LiveTester, Predicate, recorded
 from harness.bisect.trial import Outcome, Signature, Trial, judge
 from harness.builds import Catalogue, Store
 from harness.builds.catalogue import is_compiled
-from harness.builds.progress import Progress
 from harness.cells.running import run_cell
 from harness.cells.workbench import open_workbench
 from harness.errors import HarnessError, SubjectError
@@ -23,6 +22,7 @@ from harness.flags.capabilities import CapabilitiesDiff, diff, probe
 from harness.model import Cell
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
+from harness.terminal import Progress
 
 
 def go_on(

@@ -1,12 +1,12 @@
 """``llama-harness bisect``: since which build, or which version of a subject?"""
 
 import argparse
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from harness.errors import EXIT_INTERRUPTED, UsageError
+from harness.terminal import complain, note, open_progress, say, say_json
 
 if TYPE_CHECKING:
     from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
@@ -188,7 +188,6 @@ def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> i
     from harness.bisect.progress import Reporter
     from harness.bisect.run import go_on
     from harness.bisect.summary import describe
-    from harness.builds.progress import open_progress
 
     question = journal.question
     with open_progress(quiet=options.quiet) as progress:
@@ -203,10 +202,7 @@ def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> i
                 lookahead=not options.no_lookahead,
             )
         except KeyboardInterrupt:
-            sys.stderr.write(
-                f"llama-harness: interrupted; go on with: llama-harness bisect resume "
-                f"{journal.path}\n"
-            )
+            complain(f"interrupted; go on with: llama-harness bisect resume {journal.path}")
             return EXIT_INTERRUPTED
     return _print(summary, options)
 
@@ -225,7 +221,7 @@ def replay(options: argparse.Namespace) -> int:
 
     def say(line: str) -> None:
         if not options.quiet:
-            print(line, file=sys.stderr)
+            note(line)
 
     journal = Journal.open(options.journal)
     say(f"bisected {describe(journal.question)}")
@@ -245,14 +241,11 @@ def _print(summary: "Summary", options: argparse.Namespace) -> int:
                 f"--report {options.report}: cannot be written: {error.strerror or error}"
             ) from error
     if options.json:
-        import msgspec
-
         from harness.bisect.summary import as_document
 
-        text = msgspec.json.format(msgspec.json.encode(as_document(summary)), indent=2)
-        sys.stdout.write(text.decode() + "\n")
+        say_json(as_document(summary))
     else:
-        sys.stdout.write(markdown)
+        say(markdown, end="")
     return summary.exit_code
 
 

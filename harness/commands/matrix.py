@@ -24,6 +24,7 @@ from harness.matrix.configured import completed
 from harness.matrix.executor_names import LOCAL, dask_address
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
 from harness.model import Cell
+from harness.terminal import complain, open_progress, say
 
 CELLS_WORTH_A_WORKER: Final = 24
 """Fewer cells than this take less time than starting another worker does."""
@@ -97,7 +98,7 @@ def run_matrix(options: argparse.Namespace) -> int:
     cells = select_cells(selection, catalogue)
     if options.list:
         for cell in cells:
-            print(cell_id(cell))
+            say(cell_id(cell))
         return EXIT_OK
     remote = dask_address(options.executor) is not None
     if remote and options.workers not in {None, "0"}:
@@ -132,8 +133,7 @@ def run_matrix(options: argparse.Namespace) -> int:
     import pytest
 
     if not options.quiet:
-        print(_overview(cells))
-        sys.stdout.flush()
+        say(_overview(cells))
     return _exit_status(int(pytest.main(arguments)), cells)
 
 
@@ -185,8 +185,6 @@ def _acquire(
     Returns:
         The reason for each such build.
     """
-    from harness.builds.progress import open_progress
-
     wanted = [catalogue.get(build_id) for build_id in dict.fromkeys(cell.build for cell in cells)]
     missing = [build for build in wanted if store.ready(build) is None]
     unavailable: dict[str, str] = {}
@@ -196,7 +194,7 @@ def _acquire(
         for build, outcome in store.acquire_all(missing, progress=progress):
             if isinstance(outcome, HarnessError):
                 unavailable[build.id] = str(outcome)
-                print(f"llama-harness: {outcome}", file=sys.stderr)
+                complain(outcome)
     return unavailable
 
 

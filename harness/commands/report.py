@@ -21,6 +21,7 @@ from harness.report.markdown import STEP_SUMMARY_BYTES, render_markdown
 from harness.report.merge import merge_results
 from harness.report.order import in_reading_order
 from harness.report.outline import verdict_status
+from harness.terminal import say
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -184,7 +185,7 @@ def _distinct(paths: Sequence[Path]) -> Sequence[Path]:
 
 def _write(path: Path | None, text: str) -> None:
     if path is None:
-        sys.stdout.write(text)
+        say(text, end="")
         return
     with _opened(path) as stream:
         stream.write(text)

@@ -7,8 +7,8 @@ from itertools import combinations
 from typing import IO, Final
 
 from harness.model import CellResult
-from harness.report.console import new_table, open_console
 from harness.report.outline import BAD, label, request_text, short_state
+from harness.terminal import new_table, open_console
 
 _MANY: Final = 3
 """From so many cells on, what differs in all of them is told once."""

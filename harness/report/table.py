@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from harness.model import CellResult, DraftRange, Verdict
-from harness.report.console import new_table, open_console
 from harness.report.outline import BAD, SHORT_NAMES, host_text
+from harness.terminal import new_table, open_console
 
 if TYPE_CHECKING:
     from rich.text import Text
