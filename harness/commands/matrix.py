@@ -21,8 +21,13 @@ from harness.errors import (
 )
 from harness.matrix.axes import select_cells
 from harness.matrix.configured import completed
-from harness.matrix.executor_names import LOCAL, dask_address
-from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
+from harness.matrix.options import (
+    RUN_OPTIONS,
+    SELECTION_OPTIONS,
+    as_pytest_arguments,
+    dask_address,
+    selection_from,
+)
 from harness.model import Cell
 from harness.terminal import complain, open_progress, say
 
@@ -56,26 +61,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="processes side by side; 0 for none beside this one (default: as cores and cells "
         "allow)",
     )
-    parser.add_argument(
-        "--executor",
-        metavar="WHERE",
-        default=LOCAL,
-        help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
-    )
-    parser.add_argument("--jsonl", metavar="FILE", help="write one JSON line per cell")
-    parser.add_argument("--junit", metavar="FILE", help="write a JUnit file at the end")
-    parser.add_argument(
-        "--retries",
-        metavar="N",
-        type=int,
-        help="run a bad cell again, alone, this often (default: 1)",
-    )
-    parser.add_argument("--ledger", metavar="FILE", help="known divergences")
-    parser.add_argument(
-        "--ledger-update",
-        action="store_true",
-        help="propose ledger entries for the cells that fail; writes nothing",
-    )
+    for name, arguments in RUN_OPTIONS.items():
+        parser.add_argument(f"--{name}", **arguments)
     parser.add_argument("--list", action="store_true", help="print the cells, run nothing")
     parser.add_argument("-q", "--quiet", action="count", default=0, help="print less")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="print more")
