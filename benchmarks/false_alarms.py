@@ -22,8 +22,8 @@ from typing import Final
 
 import msgspec
 
+from harness.model import BAD
 from harness.report.jsonl import read_results
-from harness.report.outline import BAD
 
 RUNS: Final = 20
 

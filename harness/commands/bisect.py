@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from harness.errors import EXIT_INTERRUPTED, UsageError
+from harness.errors import EXIT_INTERRUPTED, UsageError, writing
 from harness.terminal import complain, note, open_progress, say, say_json
 
 if TYPE_CHECKING:
@@ -234,12 +234,8 @@ def _print(summary: "Summary", options: argparse.Namespace) -> int:
 
     markdown = write_markdown(summary)
     if options.report:
-        try:
+        with writing(f"--report {options.report}"):
             options.report.write_text(markdown, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"--report {options.report}: cannot be written: {error.strerror or error}"
-            ) from error
     if options.json:
         from harness.bisect.summary import as_document
 

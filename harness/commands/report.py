@@ -4,21 +4,23 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from harness.errors import (
     EXIT_CANNOT_TELL,
     EXIT_OK,
+    CatalogueError,
     HarnessError,
     UsageError,
+    writing,
 )
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.model import CellResult
 from harness.report.annotations import annotations
-from harness.report.jsonl import encode_result
+from harness.report.jsonl import encode_result, merge_results
 from harness.report.markdown import STEP_SUMMARY_BYTES, render_markdown
-from harness.report.merge import merge_results
 from harness.report.order import in_reading_order
 from harness.report.outline import verdict_status
 from harness.terminal import say
@@ -132,30 +134,21 @@ def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:
     """
     from harness.builds import load_catalogue
     from harness.cells.qualification import open_store
+    from harness.emulation.description import recorded_help
     from harness.flags.capabilities import probe
 
     catalogue = load_catalogue()
     store = open_store()
     known: dict[str, Capabilities] = {}
     for build in catalogue.builds:
-        recorded = recorded_help_directory() / f"{build.id}.txt"
-        if recorded.is_file():
-            known[build.id] = parse_help(recorded.read_text(encoding="utf-8"))
+        with suppress(CatalogueError):
+            known[build.id] = parse_help(recorded_help(build.id))
             continue
         acquired = store.find(build) if build.id in builds else None
         if acquired is not None:
-            try:
+            with suppress(HarnessError):
                 known[build.id] = probe(acquired.binary, {**os.environ, **acquired.env})
-            except HarnessError:
-                continue
     return known
-
-
-def recorded_help_directory() -> Path:
-    """Where the recorded ``--help`` texts are, in a checkout or installed."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_fixtures" / "help"
-    return installed if installed.is_dir() else package.parent / "fixtures" / "help"
 
 
 def _merged(options: argparse.Namespace) -> tuple[CellResult, ...]:
@@ -192,8 +185,6 @@ def _write(path: Path | None, text: str) -> None:
 
 
 def _opened(path: Path) -> IO[str]:
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
+from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError, writing
 from harness.terminal import note, open_progress, say
 
 if TYPE_CHECKING:
@@ -174,17 +174,11 @@ def _run_random(options: argparse.Namespace, stage: "Stage", where: str) -> "Ver
     script = format_script(found.steps, [f"{where}: random steps, seed {seed}, shrunk"])
     say(script, end="")
     if options.save is not None:
-        _save(options.save, script)
+        with writing(options.save):
+            options.save.write_text(script, encoding="utf-8")
+        note(f"saved as {options.save}")
     say("On real servers:")
     for report in found.reports:
         say(describe_step(report))
     say(summary(found.reports))
     return worst(found.reports)
-
-
-def _save(path: Path, script: str) -> None:
-    try:
-        path.write_text(script, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
-    note(f"saved as {path}")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from harness.model import CellResult, Verdict
-from harness.report.outline import BAD, label, why
+from harness.model import BAD, CellResult, Verdict
+from harness.report.outline import label, why
 
 MOST_IDS: Final = 20
 """Cells that one annotation names."""

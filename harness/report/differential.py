@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import IO, Final
 
-from harness.model import CellResult
-from harness.report.outline import BAD, label, request_text, short_state
+from harness.model import BAD, CellResult
+from harness.report.outline import label, request_text, short_state
 from harness.terminal import new_table, open_console
 
 _MANY: Final = 3
