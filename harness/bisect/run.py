@@ -73,11 +73,6 @@ def replay(journal: Journal, *, store: Store, reporter: Reporter) -> Summary:
     return summarise(finding, notebook, _compare(catalogue, store))
 
 
-def stored_points(question: Question, store: Store) -> tuple[str, ...]:
-    """Which of the builds cost nothing to acquire."""
-    return tuple(build.id for build in question.definitions if store.find(build) is not None)
-
-
 @contextmanager
 def _open_predicate(question: Question, catalogue: Catalogue, store: Store) -> Iterator[Predicate]:
     """Make ready what the question needs; what was started under it ends with it."""
