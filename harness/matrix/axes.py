@@ -29,12 +29,12 @@ SMALL_MODEL: Final = "tiny-mtp-1b"
 LENGTH_DEFAULT: Final = "default"
 
 
-def _option(name: str, metavar: str, told: str, *, default: Any = ()) -> Any:
+def _option(name: str, metavar: str, text: str, *, default: Any = ()) -> Any:
     """A field, with the option that sets it; the option may be repeated where it has many values.
 
     ``harness.matrix.options`` declares them to a parser.
     """
-    return field(default=default, metadata={"name": name, "metavar": metavar, "help": told})
+    return field(default=default, metadata={"name": name, "metavar": metavar, "help": text})
 
 
 @dataclass(frozen=True, kw_only=True)
