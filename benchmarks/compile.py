@@ -2,7 +2,7 @@
 
 Both run one after the other on the same unpacked sources, with the compiler cache out of the way:
 
-    python -P benchmarks/compile.py [ID ...]
+    python benchmarks/compile.py [ID ...]
 
 Columns: wall seconds, processor seconds of all compilers, and how many times faster the harness's
 recipe is by each. On a machine that does other work at the same time, trust the processor seconds.

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import IO, Final
 
 from harness.model import BAD, CellResult
-from harness.report.outline import label, request_text, short_state
+from harness.report.outline import grouped, label, request_text, short_state
 from harness.terminal import new_table, open_console
 
 _MANY: Final = 3
@@ -48,10 +48,7 @@ class Difference:
 
 def differences(results: Sequence[CellResult]) -> Iterator[Difference]:
     """Every pair of subjects on every cell where effective state or verdict differ."""
-    cells: dict[tuple[str, str, str], list[CellResult]] = {}
-    for result in results:
-        key = (result.build, result.environment, request_text(result.request))
-        cells.setdefault(key, []).append(result)
+    cells = grouped(results, lambda one: (one.build, one.environment, request_text(one.request)))
     for of_cell in cells.values():
         for left, right in combinations(of_cell, 2):
             if left.effective == right.effective and left.status is right.status:

@@ -1,9 +1,9 @@
 """The shape that every rendering shares: blocks by subject and environment, requests by builds."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK
 from harness.model import BAD, CellResult, DraftRange, LoadRequest, Verdict
@@ -14,6 +14,8 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "ngram-mod": "ngram",
 }
 """What tables call the implementations that the contract names."""
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 _USUAL: Final = LoadRequest(model="", mode=None)
 
@@ -59,21 +61,30 @@ class Block:
     rows: Mapping[str, Mapping[str, CellResult]]
 
 
+def grouped(
+    results: Iterable[CellResult], key: Callable[[CellResult], _Key]
+) -> Mapping[_Key, list[CellResult]]:
+    """The results by what they have in common, in the order of the first of each."""
+    groups: dict[_Key, list[CellResult]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return groups
+
+
 def blocks(results: Sequence[CellResult]) -> Iterator[Block]:
     """The blocks, in the order of the results."""
-    groups: dict[tuple[str, str], list[CellResult]] = {}
-    for result in results:
-        groups.setdefault((result.subject, result.environment), []).append(result)
+    groups = grouped(results, lambda result: (result.subject, result.environment))
     for (subject, environment), group in groups.items():
-        rows: dict[str, dict[str, CellResult]] = {}
-        for result in group:
-            rows.setdefault(request_text(result.request), {})[result.build] = result
+        requests = grouped(group, lambda result: request_text(result.request))
         yield Block(
             subject=subject,
             environment=environment,
             host=host_text(group),
             builds=tuple(dict.fromkeys(result.build for result in group)),
-            rows=rows,
+            rows={
+                request: {result.build: result for result in row}
+                for request, row in requests.items()
+            },
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from harness.model import BAD, CellResult, DraftRange, Verdict
-from harness.report.outline import LOOKS, SHORT_NAMES, host_text, of_each
+from harness.report.outline import LOOKS, SHORT_NAMES, grouped, host_text, of_each
 from harness.terminal import new_table, open_console
 
 if TYPE_CHECKING:
@@ -38,11 +38,10 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     modes = _in_order(result.request.spelling for result in results)
     several_subjects = len({result.subject for result in results}) > 1
     notes = _Notes()
-    for environment in _in_order(result.environment for result in results):
-        block = [result for result in results if result.environment == environment]
+    for environment, block in grouped(results, lambda one: one.environment).items():
         headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
         title = f"{environment} ({host_text(block)})"
-        rows = list(_rows(block).items())
+        rows = list(grouped(block, lambda one: (one.build, one.subject, one.request.model)).items())
         for first in range(0, len(rows), ROWS):
             table = new_table(f"{title}, continued" if first else title, headings, console)
             for (build, subject, model), of_row in rows[first : first + ROWS]:
@@ -74,14 +73,6 @@ def _writable(text: str, encoding: str) -> str:
     if not encoding.startswith("utf"):
         text = text.replace("…", "..").replace("✗", "x")
     return text.encode(encoding, "replace").decode(encoding)
-
-
-def _rows(results: Iterable[CellResult]) -> Mapping[tuple[str, str, str], list[CellResult]]:
-    rows: dict[tuple[str, str, str], list[CellResult]] = {}
-    for result in results:
-        key = (result.build, result.subject, result.request.model)
-        rows.setdefault(key, []).append(result)
-    return rows
 
 
 def _field(results: Sequence[CellResult], notes: _Notes) -> list[tuple[str, Verdict]]:

@@ -6,10 +6,8 @@ compiles do. *Real* (``--real``): builds are fetched and compiled into a new sto
 look-ahead and once without, with the compiler cache out of the way; the sums are what the store's
 manifests and the journal say of each build.
 
-    nox -s bench -- bisect
-    python -P benchmarks/bisect.py --real --good b9093 --bad b9097 --test-s 60
-
-``-P`` keeps this directory from standing in for the standard library, which has a ``bisect`` too.
+    nox -s bench -- bisection
+    python benchmarks/bisection.py --real --good b9093 --bad b9097 --test-s 60
 """
 
 import argparse
@@ -181,7 +179,7 @@ def _bisect_real(good: str, bad: str, command: str, *, lookahead: bool) -> _Meas
         began = time.monotonic()
         subprocess.run(
             [
-                *(sys.executable, "-P", "-m", "harness", "bisect", "run"),
+                *(sys.executable, "-m", "harness", "bisect", "run"),
                 *("--good", good, "--bad", bad),
                 *("--journal", str(journal)),
                 *([] if lookahead else ["--no-lookahead"]),
