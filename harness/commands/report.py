@@ -123,7 +123,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 def exit_status(results: Sequence[CellResult]) -> int:
     """The exit status that a run with these results ends with."""
-    return verdict_status(results) if results else EXIT_CANNOT_TELL
+    return verdict_status(result.status for result in results) if results else EXIT_CANNOT_TELL
 
 
 def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:

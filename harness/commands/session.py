@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError, writing
+from harness.errors import UsageError, writing
 from harness.terminal import note, open_progress, say
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from harness.builds import load_catalogue
     from harness.cells.workbench import open_workbench
-    from harness.model import Verdict
+    from harness.report.outline import verdict_status
     from harness.sessions.servers import Memory
     from harness.sessions.stages import set_stage
 
@@ -101,9 +101,7 @@ def run(options: argparse.Namespace) -> int:
                         }
                     else:
                         verdicts.add(_run_random(options, stage, where))
-    if Verdict.FAIL in verdicts:
-        return EXIT_FAIL
-    return EXIT_CANNOT_TELL if Verdict.ERROR in verdicts else EXIT_OK
+    return verdict_status(verdicts)
 
 
 def _scripts(options: argparse.Namespace) -> "list[tuple[str, tuple[Step, ...]]]":

@@ -139,7 +139,7 @@ class CellReporter:
             return EXIT_INTERRUPTED, "interrupted; only the cells that had run are shown"
         if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             return exitstatus, ""
-        status = verdict_status(self.results)
+        status = verdict_status(result.status for result in self.results)
         if status == EXIT_FAIL:
             return status, ""
         if status == EXIT_CANNOT_TELL or exitstatus == pytest.ExitCode.TESTS_FAILED:

@@ -171,9 +171,9 @@ def offending(result: CellResult) -> list[str]:
     return sorted(argument for argument in blamed if argument)
 
 
-def verdict_status(results: Iterable[CellResult]) -> int:
+def verdict_status(verdicts: Iterable[Verdict]) -> int:
     """The exit status that the verdicts alone call for; a failure goes before what is unknown."""
-    statuses = {result.status for result in results}
-    if Verdict.FAIL in statuses:
+    bad = BAD.intersection(verdicts)
+    if Verdict.FAIL in bad:
         return EXIT_FAIL
-    return EXIT_CANNOT_TELL if statuses & {Verdict.ERROR, Verdict.FLAKY} else EXIT_OK
+    return EXIT_CANNOT_TELL if bad else EXIT_OK
