@@ -114,6 +114,5 @@ def bench(session: nox.Session) -> None:
     every = sorted(path.stem for path in Path("benchmarks").glob("[!_]*.py"))
     names = session.posargs or every
     for name in names:
-        # -P: benchmarks/bisect.py must not stand in for the standard library's module.
         # 3: it needs what this host has not, such as an NVIDIA card.
-        session.run("python", "-P", f"benchmarks/{name}.py", success_codes=[0, 3])
+        session.run("python", f"benchmarks/{name}.py", success_codes=[0, 3])

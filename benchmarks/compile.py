@@ -2,7 +2,7 @@
 
 Both run one after the other on the same unpacked sources, with the compiler cache out of the way:
 
-    python -P benchmarks/compile.py [ID ...]
+    python benchmarks/compile.py [ID ...]
 
 Columns: wall seconds, processor seconds of all compilers, and how many times faster the harness's
 recipe is by each. On a machine that does other work at the same time, trust the processor seconds.
@@ -25,11 +25,11 @@ from harness.builds.archives import unpack
 from harness.builds.catalogue import PackageFile
 from harness.builds.pip_settings import read_pip_settings
 from harness.builds.platforms import this_platform
-from harness.builds.progress import Progress, open_progress
 from harness.builds.recipe import FAST, PLAIN, Recipe, compile_server, move_tree
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
 from harness.errors import HarnessError, UsageError
+from harness.terminal import Progress, open_progress
 
 DEFAULT = ("b8929", "b9246", "b11434")
 

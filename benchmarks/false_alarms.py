@@ -6,7 +6,7 @@ pass, degraded and known, with a relation that does not hold, or with another ex
 a false alarm: its results and its output are kept beside the record, and the count ends.
 
     nox -s bench -- false_alarms
-    python -P benchmarks/false_alarms.py --record alarms.jsonl --runs 20 --most 3
+    python benchmarks/false_alarms.py --record alarms.jsonl --runs 20 --most 3
 """
 
 import argparse
@@ -22,8 +22,8 @@ from typing import Final
 
 import msgspec
 
+from harness.model import BAD
 from harness.report.jsonl import read_results
-from harness.report.outline import BAD
 
 RUNS: Final = 20
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from harness import __version__
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, HarnessError
+from harness.terminal import complain
 
 _COMMANDS: Final = (
     "matrix",
@@ -42,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = int(options.func(options))
         sys.stdout.flush()
     except HarnessError as error:
-        print(f"llama-harness: {error}", file=sys.stderr)
+        complain(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("llama-harness: interrupted", file=sys.stderr)
+        complain("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python flushes once more at its end.
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"llama-harness: this host refuses: {what}", file=sys.stderr)
+        complain(f"this host refuses: {what}")
         return EXIT_CANNOT_TELL
     return status
 

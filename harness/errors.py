@@ -5,6 +5,8 @@ relation between cells does not hold or a ledger entry is stale, 2 the command w
 3 the harness could not tell or a cell is flaky, 130 interrupted.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Final
 
 EXIT_OK: Final = 0
@@ -27,6 +29,15 @@ class UsageError(HarnessError):
     """An option, argument or environment variable has no meaning; the message says what would."""
 
     exit_code = EXIT_USAGE
+
+
+@contextmanager
+def writing(what: object) -> Iterator[None]:
+    """Turn the system's refusal to write ``what`` into a UsageError."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{what}: cannot be written: {error.strerror or error}") from error
 
 
 class ConfigurationError(HarnessError):

@@ -50,6 +50,13 @@ class Verdict(StrEnum):
     """Run again alone, it came out otherwise."""
 
 
+GOOD: Final = frozenset({Verdict.PASS, Verdict.DEGRADED})
+"""Verdicts of a cell that does what it must."""
+
+BAD: Final = frozenset(Verdict) - GOOD - {Verdict.KNOWN}
+"""Verdicts that end a command with another exit status than 0."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TinyModel:
     """A model file that the harness wrote.
@@ -388,6 +395,11 @@ class CellResult:
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that do not hold."""
+        return tuple(check for check in self.checks if not check.ok)
 
     @property
     def drafts(self) -> Mapping[str, DraftRange] | None:

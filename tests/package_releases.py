@@ -16,9 +16,9 @@ from packaging.version import Version
 
 from harness.builds.offers import SERIES, PackageSeries
 from harness.builds.pip_settings import read_pip_settings
-from harness.builds.progress import SilentProgress
 from harness.builds.sources.index import IndexFile, PackageIndexes
 from harness.errors import SourceUnavailableError
+from harness.terminal import Progress
 
 _PROGRAM = re.compile(r"/llama-b(\d+)-bin-[^/]+\.zip$")
 """A Windows program of an upstream release, which an archive may hold beside the sources."""
@@ -60,7 +60,7 @@ def _number(series: PackageSeries, file: IndexFile, index: PackageIndexes) -> in
             file.name,
             sha256=file.sha256,
             directory=Path(directory),
-            progress=SilentProgress(),
+            progress=Progress(),
         )
         with tarfile.open(archive) as tree:
             found = {int(told[1]) for name in tree.getnames() if (told := _PROGRAM.search(name))}

@@ -1,10 +1,10 @@
 """The loop: asks the search for a point, has it answered, and writes that down."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from harness.bisect.journal import Notebook, Step
 from harness.bisect.legs import Blame, Leg, corners, plan_legs
+from harness.bisect.progress import Reporter
 from harness.bisect.search import (
     Answer,
     Boundary,
@@ -14,7 +14,7 @@ from harness.bisect.search import (
     steps_left,
     window,
 )
-from harness.bisect.tester import Tester, anchor_of
+from harness.bisect.tester import Tester
 from harness.bisect.trial import Signature, Trial
 from harness.errors import BisectionError
 
@@ -44,23 +44,6 @@ class Finding:
     blame: Blame
     signature: Signature | None
 
-    @property
-    def is_monotone(self) -> bool:
-        """Whether no tested point contradicts a single change."""
-        return all(len(result.boundaries) == 1 for result in self.legs)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the last good and the first bad point are neighbours on every leg."""
-        return all(result.boundary.exact for result in self.legs)
-
-
-class Observer(Protocol):
-    """Is told of every answer."""
-
-    def stepped(self, step: Step, left: int, leg: Leg | None, where: Boundary | None) -> None:
-        """A point is answered; ``left`` more to go, and the window as it is now."""
-
 
 class Bisector:
     """One bisection; its whole state is the notebook.
@@ -68,14 +51,14 @@ class Bisector:
     Args:
         notebook: The steps so far; takes the new ones.
         tester: Answers a point.
-        observer: Is told of every answer.
+        reporter: Is told of every answer.
     """
 
-    def __init__(self, notebook: Notebook, tester: Tester, observer: Observer) -> None:
+    def __init__(self, notebook: Notebook, tester: Tester, reporter: Reporter) -> None:
         self._notebook = notebook
         self._question = notebook.question
         self._tester = tester
-        self._observer = observer
+        self._reporter = reporter
 
     def run(self) -> Finding:
         """Bisect to the end, from wherever the notebook stands.
@@ -92,7 +75,7 @@ class Bisector:
                 "so build and subject cannot be told apart; bisect over one of them"
             )
         results = tuple(self._search(leg) for leg in legs)
-        return Finding(legs=results, blame=blame, signature=anchor_of(self._notebook))
+        return Finding(legs=results, blame=blame, signature=self._notebook.anchor)
 
     def _verify_ends(self) -> None:
         # The bad end first: without its failure there is nothing to anchor the good end to.
@@ -149,14 +132,14 @@ class Bisector:
         known = self._notebook.steps.get(trial)
         if known is not None:
             return known
-        step = self._tester.test(trial, ahead, self._notebook)
+        step = self._tester(trial, ahead, self._notebook)
         self._notebook.add(step)
         if leg is None:
-            self._observer.stepped(step, self._left_at_ends(), None, None)
+            self._reporter.stepped(step, self._left_at_ends(), None, None)
         else:
             answers = self._answers(leg)
             left = steps_left(len(leg.points), answers, stride=self._question.stride)
-            self._observer.stepped(step, left, leg, window(answers))
+            self._reporter.stepped(step, left, leg, window(answers))
         return step
 
     def _left_at_ends(self) -> int:

@@ -8,15 +8,14 @@ state of a bisection is a function of its journal and of nothing else.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Self
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from harness.bisect.confidence import Tally
 from harness.bisect.search import Answer
-from harness.bisect.trial import AxisName, Outcome, Trial
+from harness.bisect.trial import AxisName, Outcome, Signature, Trial
 from harness.builds import Build
 from harness.errors import JournalError
 from harness.model import LoadRequest
@@ -124,46 +123,36 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
     test_s: float = 0.0
 
 
-class Notebook(Protocol):
-    """What a bisection knows and where it writes down what it learns."""
+class Notebook:
+    """What a bisection knows, in memory.
 
-    @property
-    def question(self) -> Question:
-        """What is asked."""
-
-    @property
-    def steps(self) -> Mapping[Trial, Step]:
-        """Every trial tested so far."""
-
-    def add(self, step: Step) -> None:
-        """Remember a step."""
-
-
-class Memory:
-    """A notebook that is kept nowhere."""
+    Attributes:
+        question: What is asked.
+        steps: Every trial tested so far.
+    """
 
     def __init__(self, question: Question) -> None:
         self.question = question
         self.steps: dict[Trial, Step] = {}
 
+    @property
+    def anchor(self) -> Signature | None:
+        """The failure that is bisected, as the bad end showed it; None until that is tested."""
+        bad = self.steps.get(self.question.bad)
+        return bad.outcome.signature if bad else None
+
     def add(self, step: Step) -> None:
-        """See ``Notebook``."""
+        """Remember a step."""
         self.steps[step.trial] = step
 
 
-class Journal:
-    """An open journal that one process writes; a context manager.
+class Journal(Notebook):
+    """A notebook in a file, which one process writes; a context manager."""
 
-    Attributes:
-        path: The file.
-        question: Its first line.
-        steps: Every trial tested so far.
-    """
-
-    def __init__(self, path: Path, question: Question, steps: dict[Trial, Step]) -> None:
+    def __init__(self, path: Path, question: Question, steps: Mapping[Trial, Step]) -> None:
+        super().__init__(question)
         self.path = path
-        self.question = question
-        self.steps = steps
+        self.steps.update(steps)
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
         self._file: IO[bytes] | None = None
 
@@ -222,12 +211,7 @@ class Journal:
             raise _unusable(self.path, error) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -244,7 +228,7 @@ class Journal:
             _write_line(self._file, step)
         except OSError as error:
             raise _unusable(self.path, error) from error
-        self.steps[step.trial] = step
+        super().add(step)
 
 
 def _read(path: Path) -> tuple[Question, dict[Trial, Step], int]:

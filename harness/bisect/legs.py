@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 from harness.bisect.journal import Point, Question
@@ -54,28 +55,21 @@ def plan_legs(
         The blame is undecided where a corner cannot be tested and the other one is good; there is
         no leg at all where neither can be tested.
     """
+
+    def legs(over_builds: bool, over_subjects: bool, fixed: Trial) -> tuple[Leg, ...]:
+        both = (
+            Leg(axis="build", fixed=fixed.subject, points=question.builds),
+            Leg(axis="subject", fixed=fixed.build, points=question.subjects),
+        )
+        return tuple(compress(both, (over_builds, over_subjects)))
+
     if len(question.axes) == 1:
-        axis = question.axes[0]
-        return (_leg(question, axis, _other(question.good, axis)),), axis
+        only = legs("build" in question.axes, "subject" in question.axes, question.good)
+        return only, only[0].axis
     with_bad_build, with_bad_subject = (answer(corner) for corner in corners(question))
-    alone: list[Leg] = []
-    if with_bad_build is Answer.BAD:
-        alone.append(_leg(question, "build", question.good.subject))
-    if with_bad_subject is Answer.BAD:
-        alone.append(_leg(question, "subject", question.good.build))
+    bad, good = Answer.BAD, Answer.GOOD
+    alone = legs(with_bad_build is bad, with_bad_subject is bad, question.good)
     if alone:
-        return tuple(alone), "either" if len(alone) > 1 else alone[0].axis
-    together: list[Leg] = []
-    if with_bad_subject is Answer.GOOD:
-        together.append(_leg(question, "build", question.bad.subject))
-    if with_bad_build is Answer.GOOD:
-        together.append(_leg(question, "subject", question.bad.build))
-    return tuple(together), "both together" if len(together) > 1 else "undecided"
-
-
-def _leg(question: Question, axis: AxisName, fixed: str) -> Leg:
-    return Leg(axis=axis, fixed=fixed, points=question.points(axis))
-
-
-def _other(trial: Trial, axis: AxisName) -> str:
-    return trial.subject if axis == "build" else trial.build
+        return alone, "either" if len(alone) > 1 else alone[0].axis
+    together = legs(with_bad_subject is good, with_bad_build is good, question.bad)
+    return together, "both together" if len(together) > 1 else "undecided"

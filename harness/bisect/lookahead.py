@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 import msgspec
@@ -63,12 +62,7 @@ class Lookahead:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         while self._jobs:
             with suppress(KeyboardInterrupt):
                 self._keep_only(())

@@ -1,11 +1,9 @@
 """The points of each axis, in order: builds that a source offers, versions of a subject."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness.bisect.journal import Point
 from harness.builds import Build, Catalogue
-from harness.builds.catalogue import is_compiled
 from harness.builds.offers import Index, package_offers
 from harness.errors import SourceUnavailableError, UsageError
 
@@ -28,53 +26,34 @@ def published_builds(index: Index) -> tuple[tuple[Build, str], ...]:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuildRange:
-    """The builds between two ends.
-
-    Attributes:
-        points: From good to bad, whichever is newer.
-        builds: Their definitions.
-    """
-
-    points: tuple[Point, ...]
-    builds: tuple[Build, ...]
-
-
 def build_range(
     good: str, bad: str, catalogue: Catalogue, published: Iterable[tuple[Build, str]] = ()
-) -> BuildRange:
-    """All upstream builds from ``good`` to ``bad``; the catalogue's definition wins.
+) -> tuple[tuple[Point, ...], tuple[Build, ...]]:
+    """All upstream builds from ``good`` to ``bad``, whichever is newer, and their definitions.
+
+    The catalogue's definition wins.
 
     Raises:
         UsageError: An end is not among them, or both are the same.
     """
-    dates: dict[int, str] = {}
-    by_number: dict[int, Build] = {}
-    for build, date in published:
-        by_number[build.number] = build
-        dates[build.number] = date
-    for build in catalogue.builds:
-        if not build.fork and not build.emulated:
-            by_number[build.number] = build
-    ordered = [by_number[number] for number in sorted(by_number)]
-    chosen = _between(good, bad, [build.id for build in ordered], "build")
-    definitions = {build.id: build for build in ordered}
-    builds = tuple(definitions[each] for each in chosen)
-    return BuildRange(
-        points=tuple(
-            Point(
-                id=build.id,
-                date=build.date or dates.get(build.number, ""),
-                number=build.number if build.numbered else None,
-            )
-            for build in builds
-        ),
-        builds=builds,
+    published = tuple(published)
+    dates = {build.number: date for build, date in published}
+    upstream = [build for build in catalogue.builds if not build.fork and not build.emulated]
+    by_number = {build.number: build for build in (*(each for each, _ in published), *upstream)}
+    by_id = {by_number[number].id: by_number[number] for number in sorted(by_number)}
+    builds = tuple(by_id[each] for each in _between(good, bad, tuple(by_id), "build"))
+    points = tuple(
+        Point(
+            id=build.id,
+            date=build.date or dates.get(build.number, ""),
+            number=build.number if build.numbered else None,
+        )
+        for build in builds
     )
+    return points, builds
 
 
-def subject_range(over: str, good: str, bad: str, index: Index | None) -> tuple[Point, ...]:
+def subject_range(over: str, good: str, bad: str, index: Callable[[], Index]) -> tuple[Point, ...]:
     """The subjects from ``good`` to ``bad``.
 
     Args:
@@ -82,7 +61,7 @@ def subject_range(over: str, good: str, bad: str, index: Index | None) -> tuple[
             separated by commas.
         good: A version, or one of the specifications.
         bad: Likewise.
-        index: Lists the package's versions; None where there is none to ask.
+        index: Gives what lists the package's versions; not asked for where none is needed.
 
     Raises:
         UsageError: An end is not among them, or both are the same.
@@ -91,9 +70,7 @@ def subject_range(over: str, good: str, bad: str, index: Index | None) -> tuple[
     if "," in over:
         listed = [each.strip() for each in over.split(",") if each.strip()]
         return tuple(Point(id=each) for each in _between(good, bad, listed, "subject"))
-    if index is None:
-        raise UsageError(f"the versions of {over} cannot be listed offline; list specifications")
-    dates = _versions(over, index)
+    dates = _versions(over, index())
     good, bad = (each.removeprefix(f"{over}==") for each in (good, bad))
     chosen = _between(good, bad, list(dates), f"{over} version")
     return tuple(Point(id=f"{over}=={each}", date=dates[each]) for each in chosen)
@@ -138,8 +115,3 @@ def _some(end: str, ordered: Sequence[str]) -> str:
         return f"{', '.join(sorted(near))} and {len(ordered) - len(near)} more"
     shown = [*ordered[:3], "…", *ordered[-3:]] if len(ordered) > 6 else ordered  # noqa: PLR2004
     return ", ".join(shown) or "none"
-
-
-def needs_compiling(build: Build) -> bool:
-    """Whether the build's preferred source takes all processors for a while."""
-    return is_compiled(build.sources[0])

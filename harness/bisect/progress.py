@@ -9,8 +9,8 @@ from harness.bisect.search import Answer, Boundary
 from harness.bisect.trial import AxisName, Trial
 
 
-class Lines:
-    """Writes one line for each step; both observer and watcher.
+class Reporter:
+    """Is told of every step, and writes a line for each.
 
     Args:
         say: Shows one line to the user.
@@ -21,17 +21,16 @@ class Lines:
         self._say = say
         self._axes = axes
 
-    def acquiring(self, trial: Trial, wanted: Wanted) -> None:  # noqa: ARG002 - one is enough
-        """See ``Watcher``."""
+    def acquiring(self, wanted: Wanted) -> None:
+        """A point is not stored yet and is being fetched or compiled."""
         self._say(f"acquiring {wanted.axis} {wanted.id}")
 
-    def running(self, trial: Trial, runs: int) -> None:
-        """See ``Watcher``."""
-        if runs == 0:
-            self._say(f"running {self._name(trial)}")
+    def running(self, trial: Trial) -> None:
+        """A point is run for the first time."""
+        self._say(f"running {self._name(trial)}")
 
     def stepped(self, step: Step, left: int, leg: Leg | None, where: Boundary | None) -> None:
-        """See ``Observer``."""
+        """A point is answered; ``left`` more to go, and the window as it is now."""
         answer = step.answer.value
         if step.tally.runs > 1:
             answer += f" ({step.tally.failures} of {step.tally.runs} runs fail)"
@@ -48,16 +47,3 @@ class Lines:
         if len(self._axes) == 1:
             return trial.along(self._axes[0])
         return f"{trial.build} under {trial.subject}"
-
-
-class Silence:
-    """Says nothing."""
-
-    def acquiring(self, trial: Trial, wanted: Wanted) -> None:
-        """See ``Watcher``."""
-
-    def running(self, trial: Trial, runs: int) -> None:
-        """See ``Watcher``."""
-
-    def stepped(self, step: Step, left: int, leg: Leg | None, where: Boundary | None) -> None:
-        """See ``Observer``."""

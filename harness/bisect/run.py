@@ -2,29 +2,27 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
-from harness.bisect.bisector import Bisector, Observer
-from harness.bisect.journal import CellQuestion, Journal, Memory, Notebook, Question
+from harness.bisect.bisector import Bisector
+from harness.bisect.command import run_command
+from harness.bisect.journal import CellQuestion, Journal, Notebook, Question
 from harness.bisect.lookahead import GRACE_S, Lookahead, ThreadJob, Wanted
-from harness.bisect.points import needs_compiling
-from harness.bisect.predicate import CellPredicate, CommandPredicate, Predicate, Program
+from harness.bisect.progress import Reporter
 from harness.bisect.summary import Summary, summarise
-from harness.bisect.tester import LiveTester, RecordedTester, Watcher
+from harness.bisect.tester import LiveTester, Predicate, recorded
+from harness.bisect.trial import Outcome, Signature, Trial, judge
 from harness.builds import Catalogue, Store
-from harness.builds.progress import Progress
+from harness.builds.catalogue import is_compiled
 from harness.cells.running import run_cell
 from harness.cells.workbench import open_workbench
 from harness.errors import HarnessError, SubjectError
 from harness.flags.capabilities import CapabilitiesDiff, diff, probe
+from harness.model import Cell
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
-
-
-class Reporter(Observer, Watcher, Protocol):
-    """Is told of everything."""
+from harness.terminal import Progress
 
 
 def go_on(
@@ -57,7 +55,7 @@ def go_on(
             predicate=predicate,
             lookahead=ahead,
             stored=lambda wanted: _is_stored(wanted, catalogue, store),
-            watcher=reporter,
+            reporter=reporter,
         )
         finding = Bisector(journal, tester, reporter).run()
         return summarise(finding, journal, _compare(catalogue, store))
@@ -69,15 +67,10 @@ def replay(journal: Journal, *, store: Store, reporter: Reporter) -> Summary:
     Raises:
         BisectionError: The journal is not finished.
     """
-    memory: Notebook = Memory(journal.question)
-    finding = Bisector(memory, RecordedTester(journal.steps), reporter).run()
+    notebook = Notebook(journal.question)
+    finding = Bisector(notebook, recorded(journal.steps), reporter).run()
     catalogue = Catalogue(builds=journal.question.definitions)
-    return summarise(finding, memory, _compare(catalogue, store))
-
-
-def stored_points(question: Question, store: Store) -> tuple[str, ...]:
-    """Which of the builds cost nothing to acquire."""
-    return tuple(build.id for build in question.definitions if store.find(build) is not None)
+    return summarise(finding, notebook, _compare(catalogue, store))
 
 
 @contextmanager
@@ -89,15 +82,25 @@ def _open_predicate(question: Question, catalogue: Catalogue, store: Store) -> I
             open_workbench(catalogue=catalogue, store=store, share_launches=False) as workbench,
             _owned_by(workbench.owner),
         ):
-            yield CellPredicate(asked, lambda cell: run_cell(cell, workbench))
+
+            def of_cell(trial: Trial, anchor: Signature | None) -> Outcome:
+                cell = Cell(
+                    build=trial.build,
+                    subject=trial.subject,
+                    environment=asked.environment,
+                    request=asked.request,
+                )
+                return judge(run_cell(cell, workbench), anchor, asked.check)
+
+            yield of_cell
         return
 
-    def program(build: str) -> Program:
-        acquired = store.acquire(catalogue.get(build))
-        return Program(binary=acquired.binary, env=acquired.env)
+    def of_command(trial: Trial, _: Signature | None) -> Outcome:
+        build = store.acquire(catalogue.get(trial.build))
+        return run_command(asked, trial, build, os.environ)
 
     with Reaper() as reaper, _owned_by(reaper.token):
-        yield CommandPredicate(asked, program, dict(os.environ))
+        yield of_command
 
 
 @contextmanager
@@ -119,10 +122,8 @@ def _is_stored(wanted: Wanted, catalogue: Catalogue, store: Store) -> bool:
     if wanted.axis == "build":
         return store.find(catalogue.get(wanted.id)) is not None
     kind, versioned, version = wanted.id.partition("==")
-    return not versioned or kind != "unsloth" or _is_fetched(version)
-
-
-def _is_fetched(version: str) -> bool:
+    if not versioned or kind != "unsloth":
+        return True
     from harness.subjects.unsloth_install import backend_of_version
 
     def refuse(arguments: Sequence[str]) -> None:
@@ -150,17 +151,19 @@ def _lookahead(
         return ThreadJob(lambda cancelled: acquire(wanted, cancelled), grace_s=grace_s)
 
     def exclusive(wanted: Wanted) -> bool:
-        return wanted.axis == "build" and needs_compiling(catalogue.get(wanted.id))
+        return wanted.axis == "build" and is_compiled(catalogue.get(wanted.id).sources[0])
 
     return Lookahead(start, exclusive=exclusive, enabled=enabled)
 
 
 def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
+
     def compare(older: str, newer: str) -> CapabilitiesDiff | None:
         found = [store.find(catalogue.get(each)) for each in (older, newer)]
         try:
             before, after = (
-                probe(each.binary, _variables(each.env)) for each in found if each is not None
+                probe(each.binary, {**inherited, **each.env}) for each in found if each is not None
             )
         except (HarnessError, ValueError):
             # The answer stands without it: a build may have left the store, or not have --help.
@@ -168,8 +171,3 @@ def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], Capabil
         return diff(before, after)
 
     return compare
-
-
-def _variables(env: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
-    return {**inherited, **env}

@@ -46,11 +46,6 @@ class Boundary:
     breaks: bool
     skipped: tuple[int, ...] = ()
 
-    @property
-    def exact(self) -> bool:
-        """Whether the two are neighbours in the sequence."""
-        return self.after - self.before == 1
-
 
 def boundaries(answers: Answers) -> tuple[Boundary, ...]:
     """Every change of answer between neighbouring decided points, in order."""
@@ -64,12 +59,6 @@ def boundaries(answers: Answers) -> tuple[Boundary, ...]:
         for before, after in pairwise(_decided(answers))
         if answers[before] is not answers[after]
     )
-
-
-def is_monotone(answers: Answers) -> bool:
-    """Whether no decided point contradicts one single change from good to bad."""
-    found = boundaries(answers)
-    return len(found) <= 1 and all(boundary.breaks for boundary in found)
 
 
 def window(answers: Answers) -> Boundary | None:

@@ -2,59 +2,36 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from harness.bisect.confidence import END_RUNS, MOST_RUNS, Rates, Tally
 from harness.bisect.journal import Notebook, Step
 from harness.bisect.lookahead import Lookahead, Wanted
-from harness.bisect.predicate import Predicate
+from harness.bisect.progress import Reporter
 from harness.bisect.search import Answer
 from harness.bisect.trial import Outcome, Signature, Trial
 from harness.errors import EXIT_USAGE, BisectionError, HarnessError
 
+Tester = Callable[[Trial, tuple[Trial, ...], Notebook], Step]
+"""Answers the first trial; the others may come next."""
 
-class Tester(Protocol):
-    """Answers a point."""
-
-    def test(self, trial: Trial, ahead: tuple[Trial, ...], notebook: Notebook) -> Step:
-        """Answer ``trial``; ``ahead`` may come next.
-
-        Raises:
-            BisectionError: The bisection has to stop.
-        """
+Predicate = Callable[[Trial, Signature | None], Outcome]
+"""Runs a trial once, whose build and subject are there; the signature is the failure's that is
+bisected, None at the bad end, where it is taken. Raises ``BisectionError`` to stop the bisection.
+"""
 
 
-class Watcher(Protocol):
-    """Is told what a point is waiting for."""
-
-    def acquiring(self, trial: Trial, wanted: Wanted) -> None:
-        """A point is not stored yet and is being fetched or compiled."""
-
-    def running(self, trial: Trial, runs: int) -> None:
-        """A point is run; ``runs`` went before."""
-
-
-def anchor_of(notebook: Notebook) -> Signature | None:
-    """The failure that is bisected, as the bad end showed it; None until that is tested."""
-    bad = notebook.steps.get(notebook.question.bad)
-    return bad.outcome.signature if bad else None
-
-
-class RecordedTester:
+def recorded(steps: Mapping[Trial, Step]) -> Tester:
     """Answers from the steps of a journal, and from nothing else."""
 
-    def __init__(self, steps: Mapping[Trial, Step]) -> None:
-        self._steps = steps
-
-    def test(self, trial: Trial, ahead: tuple[Trial, ...], notebook: Notebook) -> Step:  # noqa: ARG002
-        """See ``Tester``."""
-        step = self._steps.get(trial)
-        if step is None:
+    def test(trial: Trial, _ahead: tuple[Trial, ...], _notebook: Notebook) -> Step:
+        if trial not in steps:
             raise BisectionError(
                 f"the journal ends before {trial.build} under {trial.subject} was tested; "
                 "`bisect resume` goes on there"
             )
-        return step
+        return steps[trial]
+
+    return test
 
 
 class LiveTester:
@@ -64,7 +41,7 @@ class LiveTester:
         predicate: What is asked of each point.
         lookahead: Acquires points.
         stored: Whether a point costs nothing to acquire.
-        watcher: Is told what a point is waiting for.
+        reporter: Is told what a point is waiting for.
     """
 
     def __init__(
@@ -73,20 +50,20 @@ class LiveTester:
         predicate: Predicate,
         lookahead: Lookahead,
         stored: Callable[[Wanted], bool],
-        watcher: Watcher,
+        reporter: Reporter,
     ) -> None:
         self._predicate = predicate
         self._lookahead = lookahead
         self._stored = stored
-        self._watcher = watcher
+        self._reporter = reporter
 
-    def test(self, trial: Trial, ahead: tuple[Trial, ...], notebook: Notebook) -> Step:
+    def __call__(self, trial: Trial, ahead: tuple[Trial, ...], notebook: Notebook) -> Step:
         """See ``Tester``."""
         began = time.monotonic()
         following = [each for trial in ahead for each in self._missing(trial)]
         try:
             for wanted in self._missing(trial):
-                self._watcher.acquiring(trial, wanted)
+                self._reporter.acquiring(wanted)
                 self._lookahead.get(wanted, following)
         except HarnessError as error:
             if error.exit_code == EXIT_USAGE:
@@ -112,12 +89,12 @@ class LiveTester:
 
     def _runs(self, trial: Trial, notebook: Notebook) -> tuple[Outcome, Answer, Tally]:
         """Run as often as it takes: the run that stands for all, and what they say together."""
-        anchor = anchor_of(notebook)
+        anchor = notebook.anchor
         tally = Tally()
         seen: dict[Answer, Outcome] = {}
+        self._reporter.running(trial)
         while True:
-            self._watcher.running(trial, tally.runs)
-            outcome = self._predicate.run(trial, anchor)
+            outcome = self._predicate(trial, anchor)
             seen.setdefault(outcome.answer, outcome)
             tally = tally.plus(outcome.answer)
             answer = _decide(trial, outcome, tally, notebook)
@@ -139,13 +116,9 @@ def _decide(trial: Trial, outcome: Outcome, tally: Tally, notebook: Notebook) ->
             return Answer.BAD
         return (Answer.BAD if tally.failures else Answer.GOOD) if enough else None
     bad = notebook.steps[question.bad].tally
-    if trial == question.good:
-        # As many runs as the bad end took: else its rate is known better than this one.
-        good = tally
-        answer = None
-        if tally.runs >= bad.runs:
-            answer = Rates.of_ends(good=good, bad=bad, confidence=confidence).judge(tally)
-    else:
-        good = notebook.steps[question.good].tally
+    good = tally if trial == question.good else notebook.steps[question.good].tally
+    answer = None
+    # The good end as often as the bad one: else its rate is known better than this one.
+    if trial != question.good or tally.runs >= bad.runs:
         answer = Rates.of_ends(good=good, bad=bad, confidence=confidence).judge(tally)
     return Answer.FLAKY if answer is None and enough else answer

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from harness.bisect.search import Answer
-from harness.model import CellResult, Verdict
+from harness.model import GOOD, CellResult, Verdict
 from harness.verdicts.checks import STARTS
 
 AxisName = Literal["build", "subject"]
@@ -73,8 +73,8 @@ def signatures(result: CellResult) -> tuple[Signature, ...]:
         found.append(Signature(check=STARTS, kind=failure.kind.value, argument=failure.argument))
     found.extend(
         Signature(check=check.name, argument=check.argument)
-        for check in result.checks
-        if not check.ok and not (failure is not None and check.name == STARTS)
+        for check in result.failed
+        if failure is None or check.name != STARTS
     )
     return tuple(dict.fromkeys(found))
 
@@ -107,7 +107,7 @@ def judge(result: CellResult, anchor: Signature | None, check: str | None = None
         return outcome(Answer.UNTESTABLE, _what_failed(result) or "the harness could not tell")
     if anchor is not None and _shows(found, anchor, check):
         return outcome(Answer.BAD, _what_failed(result, anchor), anchor)
-    if result.status in {Verdict.PASS, Verdict.DEGRADED} and not found:
+    if result.status in GOOD and not found:
         return outcome(Answer.GOOD, result.reason or result.status.value)
     if check is not None and result.failure is None:
         return outcome(Answer.GOOD, f"{check} holds")
@@ -139,6 +139,6 @@ def _what_failed(result: CellResult, anchor: Signature | None = None) -> str:
         return result.failure.message
     return "; ".join(
         f"{check.name}: expected {check.expected}, observed {check.observed}"
-        for check in result.checks
-        if not check.ok and (anchor is None or check.name == anchor.check)
+        for check in result.failed
+        if anchor is None or check.name == anchor.check
     )

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from harness.builds.digest import sha256_of
-from harness.builds.progress import Progress
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.terminal import Progress
 
 _CHUNK_BYTES = 1 << 18
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})

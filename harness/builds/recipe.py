@@ -13,12 +13,12 @@ from harness.builds.cmake_model import ask_for_model, read_program
 from harness.builds.generated import GeneratedFiles
 from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
-from harness.builds.progress import Progress, Task
 from harness.builds.toolchain import Toolchain
 from harness.builds.unity_build import UnityBuild, first_error
 from harness.errors import CompileError
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.running import Answer, run_program, usable_cores
+from harness.terminal import Progress, Task
 
 OPTIONS: Mapping[str, str] = {
     "BUILD_SHARED_LIBS": "OFF",

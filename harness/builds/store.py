@@ -38,7 +38,6 @@ from harness.builds.manifest import (
     write_manifest,
 )
 from harness.builds.platforms import Platform, this_platform
-from harness.builds.progress import Progress, SilentProgress
 from harness.builds.sources.base import Delivery, Source, Workspace
 from harness.config.configuration import load_configuration
 from harness.config.paths import is_file
@@ -52,6 +51,7 @@ from harness.errors import (
 )
 from harness.model import SourceKind
 from harness.processes.running import CancelledError, ask_server
+from harness.terminal import Progress
 
 SourceFactory = Callable[[SourceKind], Source]
 
@@ -188,7 +188,7 @@ class Store:
             StoreError: The store cannot be read or written.
             CancelledError: ``cancelled`` was set.
         """
-        progress = progress or SilentProgress()
+        progress = progress or Progress()
         cancelled = cancelled or threading.Event()
         with self._readable_errors():
             acquired = self.ready(build)
@@ -302,7 +302,7 @@ class Store:
         """
         with ExitStack() as held:
             with self._readable_errors():
-                held.enter_context(self._lock(name, SilentProgress(), threading.Event()))
+                held.enter_context(self._lock(name, Progress(), threading.Event()))
                 self._remove_leftovers_of(name)
                 work = held.enter_context(self.scratch_of(name))
             yield work

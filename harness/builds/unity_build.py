@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.builds.cmake_model import Program
-from harness.builds.progress import Task
 from harness.builds.toolchain import Toolchain
 from harness.builds.unity import Unit, UnityPlanner, unit_text
 from harness.errors import CompileError
 from harness.processes.running import run_program
+from harness.terminal import Task
 
 _SUFFIX = {"C": ".c", "CXX": ".cpp"}
 

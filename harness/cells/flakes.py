@@ -6,12 +6,11 @@ from typing import Final
 
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench
-from harness.model import Cell, CellResult, FailureKind, Verdict
+from harness.model import BAD, Cell, CellResult, FailureKind, Verdict
 
 RETRIES: Final = 1
 """How often a bad cell is run again, where the user says nothing else."""
 
-_BAD: Final = frozenset({Verdict.FAIL, Verdict.ERROR})
 _SETTLED: Final = frozenset({FailureKind.BUILD, FailureKind.ENVIRONMENT})
 """Failures before anything was started: a second try would only say the same again."""
 
@@ -27,11 +26,11 @@ def run_settled(
     as ``flaky``, with every try in ``attempts``.
     """
     first = run(cell, workbench)
-    if first.status not in _BAD or _is_settled(first):
+    if first.status not in BAD or _is_settled(first):
         return first
     alone = replace(workbench, share_launches=False, launches={})
     attempts = [first, *(run(cell, alone) for _ in range(retries))]
-    if all(attempt.status in _BAD for attempt in attempts):
+    if all(attempt.status in BAD for attempt in attempts):
         return next((one for one in attempts if one.status is Verdict.FAIL), first)
     return replace(first, status=Verdict.FLAKY, attempts=tuple(attempts))
 

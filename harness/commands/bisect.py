@@ -1,21 +1,22 @@
 """``llama-harness bisect``: since which build, or which version of a subject?"""
 
 import argparse
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from harness.errors import EXIT_INTERRUPTED, UsageError
+from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
+from harness.bisect.progress import Reporter
+from harness.bisect.summary import Summary, as_document, describe
+from harness.builds import Build, Store, load_catalogue
+from harness.cells.qualification import open_store
+from harness.errors import EXIT_INTERRUPTED, UnknownBuildError, UsageError, writing
+from harness.model import MODE_UNSET, LoadRequest
+from harness.terminal import Progress, complain, note, open_progress, say, say_json
+from harness.verdicts.checks import CHECK_NAMES
 
 if TYPE_CHECKING:
-    from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
-    from harness.bisect.summary import Summary
-    from harness.bisect.trial import AxisName
-    from harness.builds import Build, Store
-    from harness.builds.offers import Index
-
-    SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    from harness.builds.sources.index import PackageIndexes
 
 DEFAULT_TIMEOUT_S: Final = 600.0
 _STRIDES: Final = 16
@@ -41,7 +42,7 @@ class _WithoutForm(argparse.Action):
         parser.error("say what to do: llama-harness bisect run --good B --bad B")
 
 
-def add_parser(subparsers: "SubParsers") -> None:
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command and its forms."""
     parser = subparsers.add_parser(
         "bisect",
@@ -163,9 +164,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         HarnessError: The usage is wrong, or there is no answer.
     """
-    from harness.bisect.journal import Journal
-    from harness.cells.qualification import open_store
-
     _refuse_contradictions(options)
     store = open_store()
     question = ask(options, store)
@@ -178,36 +176,25 @@ def resume(options: argparse.Namespace) -> int:
     Raises:
         HarnessError: It cannot be used, or there is no answer.
     """
-    from harness.bisect.journal import Journal
-    from harness.cells.qualification import open_store
-
     return _go_on(Journal.open(options.journal), open_store(), options)
 
 
-def _go_on(journal: "Journal", store: "Store", options: argparse.Namespace) -> int:
-    from harness.bisect.progress import Lines, Silence
+def _go_on(journal: Journal, store: Store, options: argparse.Namespace) -> int:
     from harness.bisect.run import go_on
-    from harness.bisect.summary import describe
-    from harness.builds.progress import open_progress
 
-    question = journal.question
     with open_progress(quiet=options.quiet) as progress:
-        progress.note(f"bisecting {describe(question)}")
+        progress.note(f"bisecting {describe(journal.question)}")
         progress.note(f"journal {journal.path}")
-        reporter = Silence() if options.quiet else Lines(progress.note, question.axes)
         try:
             summary = go_on(
                 journal,
                 store=store,
-                reporter=reporter,
+                reporter=Reporter(progress.note, journal.question.axes),
                 progress=progress,
                 lookahead=not options.no_lookahead,
             )
         except KeyboardInterrupt:
-            sys.stderr.write(
-                f"llama-harness: interrupted; go on with: llama-harness bisect resume "
-                f"{journal.path}\n"
-            )
+            complain(f"interrupted; go on with: llama-harness bisect resume {journal.path}")
             return EXIT_INTERRUPTED
     return _print(summary, options)
 
@@ -218,130 +205,91 @@ def replay(options: argparse.Namespace) -> int:
     Raises:
         HarnessError: It cannot be used, or ends before the answer.
     """
-    from harness.bisect import run as runs
-    from harness.bisect.journal import Journal
-    from harness.bisect.progress import Lines, Silence
-    from harness.bisect.summary import describe
-    from harness.cells.qualification import open_store
-
-    def say(line: str) -> None:
-        if not options.quiet:
-            print(line, file=sys.stderr)
+    from harness.bisect.run import replay as show
 
     journal = Journal.open(options.journal)
-    say(f"bisected {describe(journal.question)}")
-    reporter = Silence() if options.quiet else Lines(say, journal.question.axes)
-    return _print(runs.replay(journal, store=open_store(), reporter=reporter), options)
+    tell = Progress().note if options.quiet else note
+    tell(f"bisected {describe(journal.question)}")
+    reporter = Reporter(tell, journal.question.axes)
+    return _print(show(journal, store=open_store(), reporter=reporter), options)
 
 
-def _print(summary: "Summary", options: argparse.Namespace) -> int:
+def _print(summary: Summary, options: argparse.Namespace) -> int:
     from harness.bisect.markdown import write_markdown
 
     markdown = write_markdown(summary)
     if options.report:
-        try:
+        with writing(f"--report {options.report}"):
             options.report.write_text(markdown, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"--report {options.report}: cannot be written: {error.strerror or error}"
-            ) from error
     if options.json:
-        import msgspec
-
-        from harness.bisect.summary import as_document
-
-        text = msgspec.json.format(msgspec.json.encode(as_document(summary)), indent=2)
-        sys.stdout.write(text.decode() + "\n")
+        say_json(as_document(summary))
     else:
-        sys.stdout.write(markdown)
+        say(markdown, end="")
     return summary.exit_code
 
 
-def ask(options: argparse.Namespace, store: "Store") -> "Question":
+def ask(options: argparse.Namespace, store: Store) -> Question:
     """The question that the options put, with every point of its axes.
 
     Raises:
         HarnessError: The options have no meaning together, or the points cannot be listed.
     """
-    from msgspec.structs import replace
+    from harness.bisect.points import subject_range
 
-    from harness.bisect.journal import Point, Question
-    from harness.bisect.run import stored_points
-
-    builds: tuple[Point, ...]
-    subjects: tuple[Point, ...]
-    definitions: tuple[Build, ...]
-    axes: tuple[AxisName, ...]
-    if options.over_subject and options.build:
-        axes = ("subject",)
-        builds, definitions = _one_build(options)
-        subjects = _subjects(options, options.good, options.bad)
-    elif options.over_subject:
-        axes = ("build", "subject")
-        builds, definitions = _builds(options)
-        subjects = _subjects(options, options.good_subject, options.bad_subject)
-    else:
-        axes = ("build",)
-        builds, definitions = _builds(options)
-        subjects = (Point(id=options.subject or "reference"),)
-    question = Question(
-        axes=axes,
+    builds, definitions = _one_build(options) if options.build else _builds(options)
+    subjects: tuple[Point, ...] = (Point(id=options.subject or "reference"),)
+    if options.over_subject:
+        ends = (options.good_subject, options.bad_subject)
+        if options.build:
+            ends = (options.good, options.bad)
+        subjects = subject_range(options.over_subject, *ends, _index)
+    return Question(
+        axes=("build",)
+        if not options.over_subject
+        else ("subject",)
+        if options.build
+        else ("build", "subject"),
         builds=builds,
         subjects=subjects,
         predicate=_predicate(options),
         definitions=definitions,
+        stored=tuple(build.id for build in definitions if store.find(build) is not None),
         stride=_stride(options.all_boundaries, max(len(builds), len(subjects))),
         confidence=options.confidence,
     )
-    return replace(question, stored=stored_points(question, store))
 
 
-def _builds(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
-    from harness.bisect.points import build_range, published_builds
-    from harness.builds import load_catalogue
+def _builds(options: argparse.Namespace) -> tuple[tuple[Point, ...], tuple[Build, ...]]:
+    from harness.bisect.points import build_range
 
-    published = () if options.catalogue_only else published_builds(_index())
-    chosen = build_range(options.good, options.bad, load_catalogue(), published)
-    return chosen.points, chosen.builds
+    return build_range(options.good, options.bad, load_catalogue(), _published(options))
 
 
-def _one_build(options: argparse.Namespace) -> tuple[tuple["Point", ...], tuple["Build", ...]]:
-    from harness.bisect.journal import Point
-    from harness.bisect.points import published_builds
-    from harness.builds import load_catalogue
-    from harness.errors import UnknownBuildError
-
-    wanted = options.build
+def _one_build(options: argparse.Namespace) -> tuple[tuple[Point, ...], tuple[Build, ...]]:
     try:
-        build, date = load_catalogue().get(wanted), ""
+        build, date = load_catalogue().get(options.build), ""
     except UnknownBuildError:
-        listed = () if options.catalogue_only else published_builds(_index())
-        found = [each for each in listed if each[0].id == wanted]
+        found = [each for each in _published(options) if each[0].id == options.build]
         if not found:
             raise
         build, date = found[0]
     return (Point(id=build.id, date=build.date or date),), (build,)
 
 
-def _subjects(options: argparse.Namespace, good: str, bad: str) -> tuple["Point", ...]:
-    from harness.bisect.points import subject_range
+def _published(options: argparse.Namespace) -> tuple[tuple[Build, str], ...]:
+    from harness.bisect.points import published_builds
 
-    listed = "," in options.over_subject
-    return subject_range(options.over_subject, good, bad, None if listed else _index())
+    return () if options.catalogue_only else published_builds(_index())
 
 
-def _index() -> "Index":
+def _index() -> "PackageIndexes":
     from harness.builds.pip_settings import read_pip_settings
     from harness.builds.sources.index import PackageIndexes
 
     return PackageIndexes(read_pip_settings())
 
 
-def _predicate(options: argparse.Namespace) -> "CellQuestion | CommandQuestion":
-    from harness.bisect.journal import CellQuestion, CommandQuestion
-    from harness.model import MODE_UNSET, LoadRequest
-    from harness.verdicts.checks import CHECK_NAMES
-
+def _predicate(options: argparse.Namespace) -> CellQuestion | CommandQuestion:
     if options.command:
         return CommandQuestion(command=tuple(options.command), timeout_s=options.timeout)
     if options.check and options.check not in CHECK_NAMES:
@@ -376,7 +324,7 @@ def _stride(asked: int | None, points: int) -> int | None:
     return asked or max(1, points // _STRIDES)
 
 
-def _new_journal(store: "Store") -> Path:
+def _new_journal(store: Store) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     return store.root / "bisect" / f"{moment}.jsonl"
 

@@ -22,7 +22,6 @@ from harness.builds.catalogue import (
     is_compiled,
     load_catalogue,
 )
-from harness.builds.progress import Progress, open_progress
 from harness.builds.store import Store
 from harness.cells.qualification import open_store
 from harness.config.paths import exists
@@ -35,6 +34,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.model import SourceKind
+from harness.terminal import Progress, open_progress
 
 if TYPE_CHECKING:
     from harness.builds.offers import Offers

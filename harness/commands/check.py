@@ -1,7 +1,6 @@
 """``llama-harness check``: one command line on many builds."""
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -34,6 +33,7 @@ from harness.subjects.command_lines import (
     StaticSubject,
     server_arguments,
 )
+from harness.terminal import say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
 from harness.verdicts.findings import Finding, exit_code, finding_of, remarks
 
@@ -127,7 +127,7 @@ def check(options: argparse.Namespace) -> int:
             checked.append(one)
             _print(one, form, named=len(lines) > 1)
     if form == "json":
-        sys.stdout.write(json.dumps(as_json(checked), ensure_ascii=False, indent=1) + "\n")
+        say_json(as_json(checked))
     found = [finding for one in checked for finding in one.findings]
     return _EXITS[exit_code(found, strict=options.strict)]
 
@@ -198,7 +198,7 @@ def _check_line(
         for build in builds
     ]
     if as_text and line.name:
-        sys.stdout.write(f"{line.name}\n")
+        say(line.name)
     findings: list[Finding] = []
     demanded: set[str] = set()
     flags: list[str] = []
@@ -230,8 +230,7 @@ def _check_line(
 
 def _write(lines: Iterable[str]) -> None:
     for line in lines:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        say(line)
 
 
 def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
@@ -241,12 +240,7 @@ def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
     elif form == "table":
         if named:
             _write([checked.name])
-        rows = [*settings_table(checked)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        _write(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        say_columns([*settings_table(checked)])
         for finding in checked.findings:
             if finding.lacks or not finding.starts:
                 said = (finding.message, *remarks(finding))

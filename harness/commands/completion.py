@@ -4,6 +4,7 @@ import argparse
 from typing import Final
 
 from harness.errors import EXIT_OK
+from harness.terminal import say
 
 SHELLS: Final = ("bash", "zsh", "tcsh")
 
@@ -24,5 +25,5 @@ def print_completion(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     import shtab
 
-    print(shtab.complete(options.whole_parser(), shell=options.shell))
+    say(shtab.complete(options.whole_parser(), shell=options.shell))
     return EXIT_OK

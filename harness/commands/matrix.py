@@ -21,9 +21,15 @@ from harness.errors import (
 )
 from harness.matrix.axes import select_cells
 from harness.matrix.configured import completed
-from harness.matrix.executor_names import LOCAL, dask_address
-from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
+from harness.matrix.options import (
+    RUN_OPTIONS,
+    SELECTION_OPTIONS,
+    as_pytest_arguments,
+    dask_address,
+    selection_from,
+)
 from harness.model import Cell
+from harness.terminal import complain, open_progress, say
 
 CELLS_WORTH_A_WORKER: Final = 24
 """Fewer cells than this take less time than starting another worker does."""
@@ -55,26 +61,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="processes side by side; 0 for none beside this one (default: as cores and cells "
         "allow)",
     )
-    parser.add_argument(
-        "--executor",
-        metavar="WHERE",
-        default=LOCAL,
-        help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
-    )
-    parser.add_argument("--jsonl", metavar="FILE", help="write one JSON line per cell")
-    parser.add_argument("--junit", metavar="FILE", help="write a JUnit file at the end")
-    parser.add_argument(
-        "--retries",
-        metavar="N",
-        type=int,
-        help="run a bad cell again, alone, this often (default: 1)",
-    )
-    parser.add_argument("--ledger", metavar="FILE", help="known divergences")
-    parser.add_argument(
-        "--ledger-update",
-        action="store_true",
-        help="propose ledger entries for the cells that fail; writes nothing",
-    )
+    for name, arguments in RUN_OPTIONS.items():
+        parser.add_argument(f"--{name}", **arguments)
     parser.add_argument("--list", action="store_true", help="print the cells, run nothing")
     parser.add_argument("-q", "--quiet", action="count", default=0, help="print less")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="print more")
@@ -97,7 +85,7 @@ def run_matrix(options: argparse.Namespace) -> int:
     cells = select_cells(selection, catalogue)
     if options.list:
         for cell in cells:
-            print(cell_id(cell))
+            say(cell_id(cell))
         return EXIT_OK
     remote = dask_address(options.executor) is not None
     if remote and options.workers not in {None, "0"}:
@@ -132,8 +120,7 @@ def run_matrix(options: argparse.Namespace) -> int:
     import pytest
 
     if not options.quiet:
-        print(_overview(cells))
-        sys.stdout.flush()
+        say(_overview(cells))
     return _exit_status(int(pytest.main(arguments)), cells)
 
 
@@ -185,8 +172,6 @@ def _acquire(
     Returns:
         The reason for each such build.
     """
-    from harness.builds.progress import open_progress
-
     wanted = [catalogue.get(build_id) for build_id in dict.fromkeys(cell.build for cell in cells)]
     missing = [build for build in wanted if store.ready(build) is None]
     unavailable: dict[str, str] = {}
@@ -196,7 +181,7 @@ def _acquire(
         for build, outcome in store.acquire_all(missing, progress=progress):
             if isinstance(outcome, HarnessError):
                 unavailable[build.id] = str(outcome)
-                print(f"llama-harness: {outcome}", file=sys.stderr)
+                complain(outcome)
     return unavailable
 
 

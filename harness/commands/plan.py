@@ -11,6 +11,7 @@ from harness.matrix.axes import measured_results, select_cells
 from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
 from harness.matrix.shards import Shard, deal
+from harness.terminal import say, say_json
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,13 +51,13 @@ def run_plan(options: argparse.Namespace) -> int:
     ]
     match options.format:
         case "github":
-            print(f"matrix={json.dumps({'include': _entries(shards)}, separators=(',', ':'))}")
+            say(f"matrix={json.dumps({'include': _entries(shards)}, separators=(',', ':'))}")
         case "json":
-            print(json.dumps(_entries(shards), indent=2))
+            say_json(_entries(shards))
         case _:
             for shard in shards:
                 builds = " ".join(shard.builds)
-                print(
+                say(
                     f"{shard.number}/{shard.of}  {len(shard.cells)} cells  "
                     f"{shard.seconds:.1f} s  {builds}"
                 )

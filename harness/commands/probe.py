@@ -3,13 +3,13 @@
 import argparse
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.paths import is_dir, is_file
 from harness.errors import EXIT_OK, ProbeError
 from harness.flags.capabilities import Capabilities, probe
+from harness.terminal import say, say_json
 
 if TYPE_CHECKING:
     SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -42,12 +42,9 @@ def run(args: argparse.Namespace) -> int:
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("LLAMA_")}
     capabilities = probe(binary, inherited | dict(build_env))
     if args.json:
-        import msgspec
-
-        document = msgspec.json.encode(as_document(binary, capabilities))
-        print(msgspec.json.format(document, indent=2).decode())
+        say_json(as_document(binary, capabilities))
     else:
-        print("\n".join(summary(binary, capabilities)))
+        say("\n".join(summary(binary, capabilities)))
     return EXIT_OK
 
 
@@ -62,7 +59,7 @@ def as_document(binary: Path, capabilities: Capabilities) -> dict[str, Any]:
         "mtp_token": capabilities.mtp_token,
         "mtp_switch": capabilities.mtp_switch,
         "spec_default": capabilities.spec_default,
-        "options": [asdict(option) for option in capabilities.options],
+        "options": capabilities.options,
     }
 
 

@@ -6,14 +6,12 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from harness.builds import load_catalogue
-from harness.builds.progress import open_progress
 from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.shim.install import Shim, install_shim
@@ -24,6 +22,7 @@ from harness.shim.recordings import (
     describe,
     save_recording,
 )
+from harness.terminal import note, open_progress, say
 
 SHIM_VARIABLE: Final = "LLAMA_HARNESS_SHIM"
 """Tells the application's command line where the stand-in is, if it looks elsewhere than PATH."""
@@ -78,9 +77,9 @@ def record(arguments: argparse.Namespace) -> int:
         launches = collect_launches(shim.recordings)
         end_servers(launches, (acquired.binary, shim.program))
     if not launches:
-        sys.stderr.write(
+        note(
             f"{arguments.application[0]} ended with status {status} and started no llama-server; "
-            f"if it does not look for one on PATH, point it at ${SHIM_VARIABLE}\n"
+            f"if it does not look for one on PATH, point it at ${SHIM_VARIABLE}"
         )
         return EXIT_INTERRUPTED if interrupted else EXIT_CANNOT_TELL
     recording = Recording(
@@ -90,9 +89,9 @@ def record(arguments: argparse.Namespace) -> int:
         save_recording(recording, arguments.output)
     except OSError as error:
         raise UsageError(f"--output {arguments.output}: cannot be written: {error}") from error
-    sys.stdout.write(f"{describe(launches)}\n")
+    say(describe(launches))
     starts = "1 start" if len(launches) == 1 else f"{len(launches)} starts"
-    sys.stderr.write(f"{starts} saved; test with --subject recording:{arguments.output}\n")
+    note(f"{starts} saved; test with --subject recording:{arguments.output}")
     return EXIT_OK
 
 

@@ -4,23 +4,26 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from harness.errors import (
     EXIT_CANNOT_TELL,
     EXIT_OK,
+    CatalogueError,
     HarnessError,
     UsageError,
+    writing,
 )
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.model import CellResult
 from harness.report.annotations import annotations
-from harness.report.jsonl import encode_result
+from harness.report.jsonl import encode_result, merge_results
 from harness.report.markdown import STEP_SUMMARY_BYTES, render_markdown
-from harness.report.merge import merge_results
 from harness.report.order import in_reading_order
 from harness.report.outline import verdict_status
+from harness.terminal import say
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -120,7 +123,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 def exit_status(results: Sequence[CellResult]) -> int:
     """The exit status that a run with these results ends with."""
-    return verdict_status(results) if results else EXIT_CANNOT_TELL
+    return verdict_status(result.status for result in results) if results else EXIT_CANNOT_TELL
 
 
 def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:
@@ -131,30 +134,21 @@ def known_capabilities(builds: Sequence[str]) -> Mapping[str, Capabilities]:
     """
     from harness.builds import load_catalogue
     from harness.cells.qualification import open_store
+    from harness.emulation.description import recorded_help
     from harness.flags.capabilities import probe
 
     catalogue = load_catalogue()
     store = open_store()
     known: dict[str, Capabilities] = {}
     for build in catalogue.builds:
-        recorded = recorded_help_directory() / f"{build.id}.txt"
-        if recorded.is_file():
-            known[build.id] = parse_help(recorded.read_text(encoding="utf-8"))
+        with suppress(CatalogueError):
+            known[build.id] = parse_help(recorded_help(build.id))
             continue
         acquired = store.find(build) if build.id in builds else None
         if acquired is not None:
-            try:
+            with suppress(HarnessError):
                 known[build.id] = probe(acquired.binary, {**os.environ, **acquired.env})
-            except HarnessError:
-                continue
     return known
-
-
-def recorded_help_directory() -> Path:
-    """Where the recorded ``--help`` texts are, in a checkout or installed."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_fixtures" / "help"
-    return installed if installed.is_dir() else package.parent / "fixtures" / "help"
 
 
 def _merged(options: argparse.Namespace) -> tuple[CellResult, ...]:
@@ -184,15 +178,13 @@ def _distinct(paths: Sequence[Path]) -> Sequence[Path]:
 
 def _write(path: Path | None, text: str) -> None:
     if path is None:
-        sys.stdout.write(text)
+        say(text, end="")
         return
     with _opened(path) as stream:
         stream.write(text)
 
 
 def _opened(path: Path) -> IO[str]:
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error

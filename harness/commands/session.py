@@ -1,11 +1,11 @@
 """``llama-harness session``: a script or a random sequence of loads against live servers."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
+from harness.errors import UsageError, writing
+from harness.terminal import note, open_progress, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from harness.builds import load_catalogue
     from harness.cells.workbench import open_workbench
-    from harness.model import Verdict
+    from harness.report.outline import verdict_status
     from harness.sessions.servers import Memory
     from harness.sessions.stages import set_stage
 
@@ -101,9 +101,7 @@ def run(options: argparse.Namespace) -> int:
                         }
                     else:
                         verdicts.add(_run_random(options, stage, where))
-    if Verdict.FAIL in verdicts:
-        return EXIT_FAIL
-    return EXIT_CANNOT_TELL if Verdict.ERROR in verdicts else EXIT_OK
+    return verdict_status(verdicts)
 
 
 def _scripts(options: argparse.Namespace) -> "list[tuple[str, tuple[Step, ...]]]":
@@ -129,29 +127,28 @@ def _run_script(
     from harness.sessions.runner import Runner
     from harness.sessions.transcript import describe_step, summary, worst
 
-    print(f"{name}: {where}")
+    say(f"{name}: {where}")
     reports = []
     session = stage.real()
     try:
         for report in Runner(session, stage.oracle).run(steps):
             reports.append(report)
             if not quiet or report.verdict is not Verdict.PASS:
-                print(describe_step(report), flush=True)
+                say(describe_step(report))
     finally:
         session.close()
-    print(summary(reports))
+    say(summary(reports))
     return worst(reports)
 
 
 def _run_random(options: argparse.Namespace, stage: "Stage", where: str) -> "Verdict":
-    from harness.builds.progress import open_progress
     from harness.model import Verdict
     from harness.sessions.script import format_script
     from harness.sessions.search import search
     from harness.sessions.transcript import describe_step, summary, worst
 
     seed = options.seed or 0
-    print(f"random steps, seed {seed}: {where}", flush=True)
+    say(f"random steps, seed {seed}: {where}")
     with (
         open_progress(quiet=options.quiet) as progress,
         progress.task(where, "steps") as task,
@@ -164,28 +161,22 @@ def _run_random(options: argparse.Namespace, stage: "Stage", where: str) -> "Ver
         )
     counts = f"{result.steps} random steps, {result.reloads} reloads"
     if result.unconfirmed is not None:
-        print(f"{counts}: a failure that did not come again, in at most these steps:")
-        print(format_script(result.unconfirmed), end="")
+        say(f"{counts}: a failure that did not come again, in at most these steps:")
+        say(format_script(result.unconfirmed), end="")
         return Verdict.ERROR
     found = result.counterexample
     if found is None:
-        print(f"{counts}: every step as it must be")
+        say(f"{counts}: every step as it must be")
         return Verdict.PASS
-    print(f"{counts}: the last one fails. The shortest sequence that was found:")
+    say(f"{counts}: the last one fails. The shortest sequence that was found:")
     script = format_script(found.steps, [f"{where}: random steps, seed {seed}, shrunk"])
-    print(script, end="")
+    say(script, end="")
     if options.save is not None:
-        _save(options.save, script)
-    print("On real servers:")
+        with writing(options.save):
+            options.save.write_text(script, encoding="utf-8")
+        note(f"saved as {options.save}")
+    say("On real servers:")
     for report in found.reports:
-        print(describe_step(report))
-    print(summary(found.reports))
+        say(describe_step(report))
+    say(summary(found.reports))
     return worst(found.reports)
-
-
-def _save(path: Path, script: str) -> None:
-    try:
-        path.write_text(script, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
-    print(f"saved as {path}", file=sys.stderr)

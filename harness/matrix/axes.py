@@ -1,10 +1,10 @@
 """The axes of a matrix and the cells they span."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.builds import Catalogue
 from harness.cells.names import DEFAULT_MODEL, cell_id
@@ -29,6 +29,14 @@ SMALL_MODEL: Final = "tiny-mtp-1b"
 LENGTH_DEFAULT: Final = "default"
 
 
+def _option(name: str, metavar: str, text: str, *, default: Any = ()) -> Any:
+    """A field, with the option that sets it; the option may be repeated where it has many values.
+
+    ``harness.matrix.options`` declares them to a parser.
+    """
+    return field(default=default, metadata={"name": name, "metavar": metavar, "help": text})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """What a user selected; an empty tuple means the default axis.
@@ -42,19 +50,43 @@ class Selection:
         balance_from: A results file whose times the parts are balanced by.
     """
 
-    profile: str = ""
-    builds: tuple[str, ...] = ()
-    environments: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    modes: tuple[str, ...] = ()
-    draft_lengths: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    contexts: tuple[str, ...] = ()
-    cache_types: tuple[str, ...] = ()
-    chat_templates: tuple[str, ...] = ()
-    extra_args: tuple[str, ...] = ()
-    shard: str = ""
-    balance_from: str = ""
+    profile: str = _option(
+        "profile", "NAME", "builds of a profile: smoke (default), full or all", default=""
+    )
+    builds: tuple[str, ...] = _option(
+        "build", "GLOB", "builds whose id matches, instead of a profile"
+    )
+    environments: tuple[str, ...] = _option(
+        "env", "E", "cpu, cuda-spoof, cuda-spoof:VARIANT or cuda (default: cpu and cuda-spoof)"
+    )
+    subjects: tuple[str, ...] = _option(
+        "subject", "S", "flag generator under test (default: reference)"
+    )
+    modes: tuple[str, ...] = _option(
+        "mode", "M", "speculative mode as a user writes it, or unset (default: every mode)"
+    )
+    draft_lengths: tuple[str, ...] = _option(
+        "draft-max", "N", "draft length in tokens, or default (default: default, 1, 5, 16)"
+    )
+    models: tuple[str, ...] = _option(
+        "model", "NAME", "model to load (default: tiny-mtp and tiny-llama)"
+    )
+    contexts: tuple[str, ...] = _option("context", "N", "context size in tokens (default: 512)")
+    cache_types: tuple[str, ...] = _option(
+        "cache-type", "T", "KV cache type, or default for the build's own (default: default)"
+    )
+    chat_templates: tuple[str, ...] = _option(
+        "chat-template", "NAME", "chat template, or default for the model's own (default: default)"
+    )
+    extra_args: tuple[str, ...] = _option(
+        "extra-arg", "WORD", "an argument that the user adds by hand; write --extra-arg=--flag"
+    )
+    shard: str = _option(
+        "shard", "K/N", "only the K-th of N parts, as `llama-harness plan` deals them", default=""
+    )
+    balance_from: str = _option(
+        "balance-from", "FILE", "results whose times the parts are balanced by", default=""
+    )
 
 
 def select_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:

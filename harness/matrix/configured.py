@@ -60,11 +60,9 @@ def _check(
         "subjects": check_subject,
         "models": _check_model,
     }
-    check = checks.get(key)
-    for one in value if check else ():
+    for one in value if key in checks else ():
         try:
-            assert check is not None
-            check(one)
+            checks[key](one)
         except HarnessError as error:
             origin = configuration.origin(prefix.partition(".")[0] or key)
             raise ConfigurationError(f"{origin}: {prefix}{key}: {error}") from error

@@ -10,8 +10,12 @@ from harness.cells.names import cell_id
 from harness.errors import HarnessError
 from harness.matrix.axes import select_cells
 from harness.matrix.cluster import ClusterLoop
-from harness.matrix.executor_names import LOCAL, dask_address
-from harness.matrix.options import SELECTION_OPTIONS, selection_from
+from harness.matrix.options import (
+    RUN_OPTIONS,
+    SELECTION_OPTIONS,
+    dask_address,
+    selection_from,
+)
 from harness.matrix.reporter import CellReporter
 from harness.matrix.runner import CellRunner, WorkerGuard
 from harness.verdicts.ledger import load_ledger
@@ -22,50 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("llama-harness", "cells of the llama-harness matrix")
     for option in SELECTION_OPTIONS:
         group.addoption(f"--matrix-{option.name}", **option.arguments())
-    group.addoption(
-        "--matrix-jsonl",
-        dest="matrix_jsonl",
-        metavar="FILE",
-        default=None,
-        help="write one JSON line per cell",
-    )
-    group.addoption(
-        "--matrix-junit", dest="matrix_junit", metavar="FILE", default=None, help="write JUnit XML"
-    )
-    group.addoption(
-        "--matrix-executor",
-        dest="matrix_executor",
-        metavar="WHERE",
-        default=LOCAL,
-        help="local, or dask:ADDRESS for the workers of a Dask cluster (default: local)",
-    )
+    for name, arguments in RUN_OPTIONS.items():
+        default = {"default": RETRIES} if name == "retries" else {}
+        group.addoption(f"--matrix-{name}", **arguments, **default)
     group.addoption(
         "--matrix-unavailable",
-        dest="matrix_unavailable",
         metavar="JSON",
         default="{}",
         help="why builds cannot be had, by id, where that is known already",
-    )
-    group.addoption(
-        "--matrix-retries",
-        dest="matrix_retries",
-        metavar="N",
-        type=int,
-        default=RETRIES,
-        help=f"run a bad cell again, alone, this often (default: {RETRIES})",
-    )
-    group.addoption(
-        "--matrix-ledger",
-        dest="matrix_ledger",
-        metavar="FILE",
-        default=None,
-        help="known divergences (default: the harness's own)",
-    )
-    group.addoption(
-        "--matrix-ledger-update",
-        dest="matrix_ledger_update",
-        action="store_true",
-        help="propose ledger entries for the cells that fail; writes nothing",
     )
 
 

@@ -20,11 +20,11 @@ from harness.errors import (
 )
 from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.runner import RESULT
-from harness.model import Cell, CellResult, FailureKind, Verdict
+from harness.model import BAD, Cell, CellResult, FailureKind
 from harness.report.jsonl import JsonLinesWriter
 from harness.report.junit import write_junit
 from harness.report.order import in_reading_order
-from harness.report.outline import verdict_status
+from harness.report.outline import LOOKS, verdict_status
 from harness.verdicts.ledger import Ledger
 from harness.verdicts.proposals import as_toml, propose_entries
 
@@ -83,17 +83,11 @@ class CellReporter:
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Tell degraded, known and error apart from passed and failed."""
         result: CellResult | None = getattr(report, RESULT, None)
-        match result and result.status:
-            case Verdict.DEGRADED:
-                return "degraded", "d", ("DEGRADED", {"yellow": True})
-            case Verdict.KNOWN:
-                return "known", "k", ("KNOWN", {"yellow": True})
-            case Verdict.ERROR:
-                return "error", "E", ("ERROR", {"red": True})
-            case Verdict.FLAKY:
-                return "flaky", "~", ("FLAKY", {"red": True})
-            case _:
-                return None
+        letter = LOOKS[result.status].letter if result else ""
+        if result is None or not letter:
+            return None
+        word, colour = result.status.value, "red" if result.status in BAD else "yellow"
+        return word, letter, (word.upper(), {colour: True})
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -145,7 +139,7 @@ class CellReporter:
             return EXIT_INTERRUPTED, "interrupted; only the cells that had run are shown"
         if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             return exitstatus, ""
-        status = verdict_status(self.results)
+        status = verdict_status(result.status for result in self.results)
         if status == EXIT_FAIL:
             return status, ""
         if status == EXIT_CANNOT_TELL or exitstatus == pytest.ExitCode.TESTS_FAILED:

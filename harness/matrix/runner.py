@@ -14,10 +14,9 @@ from harness.cells.flakes import run_settled
 from harness.cells.running import error_result
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import HarnessError
-from harness.model import Cell, CellResult, FailureKind
+from harness.model import BAD, Cell, CellResult, FailureKind
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.report.jsonl import decode_result, encode_result
-from harness.report.outline import BAD
 from harness.verdicts.ledger import Ledger
 
 NODE: Final = Path(__file__).with_name("matrix")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.errors import UsageError
-from harness.model import Cell, CellResult, LoadRequest
+from harness.model import Cell, CellResult
 
 Group = tuple[str, str, str, str | None, str]
 """Build, environment, subject, mode and model: cells that may share launches stay together."""
@@ -49,7 +49,7 @@ def deal(cells: Sequence[Cell], count: int, measured: Iterable[CellResult] = ())
 
     groups: dict[Group, list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(_group(cell, cell.request), []).append(cell)
+        groups.setdefault(_group(cell), []).append(cell)
     seconds = _seconds(measured)
     usual = median(seconds.values()) if seconds else 1.0
     costs = {key: seconds.get(key, usual) for key in groups}
@@ -120,13 +120,14 @@ def parse_shard(text: str) -> tuple[int, int]:
     raise UsageError(f"--shard {text!r}: write K/N with K from 1 to N, for example 3/8")
 
 
-def _group(cell: Cell | CellResult, request: LoadRequest) -> Group:
+def _group(cell: Cell | CellResult) -> Group:
+    request = cell.request
     return (cell.build, cell.environment, cell.subject, request.mode, request.model)
 
 
 def _seconds(measured: Iterable[CellResult]) -> Mapping[Group, float]:
     seconds: dict[Group, float] = {}
     for result in measured:
-        key = _group(result, result.request)
+        key = _group(result)
         seconds[key] = seconds.get(key, 0.0) + result.wall_ms / 1000
     return seconds

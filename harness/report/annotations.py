@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from harness.model import CellResult, Verdict
-from harness.report.outline import BAD, label, why
+from harness.model import BAD, CellResult, Verdict
+from harness.report.outline import grouped, label, why
 
 MOST_IDS: Final = 20
 """Cells that one annotation names."""
@@ -16,10 +16,8 @@ def annotations(results: Sequence[CellResult]) -> Iterator[str]:
     Failures alike share a line because GitHub shows ten errors and ten warnings of a step and
     drops the others.
     """
-    alike: dict[tuple[Verdict, str, str], list[CellResult]] = {}
-    for result in results:
-        if result.status in BAD:
-            alike.setdefault((result.status, result.subject, label(result)), []).append(result)
+    bad = (result for result in results if result.status in BAD)
+    alike = grouped(bad, lambda result: (result.status, result.subject, label(result)))
     for (status, _, _), group in alike.items():
         level = "error" if status is Verdict.FAIL else "warning"
         yield f"::{level} title={_property(_title(group))}::{_data(_message(group))}"

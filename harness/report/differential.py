@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import IO, Final
 
-from harness.model import CellResult
-from harness.report.console import new_table, open_console
-from harness.report.outline import BAD, label, request_text, short_state
+from harness.model import BAD, CellResult
+from harness.report.outline import grouped, label, request_text, short_state
+from harness.terminal import new_table, open_console
 
 _MANY: Final = 3
 """From so many cells on, what differs in all of them is told once."""
@@ -31,6 +31,11 @@ class Difference:
     only_right: tuple[str, ...]
 
     @property
+    def sides(self) -> tuple[tuple[CellResult, tuple[str, ...]], ...]:
+        """Both results, each with the words that the other one lacks."""
+        return (self.left, self.only_left), (self.right, self.only_right)
+
+    @property
     def meets_contract(self) -> str:
         """Which of the two meets the contract."""
         left, right = self.left.status not in BAD, self.right.status not in BAD
@@ -43,10 +48,7 @@ class Difference:
 
 def differences(results: Sequence[CellResult]) -> Iterator[Difference]:
     """Every pair of subjects on every cell where effective state or verdict differ."""
-    cells: dict[tuple[str, str, str], list[CellResult]] = {}
-    for result in results:
-        key = (result.build, result.environment, request_text(result.request))
-        cells.setdefault(key, []).append(result)
+    cells = grouped(results, lambda one: (one.build, one.environment, request_text(one.request)))
     for of_cell in cells.values():
         for left, right in combinations(of_cell, 2):
             if left.effective == right.effective and left.status is right.status:
@@ -71,55 +73,34 @@ def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
     usual = _usual(found)
     for difference in found:
         left, right = difference.left, difference.right
-        cell = f"{left.build} {left.environment} {request_text(left.request)}"
-        meets = difference.meets_contract
-        for result, words, first in (
-            (left, difference.only_left, True),
-            (right, difference.only_right, False),
-        ):
-            known = usual.get((left.subject, right.subject, result.subject), frozenset())
+        for result, words in difference.sides:
+            first = result is left
+            known = usual.get((left.subject, right.subject, result.subject), ())
             told = [word for word in words if word not in known]
             table.add_row(
-                cell if first else "",
+                f"{left.build} {left.environment} {request_text(left.request)}" if first else "",
                 result.subject,
                 " ".join(told) or "(nothing more)",
                 _state(result),
-                meets if first else "",
+                difference.meets_contract if first else "",
                 end_section=not first,
             )
     console.print(table)
-    for line in _everywhere(found, usual):
-        console.print(line)
+    for (one, other, subject), words in usual.items():
+        if words:
+            silent = other if subject == one else one
+            said = " ".join(words)
+            console.print(f"in all of these cells {subject} says, and {silent} does not: {said}")
 
 
-def _usual(found: Sequence[Difference]) -> Mapping[tuple[str, str, str], frozenset[str]]:
+def _usual(found: Sequence[Difference]) -> Mapping[tuple[str, str, str], tuple[str, ...]]:
     """What each subject of a pair says, and the other does not, in every cell of the pair."""
-    if len(found) < _MANY:
-        return {}
-    usual: dict[tuple[str, str, str], frozenset[str]] = {}
-    for one in found:
-        pair = (one.left.subject, one.right.subject)
-        for subject, words in zip(pair, (one.only_left, one.only_right), strict=True):
-            key = (*pair, subject)
-            usual[key] = usual.get(key, frozenset(words)) & frozenset(words)
+    usual: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for one in found if len(found) >= _MANY else ():
+        for result, words in one.sides:
+            key = (one.left.subject, one.right.subject, result.subject)
+            usual[key] = tuple(word for word in usual.get(key, words) if word in words)
     return usual
-
-
-def _everywhere(
-    found: Sequence[Difference], usual: Mapping[tuple[str, str, str], frozenset[str]]
-) -> Iterator[str]:
-    for (left, right, subject), words in usual.items():
-        if not words:
-            continue
-        other = right if subject == left else left
-        one = next(
-            difference
-            for difference in found
-            if (difference.left.subject, difference.right.subject) == (left, right)
-        )
-        in_order = one.only_left if subject == left else one.only_right
-        said = " ".join(word for word in in_order if word in words)
-        yield f"in all of these cells {subject} says, and {other} does not: {said}"
 
 
 def _state(result: CellResult) -> str:

@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from harness.model import CellResult
-from harness.report.outline import BAD, short_state
+from harness.model import BAD, CellResult
+from harness.report.outline import offending, short_state
 
 
 def describe(result: CellResult) -> str:
@@ -27,11 +27,10 @@ def _evidence_lines(result: CellResult) -> Iterator[str]:
     if result.failure is not None:
         yield f"  {result.failure.kind.value}: {result.failure.message}"
     yield from _argv_lines(result)
-    bad = [check for check in result.checks if not check.ok]
-    for check in bad:
+    for check in result.failed:
         yield f"  {check.name}: expected {check.expected}"
         yield f"  {' ' * len(check.name)}  observed {check.observed}"
-    if bad and result.effective is not None:
+    if result.failed and result.effective is not None:
         yield from _witness_lines(result)
     if result.failure is not None and result.failure.log_tail:
         yield "  log:"
@@ -53,16 +52,14 @@ def _attempt_lines(result: CellResult) -> Iterator[str]:
 
 
 def _argv_lines(result: CellResult) -> Iterator[str]:
-    offending = {check.argument for check in result.checks if not check.ok and check.argument}
-    if result.failure is not None and result.failure.argument:
-        offending.add(result.failure.argument)
+    blamed = offending(result)
     if result.argv:
         words = [
-            f">>> {shlex.quote(word)} <<<" if word in offending else shlex.quote(word)
+            f">>> {shlex.quote(word)} <<<" if word in blamed else shlex.quote(word)
             for word in result.argv
         ]
         yield f"  argv: llama-server {' '.join(words)}"
-    for flag in sorted(offending):
+    for flag in blamed:
         yield f"  offending: {flag}"
     for one in result.replaced:
         yield f"  started with {one.used} in place of {one.given}: {one.why}"

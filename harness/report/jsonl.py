@@ -1,7 +1,7 @@
 """Results as JSON Lines: one line per cell, each complete on its own."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from harness.config.json_schema import schema_of
-from harness.errors import UsageError
+from harness.errors import UsageError, writing
 from harness.model import CellResult, DraftRange
 
 
@@ -66,6 +66,20 @@ def read_results(paths: Iterable[Path]) -> Iterator[CellResult]:
                 raise UsageError(f"{path}:{number}: not a result line: {error}") from error
 
 
+def merge_results(paths: Sequence[Path]) -> tuple[CellResult, ...]:
+    """The results of all files, each cell where it first comes.
+
+    Where a cell is in several files, the last file wins.
+
+    Raises:
+        UsageError: A file cannot be read or is no results file.
+    """
+    merged: dict[object, CellResult] = {}
+    for result in read_results(paths):
+        merged[result.build, result.subject, result.environment, result.request] = result
+    return tuple(merged.values())
+
+
 class JsonLinesWriter:
     """Writes results to a file, each handed to the system before the next cell is reported."""
 
@@ -76,12 +90,10 @@ class JsonLinesWriter:
             UsageError: It cannot be written.
         """
         self._path = path
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered, so that a full disk is met by the result that it has no room for.
             self._stream = path.open("wb", buffering=0)
-        except OSError as error:
-            raise self._cannot_write(error) from error
 
     def write(self, result: CellResult) -> None:
         """Append one result.
@@ -91,21 +103,18 @@ class JsonLinesWriter:
         """
         line = memoryview(encode_result(result) + b"\n")
         written = 0
-        try:
-            while written < len(line):
-                written += self._stream.write(line[written:])
-        except OSError as error:
-            if written:
+        with writing(self._path):
+            try:
+                while written < len(line):
+                    written += self._stream.write(line[written:])
+            except OSError:
                 # A part of a line is of no use; what came before it is whole.
                 with suppress(OSError):
                     self._stream.truncate(self._stream.tell() - written)
-            raise self._cannot_write(error) from error
+                raise
 
     def close(self) -> None:
         """Force what was written to the disk, where the file lies on one, and close the file."""
         with suppress(OSError):
             os.fsync(self._stream.fileno())
         self._stream.close()
-
-    def _cannot_write(self, error: OSError) -> UsageError:
-        return UsageError(f"{self._path}: cannot be written: {error.strerror or error}")

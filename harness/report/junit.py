@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import writing
 from harness.model import CellResult, Verdict
 from harness.report.failures import describe
 from harness.report.outline import why
@@ -38,11 +38,9 @@ def write_junit(results: Sequence[CellResult], path: Path) -> None:
         suites[name].add_testcase(case)
     for suite in suites.values():
         report.add_testsuite(suite)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         report.write(str(path), pretty=True)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _first_line(result: CellResult) -> str:

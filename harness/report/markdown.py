@@ -5,17 +5,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from harness.model import CellResult
-from harness.report.outline import BAD, Block, Row, blocks, counts, why
+from harness.model import BAD, CellResult
+from harness.report.outline import LOOKS, Block, blocks, counts, label, why
 
-_MARKS: Final = {
-    "pass": "✅",
-    "degraded": "🟡",
-    "known": "🟣",
-    "fail": "❌",
-    "flaky": "🎲",
-    "error": "⚠️",
-}
 STEP_SUMMARY_BYTES: Final = 1_000_000
 """GitHub drops a step summary of more than 1 MiB, and an issue's text of more than 65536."""
 
@@ -74,18 +66,16 @@ def _table(block: Block) -> Iterator[str]:
     yield ""
     yield _row(["request", *block.builds])
     yield _row(["---"] * (len(block.builds) + 1))
-    for row in block.rows:
-        yield _row([f"<code>{_cell(row.request)}</code>", *_fields(row, block.builds)])
+    for request, results in block.rows.items():
+        fields = (_field(results.get(build)) for build in block.builds)
+        yield _row([f"<code>{_cell(request)}</code>", *fields])
 
 
-def _fields(row: Row, builds: Sequence[str]) -> Iterator[str]:
-    for build in builds:
-        result = row.results.get(build)
-        if result is None:
-            yield ""
-        else:
-            emulated = " (emulated)" if result.emulated else ""
-            yield f"{_MARKS[result.status.value]} {_cell(row.labels[build])}{emulated}"
+def _field(result: CellResult | None) -> str:
+    if result is None:
+        return ""
+    emulated = " (emulated)" if result.emulated else ""
+    return f"{LOOKS[result.status].mark} {_cell(label(result))}{emulated}"
 
 
 def _failure(result: CellResult) -> Iterator[str]:
@@ -107,11 +97,10 @@ def _evidence(result: CellResult) -> Iterator[str]:
     if result.failure is not None:
         yield f"{result.failure.kind.value}: {_cell(result.failure.message)}"
         yield ""
-    bad = [check for check in result.checks if not check.ok]
-    if bad:
+    if result.failed:
         yield _row(["check", "expected", "observed"])
         yield _row(["---"] * 3)
-        for check in bad:
+        for check in result.failed:
             yield _row([_cell(check.name), _cell(check.expected), _cell(check.observed)])
         yield ""
     if result.argv:

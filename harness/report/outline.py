@@ -1,15 +1,12 @@
 """The shape that every rendering shares: blocks by subject and environment, requests by builds."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK
-from harness.model import CellResult, DraftRange, LoadRequest, Verdict
-
-BAD: Final = frozenset(Verdict) - {Verdict.PASS, Verdict.DEGRADED, Verdict.KNOWN}
-"""Verdicts that end a command with another exit status than 0."""
-
+from harness.model import BAD, CellResult, DraftRange, LoadRequest, Verdict
 
 SHORT_NAMES: Final[Mapping[str, str]] = {
     "draft-mtp": "mtp",
@@ -18,52 +15,76 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
 }
 """What tables call the implementations that the contract names."""
 
+_Key = TypeVar("_Key", bound=Hashable)
+
 _USUAL: Final = LoadRequest(model="", mode=None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One request over the builds.
+class Look:
+    """What a verdict looks like.
 
     Attributes:
-        results: By build.
+        mark: In Markdown.
+        style: In a table on a terminal.
+        letter: In pytest's progress; empty for pytest's own.
     """
 
-    request: str
-    results: Mapping[str, CellResult]
+    mark: str
+    style: str
+    letter: str = ""
 
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """A few characters for each build."""
-        return {build: label(result) for build, result in self.results.items()}
+
+LOOKS: Final[Mapping[Verdict, Look]] = {
+    Verdict.FAIL: Look(mark="❌", style="bold red"),
+    Verdict.FLAKY: Look(mark="🎲", style="bold magenta", letter="~"),
+    Verdict.ERROR: Look(mark="⚠️", style="bold magenta", letter="E"),
+    Verdict.KNOWN: Look(mark="🟣", style="yellow", letter="k"),
+    Verdict.DEGRADED: Look(mark="🟡", style="yellow", letter="d"),
+    Verdict.PASS: Look(mark="✅", style="green"),
+}
+"""Every verdict, the worst first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One subject in one environment."""
+    """One subject in one environment.
+
+    Attributes:
+        rows: Its results by request and build.
+    """
 
     subject: str
     environment: str
     host: str
     builds: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: Mapping[str, Mapping[str, CellResult]]
+
+
+def grouped(
+    results: Iterable[CellResult], key: Callable[[CellResult], _Key]
+) -> Mapping[_Key, list[CellResult]]:
+    """The results by what they have in common, in the order of the first of each."""
+    groups: dict[_Key, list[CellResult]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return groups
 
 
 def blocks(results: Sequence[CellResult]) -> Iterator[Block]:
     """The blocks, in the order of the results."""
-    groups: dict[tuple[str, str], list[CellResult]] = {}
-    for result in results:
-        groups.setdefault((result.subject, result.environment), []).append(result)
+    groups = grouped(results, lambda result: (result.subject, result.environment))
     for (subject, environment), group in groups.items():
-        rows: dict[str, dict[str, CellResult]] = {}
-        for result in group:
-            rows.setdefault(request_text(result.request), {})[result.build] = result
+        requests = grouped(group, lambda result: request_text(result.request))
         yield Block(
             subject=subject,
             environment=environment,
             host=host_text(group),
             builds=tuple(dict.fromkeys(result.build for result in group)),
-            rows=tuple(Row(request=request, results=row) for request, row in rows.items()),
+            rows={
+                request: {result.build: result for result in row}
+                for request, row in requests.items()
+            },
         )
 
 
@@ -100,7 +121,7 @@ def label(result: CellResult) -> str:
     """What a cell came to, in a few characters."""
     if result.status not in BAD:
         return short_state(result.drafts)
-    check = next((check for check in result.checks if not check.ok), None)
+    check = next(iter(result.failed), None)
     argument = (check.argument if check else None) or (
         result.failure.argument if result.failure else None
     )
@@ -115,8 +136,7 @@ def why(result: CellResult) -> str:
     lines = [result.failure.message] if result.failure else []
     lines += [
         f"{check.name}: expected {check.expected}, observed {check.observed}"
-        for check in result.checks
-        if not check.ok
+        for check in result.failed
     ]
     return "\n".join(lines) or result.status.value
 
@@ -135,17 +155,25 @@ def short_state(effective: Mapping[str, DraftRange] | None) -> str:
 
 def counts(results: Sequence[CellResult]) -> str:
     """``360 cells: 216 pass, 128 degraded, 16 fail``."""
-    of_each = ", ".join(
-        f"{number} {verdict.value}"
-        for verdict in Verdict
-        if (number := sum(result.status is verdict for result in results))
-    )
-    return f"{len(results)} cells: {of_each}" if results else "no cells"
+    return f"{len(results)} cells: {of_each(results, Verdict)}" if results else "no cells"
 
 
-def verdict_status(results: Iterable[CellResult]) -> int:
+def of_each(results: Sequence[CellResult], verdicts: Iterable[Verdict]) -> str:
+    """How many cells came to each verdict that there is, in an order."""
+    numbers = Counter(result.status for result in results)
+    return ", ".join(f"{numbers[one]} {one.value}" for one in verdicts if numbers[one])
+
+
+def offending(result: CellResult) -> list[str]:
+    """The flags and variables to blame, in order."""
+    blamed = {check.argument for check in result.failed}
+    blamed.add(result.failure.argument if result.failure else None)
+    return sorted(argument for argument in blamed if argument)
+
+
+def verdict_status(verdicts: Iterable[Verdict]) -> int:
     """The exit status that the verdicts alone call for; a failure goes before what is unknown."""
-    statuses = {result.status for result in results}
-    if Verdict.FAIL in statuses:
+    bad = BAD.intersection(verdicts)
+    if Verdict.FAIL in bad:
         return EXIT_FAIL
-    return EXIT_CANNOT_TELL if statuses & {Verdict.ERROR, Verdict.FLAKY} else EXIT_OK
+    return EXIT_CANNOT_TELL if bad else EXIT_OK

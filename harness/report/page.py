@@ -10,7 +10,7 @@ import msgspec
 
 from harness.flags.capabilities import Capabilities
 from harness.model import CellResult
-from harness.report.outline import label, request_text, short_state
+from harness.report.outline import label, offending, request_text, short_state
 from harness.report.timeline import FlagLife, flag_lives
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -73,10 +73,7 @@ def _cell(result: CellResult) -> Mapping[str, Any]:
     built["short"] = short_state(result.drafts)
     built["wish"] = request_text(result.request)
     built["label"] = label(result)
-    offending = {check.argument for check in result.checks if not check.ok and check.argument}
-    if result.failure and result.failure.argument:
-        offending.add(result.failure.argument)
-    built["offending"] = sorted(offending)
+    built["offending"] = offending(result)
     built["attempts"] = [_cell(attempt) for attempt in result.attempts]
     return built
 

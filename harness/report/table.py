@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
-from harness.model import CellResult, DraftRange, Verdict
-from harness.report.console import new_table, open_console
-from harness.report.outline import BAD, SHORT_NAMES, host_text
+from harness.model import BAD, CellResult, DraftRange, Verdict
+from harness.report.outline import LOOKS, SHORT_NAMES, grouped, host_text, of_each
+from harness.terminal import new_table, open_console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -14,23 +14,6 @@ _T = TypeVar("_T")
 
 ROWS: Final = 100
 """After so many rows the headings are said again; it also bounds the memory that a table takes."""
-
-_STYLES: Final[Mapping[Verdict, str]] = {
-    Verdict.PASS: "green",
-    Verdict.DEGRADED: "yellow",
-    Verdict.KNOWN: "yellow",
-    Verdict.FAIL: "bold red",
-    Verdict.ERROR: "bold magenta",
-    Verdict.FLAKY: "bold magenta",
-}
-_WORST_FIRST: Final = (
-    Verdict.FAIL,
-    Verdict.FLAKY,
-    Verdict.ERROR,
-    Verdict.KNOWN,
-    Verdict.DEGRADED,
-    Verdict.PASS,
-)
 
 
 class _Notes:
@@ -55,11 +38,10 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     modes = _in_order(result.request.spelling for result in results)
     several_subjects = len({result.subject for result in results}) > 1
     notes = _Notes()
-    for environment in _in_order(result.environment for result in results):
-        block = [result for result in results if result.environment == environment]
+    for environment, block in grouped(results, lambda one: one.environment).items():
         headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
         title = f"{environment} ({host_text(block)})"
-        rows = list(_rows(block).items())
+        rows = list(grouped(block, lambda one: (one.build, one.subject, one.request.model)).items())
         for first in range(0, len(rows), ROWS):
             table = new_table(f"{title}, continued" if first else title, headings, console)
             for (build, subject, model), of_row in rows[first : first + ROWS]:
@@ -82,7 +64,7 @@ def _text(lines: Iterable[tuple[str, Verdict]], encoding: str) -> "Text":
     from rich.text import Text
 
     return Text("\n").join(
-        Text(_writable(line, encoding), style=_STYLES[verdict]) for line, verdict in lines
+        Text(_writable(line, encoding), style=LOOKS[verdict].style) for line, verdict in lines
     )
 
 
@@ -93,18 +75,10 @@ def _writable(text: str, encoding: str) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def _rows(results: Iterable[CellResult]) -> Mapping[tuple[str, str, str], list[CellResult]]:
-    rows: dict[tuple[str, str, str], list[CellResult]] = {}
-    for result in results:
-        key = (result.build, result.subject, result.request.model)
-        rows.setdefault(key, []).append(result)
-    return rows
-
-
 def _field(results: Sequence[CellResult], notes: _Notes) -> list[tuple[str, Verdict]]:
     """The lines of one field: cells that differ only in the draft length share a line."""
     lines: list[tuple[str, Verdict]] = []
-    for verdict in _WORST_FIRST:
+    for verdict in LOOKS:
         alike = [result for result in results if result.status is verdict]
         if not alike:
             continue
@@ -151,7 +125,7 @@ def _range_text(states: Sequence[Mapping[str, DraftRange]], name: str) -> str:
 def _why(result: CellResult) -> str:
     if result.status is Verdict.FLAKY:
         return f"flaky: {', then '.join(attempt.status for attempt in result.attempts)}"
-    check = next((check for check in result.checks if not check.ok), None)
+    check = next(iter(result.failed), None)
     if check is None:
         return result.failure.kind.value if result.failure else result.status.value
     return f"{check.name}: {check.argument or check.observed}"
@@ -165,12 +139,7 @@ def _reason(result: CellResult) -> str:
 
 def _legend(results: Sequence[CellResult]) -> Iterator[str]:
     yield "n_min…n_max as effective; {…} lists n_max for the draft lengths asked, in order"
-    counts = ", ".join(
-        f"{sum(result.status is verdict for result in results)} {verdict.value}"
-        for verdict in reversed(_WORST_FIRST)
-        if any(result.status is verdict for result in results)
-    )
-    yield f"{len(results)} cells: {counts}"
+    yield f"{len(results)} cells: {of_each(results, reversed(tuple(LOOKS)))}"
 
 
 def _in_order(items: Iterable[_T]) -> list[_T]:

@@ -19,7 +19,7 @@ from harness.config.toml_lines import line_of_field
 from harness.environments import parse_environment
 from harness.errors import LedgerError, UsageError
 from harness.gguf_models.models import MODELS
-from harness.model import MODE_UNSET, CellResult, LoadRequest, Mode, Verdict
+from harness.model import GOOD, MODE_UNSET, CellResult, LoadRequest, Mode, Verdict
 from harness.settings.speculation.contract import canonical_mode
 from harness.subjects import check_subject
 from harness.verdicts.checks import CHECK_NAMES
@@ -101,7 +101,7 @@ class Ledger:
         """The result; ``known`` where it fails as an entry says, and in no other way."""
         if result.status is not Verdict.FAIL:
             return result
-        failed = {check.name for check in result.checks if not check.ok}
+        failed = {check.name for check in result.failed}
         for entry in self._covering(result):
             if failed == set(entry.checks):
                 return replace(result, status=Verdict.KNOWN, ledger=entry.name)
@@ -117,8 +117,7 @@ class Ledger:
             passing = [
                 result.id
                 for result in results
-                if result.status in {Verdict.PASS, Verdict.DEGRADED}
-                and entry in self._covering(result)
+                if result.status in GOOD and entry in self._covering(result)
             ]
             if passing:
                 more = f" and {len(passing) - _SHOWN} more" if len(passing) > _SHOWN else ""

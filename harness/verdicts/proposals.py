@@ -10,11 +10,10 @@ from typing import Final
 
 import msgspec
 
-from harness.model import CellResult, Verdict
+from harness.model import GOOD, CellResult, Verdict
 from harness.settings.speculation.contract import canonical_mode
 from harness.verdicts.ledger import Entry, Ledger, length_of
 
-_GOOD: Final = frozenset({Verdict.PASS, Verdict.DEGRADED})
 _LIMITS: Final = ("model", "environment", "draft_n_max", "spellings")
 """The fields that may narrow an entry to what its cells have there."""
 _MANY_MODES: Final = 4
@@ -73,7 +72,7 @@ def _covering(
     cells: Sequence[CellResult], ran: Sequence[CellResult], ledger: Ledger
 ) -> Iterator[Entry]:
     """Entries for cells that fail alike; a cell joins the first group whose entry can take it."""
-    good = [one for one in ran if one.status in _GOOD and one.build in ledger.numbers]
+    good = [one for one in ran if one.status in GOOD and one.build in ledger.numbers]
     closed = frozenset(name for name in _OPEN_IF_VARIED if len(_values(ran, name)) == 1)
     entries: list[Entry] = []
     groups: list[list[CellResult]] = []
@@ -147,7 +146,7 @@ def _as_field(name: str, values: tuple[str | int, ...]) -> object:
 
 
 def _failed(result: CellResult) -> tuple[str, ...]:
-    return tuple(sorted({check.name for check in result.checks if not check.ok}))
+    return tuple(sorted({check.name for check in result.failed}))
 
 
 def _free_name(entry: Entry, taken: set[str]) -> str:

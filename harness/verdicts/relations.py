@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from harness.builds import Catalogue
-from harness.model import CellResult, DraftRange, Flavour, Mode, Verdict
+from harness.model import GOOD, CellResult, DraftRange, Flavour, Mode, Verdict
 from harness.settings.speculation.contract import DRAFT_SIMPLE, NGRAM_MOD, canonical_mode
 
 EQUAL_CAPABILITIES: Final = "equal-capabilities"
@@ -29,7 +29,6 @@ RELATIONS: Final[Mapping[str, str]] = {
 _Key = Callable[[CellResult], Hashable]
 """What two cells must share to be a pair."""
 
-_GOOD: Final = frozenset({Verdict.PASS, Verdict.DEGRADED})
 _WITH_LENGTH: Final = frozenset({"draft-mtp", DRAFT_SIMPLE})
 
 
@@ -57,7 +56,7 @@ class Relation:
 
 def judge_relations(results: Sequence[CellResult], catalogue: Catalogue) -> tuple[Relation, ...]:
     """Every relation over the pairs that these results have."""
-    good = [one for one in results if one.status in _GOOD and one.drafts is not None]
+    good = [one for one in results if one.status in GOOD and one.drafts is not None]
     return (
         *_chained(EQUAL_CAPABILITIES, _by_capabilities(good, catalogue)),
         *_over_hosts(good),

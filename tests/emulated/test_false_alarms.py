@@ -16,7 +16,7 @@ def count(directory: Path, *words: str, subject: str = "reference") -> tuple[int
     """Exit status and lines of one call of the script."""
     done = subprocess.run(
         [
-            *(sys.executable, "-P", str(ROOT / "benchmarks" / "false_alarms.py")),
+            *(sys.executable, str(ROOT / "benchmarks" / "false_alarms.py")),
             *("--record", str(directory / "record.jsonl"), *words),
             *("--", *TINY, "--subject", subject),
         ],

@@ -12,11 +12,11 @@ from harness.builds.catalogue import PackageFile, pinned_directory
 from harness.builds.manifest import options_text
 from harness.builds.pip_settings import read_pip_settings
 from harness.builds.platforms import Platform
-from harness.builds.progress import SilentProgress
 from harness.builds.recipe import FAST, compile_server, move_tree, recipe_with
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
 from harness.cells.qualification import open_store
+from harness.terminal import Progress
 
 CROSS = "aarch64-linux-gnu"
 """What the programs and the libraries of Debian's cross compiler for arm64 are named after."""
@@ -62,7 +62,7 @@ def fetch_sources(build: Build, store: Store) -> Path:
         origin.file,
         sha256=origin.sha256,
         directory=store.scratch(),
-        progress=SilentProgress(),
+        progress=Progress(),
     )
     return fetched.rename(store.packed / origin.file)
 
@@ -80,7 +80,7 @@ def compile_for_arm64(build: Build, archive: Path, directory: Path) -> Path:
         directory,
         toolchain=replace(find_toolchain({"CXX": cxx}), strip=Path(strip)),
         platform=Platform(system="linux", machine="arm64"),
-        progress=SilentProgress(),
+        progress=Progress(),
         cancelled=threading.Event(),
         label=f"{build.id} for arm64",
         number=build.number,

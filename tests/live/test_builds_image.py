@@ -21,7 +21,6 @@ from harness.builds import AcquiredBuild, Build, Catalogue
 from harness.builds.bundle import Contents, export_bundle
 from harness.builds.catalogue import ContainerImage
 from harness.builds.offers import catalogue_text
-from harness.builds.progress import PlainProgress
 from harness.cells.qualification import open_store
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
@@ -29,6 +28,7 @@ from harness.errors import BuildUnavailableError, DigestMismatchError, StoreErro
 from harness.model import Cell, LoadRequest, Verdict
 from harness.server.http import ServerClient
 from harness.server.ports import reserved_port
+from harness.terminal import PlainProgress
 from tests.live.engine import REPOSITORY, Engine, private_engine, private_registry
 from tests.live.matrix_runs import command, variables
 from tests.signals import KILL, signal_group

@@ -16,9 +16,9 @@ from harness.builds import AcquiredBuild, Build, Store
 from harness.builds.catalogue import LocalBinary
 from harness.builds.hosts import host_fingerprint
 from harness.builds.platforms import this_platform
-from harness.builds.progress import SilentProgress
 from harness.cells.qualification import open_store
 from harness.errors import EXIT_FAIL, EXIT_OK, BuildUnavailableError
+from harness.terminal import Progress
 from tests.live.foreign_hosts import (
     CROSS,
     compile_for_arm64,
@@ -59,7 +59,7 @@ needs_qemu_x64 = needs("qemu-x86_64")
 needs_qemu_arm64 = needs("qemu-aarch64", f"{CROSS}-g++", f"{CROSS}-gcc", f"{CROSS}-strip")
 
 
-class Notes(SilentProgress):
+class Notes(Progress):
     """Keeps what the user is told."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from harness.commands.report import recorded_help_directory
+from harness.emulation.description import recorded_help
 from harness.flags.capabilities import parse_help
 from harness.model import CellResult, Verdict
 from harness.report.page import Run, render_page
@@ -43,10 +43,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    known = {
-        build: parse_help((recorded_help_directory() / f"{build}.txt").read_text(encoding="utf-8"))
-        for build in ("b8929", "b9093", "b9246")
-    }
+    known = {build: parse_help(recorded_help(build)) for build in ("b8929", "b9093", "b9246")}
     runs = [Run(name="monday", results=monday()), Run(name="tuesday", results=tuesday())]
     path.write_text(render_page(runs, known, title="Three subjects"), encoding="utf-8")
     return path

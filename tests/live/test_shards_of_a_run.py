@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.model import CellResult
-from harness.report.merge import merge_results
+from harness.report.jsonl import merge_results
 from harness.report.order import in_reading_order
 from tests.live.matrix_runs import run_matrix
 

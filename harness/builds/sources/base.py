@@ -9,8 +9,8 @@ from typing import Protocol
 
 from harness.builds.catalogue import Build, Origin
 from harness.builds.platforms import Platform
-from harness.builds.progress import Progress
 from harness.config.paths import entries
+from harness.terminal import Progress
 
 
 class CompileSlot(Protocol):

@@ -24,9 +24,9 @@ from pypi_simple import (
 from harness.builds.digest import sha256_of
 from harness.builds.download import Patience, fetch_file, get, redacted
 from harness.builds.pip_settings import PipSettings
-from harness.builds.progress import Progress
 from harness.config.paths import entries, is_dir
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.terminal import Progress
 
 
 @dataclass(frozen=True, kw_only=True)

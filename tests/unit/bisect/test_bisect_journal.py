@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from harness.bisect.journal import Journal, Memory, Question, Step
+from harness.bisect.journal import Journal, Notebook, Question, Step
 from harness.errors import JournalError
 from tests.unit.bisect.world import over_builds
 
@@ -115,8 +115,8 @@ def test_a_missing_journal_and_a_newer_format(tmp_path: Path) -> None:
         Journal.open(path)
 
 
-def test_memory_keeps_what_it_is_given() -> None:
+def test_a_notebook_keeps_what_it_is_given() -> None:
     question, world = over_builds([0.0, 1.0])
-    memory = Memory(question)
-    world.bisect(memory)
-    assert [step.trial for step in memory.steps.values()] == [question.bad, question.good]
+    notebook = Notebook(question)
+    world.bisect(notebook)
+    assert [step.trial for step in notebook.steps.values()] == [question.bad, question.good]

@@ -124,11 +124,12 @@ def test_an_interrupted_job_is_ended_on_leaving_so_that_a_second_signal_does_no_
     assert job.ended
 
 
-def test_the_benchmarks_run_beside_a_file_of_a_standard_modules_name() -> None:
+def test_no_benchmark_has_the_name_of_a_standard_module() -> None:
     benchmarks = Path(__file__).resolve().parents[3] / "benchmarks"
-    for script in ("bisect.py", "compile.py"):
+    assert not {path.stem for path in benchmarks.glob("*.py")} & sys.stdlib_module_names
+    for script in ("bisection.py", "compile.py"):
         answer = subprocess.run(
-            [sys.executable, "-P", benchmarks / script, "--help"],
+            [sys.executable, benchmarks / script, "--help"],
             capture_output=True,
             text=True,
             check=True,

@@ -4,12 +4,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from harness.bisect.bisector import Bisector
-from harness.bisect.journal import Memory, Point, Question
-from harness.bisect.progress import Silence
-from harness.bisect.tester import RecordedTester
+from harness.bisect.journal import Notebook, Point, Question
+from harness.bisect.tester import recorded
 from harness.bisect.trial import Trial
 from harness.errors import BisectionError
-from tests.unit.bisect.world import COMMAND, SIGNATURE, World, over_builds, points
+from tests.unit.bisect.world import COMMAND, SIGNATURE, SILENT, World, over_builds, points
 
 
 @settings(deadline=None)
@@ -19,11 +18,11 @@ def test_finds_the_first_bad_build_and_tests_each_build_once(
 ) -> None:
     turn = data.draw(st.integers(1, count - 1))
     question, world = over_builds([0.0] * turn + [1.0] * (count - turn))
-    finding = world.bisect(Memory(question), lookahead=lookahead)
+    finding = world.bisect(Notebook(question), lookahead=lookahead)
     (leg,) = finding.legs
     assert (leg.boundary.before, leg.boundary.after) == (turn - 1, turn)
-    assert finding.is_exact
-    assert finding.is_monotone
+    assert leg.boundary.skipped == ()
+    assert leg.boundaries == (leg.boundary,)
     assert len(world.runs) == len(set(world.runs)) <= (count - 1).bit_length() + 2
     assert world.anchors <= {None, SIGNATURE}
     assert finding.signature == SIGNATURE
@@ -36,7 +35,7 @@ def test_builds_that_cannot_be_had_are_skipped_and_named(count: int, data: st.Da
     missing = data.draw(st.sets(st.integers(1, count - 2), max_size=10)) if count > 2 else set()
     question, world = over_builds([0.0] * turn + [1.0] * (count - turn))
     world.missing = frozenset(question.builds[at].id for at in missing)
-    finding = world.bisect(Memory(question))
+    finding = world.bisect(Notebook(question))
     (leg,) = finding.legs
     assert leg.boundary.before < turn <= leg.boundary.after
     between = range(leg.boundary.before + 1, leg.boundary.after)
@@ -46,7 +45,7 @@ def test_builds_that_cannot_be_had_are_skipped_and_named(count: int, data: st.Da
 
 def test_the_two_possible_next_builds_are_begun_and_the_other_one_is_ended() -> None:
     question, world = over_builds([0.0] * 20 + [1.0] * 13)
-    world.bisect(Memory(question))
+    world.bisect(Notebook(question))
     tested = {trial.build for trial in world.runs}
     assert tested <= set(world.started)
     assert set(world.ended) == set(world.started), "nothing is left under way"
@@ -58,14 +57,14 @@ def test_the_two_possible_next_builds_are_begun_and_the_other_one_is_ended() -> 
 
 def test_without_look_ahead_only_what_is_tested_is_acquired() -> None:
     question, world = over_builds([0.0] * 20 + [1.0] * 13)
-    world.bisect(Memory(question), lookahead=False)
+    world.bisect(Notebook(question), lookahead=False)
     assert world.started == [trial.build for trial in world.runs]
 
 
 def test_stored_builds_are_acquired_by_nobody() -> None:
     question, world = over_builds([0.0] * 6 + [1.0] * 4)
     world.store = {point.id for point in question.builds}
-    world.bisect(Memory(question))
+    world.bisect(Notebook(question))
     assert world.started == []
 
 
@@ -79,20 +78,20 @@ def test_stored_builds_are_acquired_by_nobody() -> None:
 def test_an_end_that_is_not_as_claimed_stops(rates: list[float], message: str) -> None:
     question, world = over_builds(rates)
     with pytest.raises(BisectionError, match=message):
-        world.bisect(Memory(question))
+        world.bisect(Notebook(question))
 
 
 def test_an_end_that_cannot_be_had_stops() -> None:
     question, world = over_builds([0.0, 1.0], missing=frozenset({"b9000"}))
     with pytest.raises(BisectionError, match="b9000: no source works here; choose another end"):
-        world.bisect(Memory(question))
+        world.bisect(Notebook(question))
 
 
 def test_a_flaky_failure_is_repeated_until_it_is_sure() -> None:
     wrong = 0
     for seed in range(20):
         question, world = over_builds([0.0] * 11 + [0.4] * 9, seed=seed)
-        finding = world.bisect(Memory(replace(question, confidence=0.99)))
+        finding = world.bisect(Notebook(replace(question, confidence=0.99)))
         wrong += finding.legs[0].boundary.before != 10
     # Five points at 99 % each: at most one search in twenty goes wrong; here none does.
     assert wrong <= 1
@@ -102,14 +101,14 @@ def test_a_single_run_of_a_flaky_failure_would_go_wrong() -> None:
     wrong = 0
     for seed in range(20):
         question, world = over_builds([0.0] * 11 + [1.0, *[0.4] * 7, 1.0], seed=seed)
-        wrong += world.bisect(Memory(question)).legs[0].boundary.before != 10
+        wrong += world.bisect(Notebook(question)).legs[0].boundary.before != 10
     assert wrong > 5
 
 
 def test_ends_that_fail_alike_are_refused() -> None:
     question, world = over_builds([0.5, 0.5, 0.5])
     with pytest.raises(BisectionError, match=r"the good end, b9000 under reference, (fails in|is)"):
-        world.bisect(Memory(replace(question, confidence=0.95)))
+        world.bisect(Notebook(replace(question, confidence=0.95)))
 
 
 @settings(deadline=None)
@@ -117,11 +116,10 @@ def test_ends_that_fail_alike_are_refused() -> None:
 def test_all_boundaries_of_a_history_that_is_not_monotone(inner: list[float]) -> None:
     rates = [0.0, *inner, 1.0]
     question, world = over_builds(rates)
-    finding = world.bisect(Memory(replace(question, stride=1)))
+    finding = world.bisect(Notebook(replace(question, stride=1)))
     found = [(each.before, each.after) for each in finding.legs[0].boundaries]
     expected = [(at, at + 1) for at in range(len(rates) - 1) if rates[at] != rates[at + 1]]
     assert found == expected
-    assert finding.is_monotone == (len(expected) == 1)
 
 
 def two_axes(
@@ -149,7 +147,7 @@ def test_both_axes_tell_which_one_the_failure_is_due_to(
     question, world = two_axes(build, subject, together=together)
     if world.rates[question.bad] == 0.0:
         return
-    finding = world.bisect(Memory(question))
+    finding = world.bisect(Notebook(question))
     found = {result.leg.axis: result.boundary.after for result in finding.legs}
     if together:
         assert finding.blame == "both together"
@@ -164,19 +162,19 @@ def test_both_axes_tell_which_one_the_failure_is_due_to(
 
 def test_replay_tells_the_same_without_testing() -> None:
     question, world = over_builds([0.0] * 30 + [1.0] * 20)
-    memory = Memory(question)
-    finding = world.bisect(memory)
-    again = Bisector(Memory(question), RecordedTester(memory.steps), Silence()).run()
+    notebook = Notebook(question)
+    finding = world.bisect(notebook)
+    again = Bisector(Notebook(question), recorded(notebook.steps), SILENT).run()
     assert again == finding
 
 
 def test_replay_of_an_unfinished_journal_says_where_it_ends() -> None:
     question, world = over_builds([0.0] * 30 + [1.0] * 20)
-    memory = Memory(question)
-    world.bisect(memory)
-    steps = dict(list(memory.steps.items())[:4])
+    notebook = Notebook(question)
+    world.bisect(notebook)
+    steps = dict(list(notebook.steps.items())[:4])
     with pytest.raises(BisectionError, match=r"the journal ends before b.* `bisect resume`"):
-        Bisector(Memory(question), RecordedTester(steps), Silence()).run()
+        Bisector(Notebook(question), recorded(steps), SILENT).run()
 
 
 @pytest.mark.parametrize(("missing_side", "axes"), [("build", ["subject"]), ("subject", ["build"])])
@@ -191,7 +189,7 @@ def test_a_corner_that_cannot_be_tested_leaves_the_blame_open(
         else Trial(build=bad.build, subject=good.subject)
     )
     world.untestable = frozenset({mixed})
-    finding = world.bisect(Memory(question))
+    finding = world.bisect(Notebook(question))
     assert finding.blame == "undecided"
     assert [result.leg.axis for result in finding.legs] == axes
 
@@ -205,4 +203,4 @@ def test_two_corners_that_cannot_be_tested_leave_no_answer() -> None:
         }
     )
     with pytest.raises(BisectionError, match="build and subject cannot be told apart"):
-        world.bisect(Memory(question))
+        world.bisect(Notebook(question))

@@ -1,8 +1,8 @@
 import pytest
 
-from harness.bisect.points import build_range, needs_compiling, published_builds, subject_range
+from harness.bisect.points import build_range, published_builds, subject_range
 from harness.builds import Build, Catalogue
-from harness.builds.catalogue import LocalBinary, PackageFile, ReleaseAsset
+from harness.builds.catalogue import LocalBinary, PackageFile, ReleaseAsset, is_compiled
 from harness.builds.sources.index import IndexFile
 from harness.errors import SourceUnavailableError, UsageError
 
@@ -98,11 +98,11 @@ def test_the_range_runs_from_good_to_bad_and_the_catalogue_wins() -> None:
             build(9246),
         )
     )
-    chosen = build_range("b9246", "b8929", catalogue, published_builds(INDEX))
-    assert [point.id for point in chosen.points] == ["b9246", "b9101", "py0.3.16", "b8992", "b8929"]
-    assert [point.number for point in chosen.points] == [9246, 9101, None, 8992, 8929]
-    assert chosen.points[2].date == "2025-08"
-    assert chosen.builds[0].sources == (LocalBinary(path="llama-server"),)
+    points, builds = build_range("b9246", "b8929", catalogue, published_builds(INDEX))
+    assert [point.id for point in points] == ["b9246", "b9101", "py0.3.16", "b8992", "b8929"]
+    assert [point.number for point in points] == [9246, 9101, None, 8992, 8929]
+    assert points[2].date == "2025-08"
+    assert builds[0].sources == (LocalBinary(path="llama-server"),)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_ends_that_are_not_there(good: str, bad: str, message: str) -> None:
 
 
 def test_versions_of_a_subject_are_ordered_as_versions() -> None:
-    found = subject_range("unsloth", "2026.10.1", "unsloth==2026.9.9", INDEX)
+    found = subject_range("unsloth", "2026.10.1", "unsloth==2026.9.9", lambda: INDEX)
     assert [(point.id, point.date) for point in found] == [
         ("unsloth==2026.10.1", "2026-05-20"),
         ("unsloth==2026.9.10", "2026-09-23"),
@@ -128,20 +128,22 @@ def test_versions_of_a_subject_are_ordered_as_versions() -> None:
 
 
 def test_listed_subjects_keep_their_order() -> None:
-    found = subject_range("reference@C, reference,reference@D", "reference@D", "reference@C", None)
+    found = subject_range(
+        "reference@C, reference,reference@D", "reference@D", "reference@C", lambda: INDEX
+    )
     assert [point.id for point in found] == ["reference@D", "reference", "reference@C"]
 
 
 def test_subjects_that_are_not_there() -> None:
     with pytest.raises(UsageError, match=r"there is no unsloth version '2026.9.11'"):
-        subject_range("unsloth", "2026.9.11", "2026.9.9", INDEX)
+        subject_range("unsloth", "2026.9.11", "2026.9.9", lambda: INDEX)
     with pytest.raises(SourceUnavailableError, match="no package index has moon"):
-        subject_range("moon", "1", "2", INDEX)
+        subject_range("moon", "1", "2", lambda: INDEX)
 
 
 def test_what_has_to_be_compiled() -> None:
     sdist = PackageFile(project="p", version="1", file="p-1.tar.gz", sha256="1" * 64)
     wheel = PackageFile(project="p", version="1", file="p-1-py3-none-any.whl", sha256="1" * 64)
-    assert needs_compiling(build(1, sources=(sdist, wheel)))
-    assert not needs_compiling(build(1, sources=(wheel, sdist)))
-    assert not needs_compiling(build(1, sources=(ReleaseAsset(tag="b1"),)))
+    assert is_compiled(build(1, sources=(sdist, wheel)).sources[0])
+    assert not is_compiled(build(1, sources=(wheel, sdist)).sources[0])
+    assert not is_compiled(build(1, sources=(ReleaseAsset(tag="b1"),)).sources[0])

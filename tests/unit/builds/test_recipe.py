@@ -9,11 +9,11 @@ import pytest
 
 from harness.builds.cmake_model import read_program
 from harness.builds.platforms import this_platform
-from harness.builds.progress import SilentProgress
 from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
 from harness.builds.toolchain import Toolchain, find_toolchain
 from harness.errors import CompileError, SourceUnavailableError
 from harness.processes.running import CancelledError
+from harness.terminal import Progress
 from tests.unit.builds.builds_bench import CMAKELISTS, write_tree
 
 
@@ -31,7 +31,7 @@ def make(directory: Path, toolchain: Toolchain, recipe: Recipe = FAST, **changes
         directory,
         toolchain=toolchain,
         platform=this_platform(),
-        progress=SilentProgress(),
+        progress=Progress(),
         cancelled=threading.Event(),
         label="tiny",
         number=42,
@@ -103,7 +103,7 @@ def test_giving_up_ends_the_compilers(tmp_path: Path, toolchain: Toolchain) -> N
             tmp_path,
             toolchain=toolchain,
             platform=this_platform(),
-            progress=SilentProgress(),
+            progress=Progress(),
             cancelled=cancelled,
             label="tiny",
         )

@@ -15,10 +15,10 @@ import pytest
 from harness.builds.catalogue import Build, ReleaseAsset
 from harness.builds.download import Patience
 from harness.builds.platforms import Platform
-from harness.builds.progress import SilentProgress
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.sources.release import Asset, GitHub, ReleaseSource, choose_assets
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.terminal import Progress
 from tests.unit.builds.builds_bench import Reply, Web, catalogue_text, release
 from tests.unit.builds.builds_bench import Workbench as Bench
 
@@ -63,7 +63,7 @@ def deliver(
             downloads=tmp_path / "downloads",
             packed=tmp_path / "packed",
             platform=platform,
-            progress=SilentProgress(),
+            progress=Progress(),
             compile_slot=lambda: (_ for _ in ()).throw(AssertionError("nothing to compile")),
             cancelled=threading.Event(),
         )

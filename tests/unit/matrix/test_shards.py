@@ -11,8 +11,7 @@ from harness.errors import UsageError
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.shards import deal, parse_shard
 from harness.model import Cell, CellResult, LoadRequest
-from harness.report.jsonl import encode_result
-from harness.report.merge import merge_results
+from harness.report.jsonl import encode_result, merge_results
 from harness.report.order import in_reading_order
 from tests.unit.results import result
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.model import CellResult, Verdict
-from harness.report.jsonl import encode_result
-from harness.report.merge import merge_results
+from harness.report.jsonl import encode_result, merge_results
 from tests.unit.report.bad_results import one_of_each
 from tests.unit.results import result
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from harness.model import Check, LoadRequest, Verdict
-from harness.report.outline import BAD, blocks, counts, host_text, label, request_text, why
+from harness.model import BAD, Check, LoadRequest, Verdict
+from harness.report.outline import blocks, counts, host_text, label, request_text, why
 from tests.unit.report.bad_results import flaky, one_of_each, refused, untold
 from tests.unit.results import lengths, result
 
@@ -38,7 +38,7 @@ def test_blocks_hold_every_result_once() -> None:
         ("other", "cpu"),
         ("other", "cuda-spoof"),
     ]
-    held = [one for block in made for row in block.rows for one in row.results.values()]
+    held = [one for block in made for row in block.rows.values() for one in row.values()]
     assert sorted(one.id for one in held) == sorted(one.id for one in results)
     assert made[1].host == "G"
 
@@ -46,7 +46,7 @@ def test_blocks_hold_every_result_once() -> None:
 def test_a_row_may_lack_a_build() -> None:
     block = next(iter(blocks([result(build="b1"), result(build="b2", mode="off")])))
     assert block.builds == ("b1", "b2")
-    assert [tuple(row.results) for row in block.rows] == [("b1",), ("b2",)]
+    assert [tuple(row) for row in block.rows.values()] == [("b1",), ("b2",)]
 
 
 def test_host_without_gpu() -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from harness.model import CellResult, Check, Failure, FailureKind, Verdict
-from harness.report.console import PLAIN_WIDTH
 from harness.report.table import ROWS, print_tables
+from harness.terminal import PLAIN_WIDTH
 from tests.unit.results import lengths, result
 
 ON = {"draft-mtp": lengths(5)}

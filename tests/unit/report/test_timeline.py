@@ -1,4 +1,4 @@
-from harness.commands.report import recorded_help_directory
+from harness.emulation.description import recorded_help
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.report.timeline import SPECULATIVE_FLAGS, FlagState, flag_lives
 
@@ -6,11 +6,7 @@ BUILDS = ("py0.3.16", "b8929", "b9093", "b9246")
 
 
 def recorded() -> dict[str, Capabilities]:
-    directory = recorded_help_directory()
-    return {
-        build: parse_help((directory / f"{build}.txt").read_text(encoding="utf-8"))
-        for build in BUILDS
-    }
+    return {build: parse_help(recorded_help(build)) for build in BUILDS}
 
 
 def test_lives_of_the_renamed_flags() -> None:

@@ -6,10 +6,8 @@ compiles do. *Real* (``--real``): builds are fetched and compiled into a new sto
 look-ahead and once without, with the compiler cache out of the way; the sums are what the store's
 manifests and the journal say of each build.
 
-    nox -s bench -- bisect
-    python -P benchmarks/bisect.py --real --good b9093 --bad b9097 --test-s 60
-
-``-P`` keeps this directory from standing in for the standard library, which has a ``bisect`` too.
+    nox -s bench -- bisection
+    python benchmarks/bisection.py --real --good b9093 --bad b9097 --test-s 60
 """
 
 import argparse
@@ -24,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bisect.bisector import Bisector
-from harness.bisect.journal import CommandQuestion, Journal, Memory, Point, Question
+from harness.bisect.journal import CommandQuestion, Journal, Notebook, Point, Question
 from harness.bisect.lookahead import GRACE_S, Lookahead, ThreadJob, Wanted
-from harness.bisect.progress import Silence
+from harness.bisect.progress import Reporter
 from harness.bisect.search import Answer
 from harness.bisect.tester import LiveTester
 from harness.bisect.trial import Outcome, Signature, Trial
@@ -78,15 +76,16 @@ class PacedWorld:
             predicate=CommandQuestion(command=("paced",), timeout_s=1),
         )
         exclusive = self._one_at_a_time
+        silent = Reporter(lambda _: None, question.axes)
         with Lookahead(self._start, exclusive=lambda _: exclusive, enabled=lookahead) as ahead:
             tester = LiveTester(
-                predicate=self,
+                predicate=self.run,
                 lookahead=ahead,
                 stored=lambda wanted: wanted.axis == "subject" or wanted.id in self._store,
-                watcher=Silence(),
+                reporter=silent,
             )
             began = time.monotonic()
-            finding = Bisector(Memory(question), tester, Silence()).run()
+            finding = Bisector(Notebook(question), tester, silent).run()
             wall = time.monotonic() - began
         assert finding.legs[0].boundary.after == FIRST_BAD
         return wall / SCALE
@@ -180,7 +179,7 @@ def _bisect_real(good: str, bad: str, command: str, *, lookahead: bool) -> _Meas
         began = time.monotonic()
         subprocess.run(
             [
-                *(sys.executable, "-P", "-m", "harness", "bisect", "run"),
+                *(sys.executable, "-m", "harness", "bisect", "run"),
                 *("--good", good, "--bad", bad),
                 *("--journal", str(journal)),
                 *([] if lookahead else ["--no-lookahead"]),
