@@ -1,11 +1,9 @@
 """How a session reads on the screen."""
 
-import pytest
-
 from harness.model import LoadRequest
 from harness.sessions.runner import Runner
 from harness.sessions.script import Interruption, Load
-from harness.sessions.transcript import describe_step, differing, summary
+from harness.sessions.transcript import describe_step, summary
 from tests.unit.sessions.worlds import Planner, stage
 
 MTP = LoadRequest(model="tiny-mtp", mode="mtp", draft_n_max=8)
@@ -34,15 +32,3 @@ def test_a_session_with_bug_b() -> None:
         session.close()
     told = [*map(describe_step, reports), summary(reports)]
     assert "\n".join(told) == TRANSCRIPT
-
-
-@pytest.mark.parametrize(
-    ("expected", "observed", "told"),
-    [
-        ("a 1, b 2, c 3", "a 1, b 9, c 3", ("b 2", "b 9")),
-        ("nothing loaded", "a 1, b 2", ("nothing loaded", "a 1, b 2")),
-        ("a 1, b 2", "a 1", ("a 1, b 2", "a 1")),
-    ],
-)
-def test_only_what_differs_is_told(expected: str, observed: str, told: tuple[str, str]) -> None:
-    assert differing(expected, observed) == told

@@ -21,6 +21,7 @@ class PaperServer:
     """Answers and logs as told; it is its own log and client."""
 
     startup: Sequence[str]
+    pid: int = 0
     of_each: Sequence[str] = ()
     answer: object = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
