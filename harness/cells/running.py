@@ -303,7 +303,7 @@ def _plan_and_launch(
         arguments = read_arguments(plan.argv, situation.capabilities)
         progress.checks = demands.of_plan(plan, arguments)
         plan, progress.replaced = hosted(plan)
-        # What was replaced is not asked for, nor is the port that the plan was given; variables come
+        # What was replaced is not asked for, nor the port that the plan was given; variables come
         # first, for argv wins over them.
         progress.arguments = tuple(
             argument
