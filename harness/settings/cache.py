@@ -19,13 +19,17 @@ from harness.settings.value import (
 
 _TYPE_K: Final = Family(flags=("--cache-type-k", "-ctk"), variables=("LLAMA_ARG_CACHE_TYPE_K",))
 _TYPE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
-_FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
+_FLASH: Final = Family(
+    flags=("--flash-attn", "-fa"),
+    variables=("LLAMA_ARG_FLASH_ATTN",),
+    negations=("--no-flash-attn", "-no-fa"),
+)
 _PROMPTS: Final = Family(flags=("--cache-ram", "-cram"), variables=("LLAMA_ARG_CACHE_RAM",))
 _CHECKPOINTS: Final = Family(
     flags=("--ctx-checkpoints", "-ctxcp", "--swa-checkpoints"),
     variables=("LLAMA_ARG_CTX_CHECKPOINTS", "LLAMA_ARG_SWA_CHECKPOINTS"),
 )
-_ASKED_OF_FLASH: Final = re.compile(r"llama_context: flash_attn +=\s+(\w+)")
+_ASKED_OF_FLASH: Final = re.compile(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
 _NO_PROMPTS: Final = re.compile(r"prompt cache is disabled")
 _ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}

@@ -13,6 +13,7 @@ from harness.settings.value import (
     logged,
     nothing,
     number,
+    of_context,
     positive,
     switch,
 )
@@ -57,7 +58,7 @@ SETTINGS: Final = (
         name="context",
         families=(_CONTEXT,),
         asks=positive,
-        readings=(logged(r"llama_context: n_ctx +=\s+(\d+)", int),),
+        readings=(of_context("n_ctx", int),),
         grants=_holds,
     ),
     ValueSetting(
@@ -91,12 +92,12 @@ SETTINGS: Final = (
         name="rope_freq_base",
         families=(_FREQ_BASE,),
         asks=number,
-        readings=(logged(r"llama_context: freq_base +=\s+([\d.]+)", float),),
+        readings=(of_context("freq_base", float),),
     ),
     ValueSetting(
         name="rope_freq_scale",
         families=(_FREQ_SCALE,),
         asks=number,
-        readings=(logged(r"llama_context: freq_scale +=\s+([\d.e+-]+)", float),),
+        readings=(of_context("freq_scale", float),),
     ),
 )

@@ -27,9 +27,10 @@ _TOTAL: Final = "total time ="
 _FORK_LINE: Final = ' | tid="'
 _AFTER_MAIN: Final = (
     *("loading draft model", "creating MTP draft context"),
-    *("initializing slots, n_slots", "initializing, n_slots"),
+    *("initializing slots, n_slots", "initializing, n_slots", "load_model]  | tid="),
 )
 _NOT_SUPPORTED: Final = 501
+_NOT_SERVED: Final = frozenset({_NOT_SUPPORTED, http.HTTPStatus.NOT_FOUND})
 _UNAUTHORIZED: Final = 401
 _LONGEST_FULL: Final = 2048
 """Tokens of context that are filled in a sixth of a second on one core."""
@@ -262,7 +263,7 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         full=full,
         limit=limit,
         answers={
-            path: client.reply(path, body, _ANSWER_S)[0] != _NOT_SUPPORTED
+            path: client.reply(path, body, _ANSWER_S)[0] not in _NOT_SERVED
             for path, body in _ENDPOINTS.items()
         },
         jinja=_takes_tools(client),
@@ -292,12 +293,16 @@ def _locks_memory(pid: int) -> bool | None:
 
 def _fill(client: ServerClient, tokens: int) -> tuple[int, int] | None:
     """Tokens read of a prompt that leaves room for four, and written after it."""
-    body = {"prompt": [_TOKEN] * (tokens - ROOM_LEFT), "n_predict": _WRITTEN, "temperature": 0}
-    status, answer = client.reply("/completion", body, _GENERATION_S)
-    if status != http.HTTPStatus.OK or not isinstance(answer, Mapping):
-        return 0, 0
-    read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
-    return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+    prompt = [_TOKEN] * (tokens - ROOM_LEFT)
+    for wanted in (_WRITTEN, 1):
+        # ik_llama.cpp goes on to end at what the request before was to end at, and refuses what it
+        # would have to shift its context for.
+        body = {"prompt": prompt, "n_predict": wanted, "temperature": 0, "stop": []}
+        status, answer = client.reply("/completion", body, _GENERATION_S)
+        if status == http.HTTPStatus.OK and isinstance(answer, Mapping):
+            read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
+            return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+    return 0, 0
 
 
 def _overfill(client: ServerClient, tokens: int) -> int | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
@@ -99,13 +99,14 @@ def _locked(path: str) -> Reading:
     )
 
 
-def _endpoint(variable: str, told: Callable[[Observation], Any]) -> Reading:
-    """A witness, where the harness did not switch the endpoint on itself."""
-    return Reading(
-        witness="request",
-        read=lambda seen: None if variable in seen.switched_on else told(seen),
-        basis=Basis.BEHAVIOUR,
-    )
+def _endpoint(variable: str, answers: Callable[[Observation], bool]) -> Reading:
+    """A witness, unless it was the harness that switched the endpoint on."""
+
+    def read(observation: Observation) -> bool | None:
+        served = answers(observation)
+        return None if served and variable in observation.switched_on else served
+
+    return Reading(witness="request", read=read, basis=Basis.BEHAVIOUR)
 
 
 SETTINGS: Final = (

@@ -8,6 +8,7 @@ from harness.settings.value import (
     ValueSetting,
     from_properties,
     logged,
+    of_context,
     positive,
     switch,
 )
@@ -28,7 +29,7 @@ SETTINGS: Final = (
         readings=(
             from_properties("total_slots"),
             Reading(witness="slots", read=lambda seen: len(seen.slots) or None),
-            logged(r"n_slots = (\d+)", int, main=False),
+            logged(r"n_slots ?= ?(\d+)", int, main=False),
         ),
     ),
     ValueSetting(
@@ -36,7 +37,7 @@ SETTINGS: Final = (
         families=(_UNIFIED,),
         asks=switch(_UNIFIED),
         readings=(
-            logged(r"llama_context: kv_unified +=\s+(true|false)", "true".__eq__),
+            of_context("kv_unified", "true".__eq__),
             logged(r"n_slots = \d+, .*kv_unified = '(true|false)'", "true".__eq__, main=False),
         ),
     ),

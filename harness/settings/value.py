@@ -246,6 +246,11 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
     return Reading(witness="startup-log", read=read)
 
 
+def of_context(name: str, of: Callable[[str], Any]) -> Reading:
+    """A witness: what the start-up log says of the model's context."""
+    return logged(rf"llama_(?:context|init_from_model): {name} +=\s+(\S+)", of)
+
+
 def at(value: Any, *path: str) -> Any:
     """What lies at a path in nested objects; None where nothing does."""
     for key in path:
