@@ -55,9 +55,10 @@ LINES: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
         ("--no-context-shift",), ("--no-kv-unified",), ("--reasoning-format", "deepseek"),
     ),
     "unlimited": (("-c", "0"), ("-np", "3"), ("--cache-ram", "-1"), ("--no-slots",)),
-    "embedding": (("--embedding",), ("-c", "256"), ("-np", "1"), ("-ub", "256")),
-    "reranking": (("--reranking",), ("-c", "256"), ("-np", "1"), ("-ub", "256")),
-    "drafting": (("-md", "draft"), ("--spec-type", "draft-simple"), ("-c", "512"), ("-np", "1")),
+    "embedding": (("--embedding",), ("-c", "256"), ("-np", "1"), ("-ub", "128")),
+    "reranking": (("--reranking",), ("-c", "256"), ("-np", "1"), ("-ub", "128")),
+    "drafting": (("-md", "draft"), ("--spec-type", "draft-simple"), ("-c", "512"), ("-np", "1"),
+                 ("-ctk", "q8_0"), ("-fa", "on")),
 }  # fmt: skip
 """What is asked for, by the name of the recording."""
 
