@@ -43,6 +43,14 @@ class Wish:
     value: Any
     argument: Argument
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether builds read a number that the argument begins with, and drop the rest of it."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            return False
+        pattern = _INTEGER if isinstance(self.value, int) else _NUMBER
+        return pattern.fullmatch(self.argument.value.rstrip()) is None
+
 
 def _shortest(value: Any) -> Any:
     """A number as short as it was before the server held it in single precision."""
@@ -132,8 +140,7 @@ class ValueSetting:
         """One check."""
         value = state[self.name]
         word = " ".join(demand.argument.words)
-        if self.asks in {integer, number, positive} and not _is_number(demand.argument.value):
-            # Builds read the number that a word begins with, and drop the rest of it.
+        if demand.is_cut_short:
             return (
                 Check(
                     name=EFFECT,
@@ -172,14 +179,6 @@ def spoken(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ";".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def integer(argument: Argument) -> int | None:
