@@ -67,7 +67,7 @@ SETTINGS: Final = (
         asks=nothing,
         readings=(
             Reading(witness="slots", read=_slot),
-            from_properties("default_generation_settings", "n_ctx"),
+            from_properties("default_generation_settings", "n_ctx", kind=int),
             Reading(
                 witness="refusal",
                 read=lambda seen: seen.probed.limit if seen.probed else None,

@@ -183,7 +183,7 @@ SETTINGS: Final = (
         name="props_endpoint",
         families=(_PROPS,),
         asks=switch(_PROPS),
-        readings=(answers("/props"), from_properties("endpoint_props")),
+        readings=(answers("/props"), from_properties("endpoint_props", kind=bool)),
     ),
     ValueSetting(
         name="embeddings",

@@ -27,7 +27,7 @@ SETTINGS: Final = (
         families=(_SLOTS,),
         asks=positive,
         readings=(
-            from_properties("total_slots"),
+            from_properties("total_slots", kind=int),
             Reading(witness="slots", read=lambda seen: len(seen.slots) or None),
             logged(r"n_slots ?= ?(\d+)", int, main=False),
         ),

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -60,7 +61,10 @@ def _shortest(value: Any) -> Any:
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; numbers as near as single precision writes them."""
     if isinstance(one, float) or isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+        try:
+            return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+        except (TypeError, OverflowError):
+            return False
     return bool(one == other)
 
 
@@ -184,7 +188,7 @@ def spoken(value: Any) -> str:
 def integer(argument: Argument) -> int | None:
     """The whole number that a value begins with, which is all that builds read of it."""
     found = _INTEGER.match(argument.value)
-    return int(found[0]) if found else None
+    return int(found[0]) if found and len(found[0]) < sys.int_info.default_max_str_digits else None
 
 
 def number(argument: Argument) -> float | None:
@@ -240,7 +244,10 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
     def read(observation: Observation) -> Any:
         lines = observation.main_lines if main else observation.startup_lines
         match = last_match(lines, compiled)
-        return None if match is None else of(match[1])
+        try:
+            return None if match is None else of(match[1])
+        except ValueError:
+            return None
 
     return Reading(witness="startup-log", read=read)
 
@@ -257,9 +264,14 @@ def at(value: Any, *path: str) -> Any:
     return value
 
 
-def from_properties(*path: str) -> Reading:
-    """A witness: a value of the answer of ``/props``."""
-    return Reading(witness="props", read=lambda seen: at(seen.properties, *path))
+def from_properties(*path: str, kind: type) -> Reading:
+    """A witness: a value of some kind in the answer of ``/props``."""
+
+    def read(observation: Observation) -> Any:
+        told = at(observation.properties, *path)
+        return told if isinstance(told, kind) else None
+
+    return Reading(witness="props", read=read)
 
 
 def answers(path: str) -> Reading:
