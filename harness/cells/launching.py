@@ -12,12 +12,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from harness.cells.fitting import Fitted, fit
 from harness.cells.workbench import Workbench
 from harness.environments.hermetic import home_variables
 from harness.errors import EnvironmentUnavailableError
 from harness.flags.arguments import Argument, read_arguments
+from harness.flags.capabilities import Capabilities
 from harness.flags.families import PORT, THREADS
-from harness.model import Failure, FailureKind, LaunchPlan, Replacement
+from harness.model import Failure, FailureKind, LaunchPlan, Provenance, Replacement, TinyModel
 from harness.processes.loopback import WHY, on_loopback
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
@@ -84,7 +86,25 @@ def launched(
             raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
 
 
-def hosted(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
+def hosted(
+    plan: LaunchPlan, capabilities: Capabilities, model: TinyModel | None, port: int
+) -> Fitted:
+    """The plan with what belongs to this host in place of what belongs to another.
+
+    Args:
+        plan: As its subject gives it.
+        capabilities: Of the build that it is for.
+        model: Stands for the models of another host; not needed where the plan was made here.
+        port: Stands for its port.
+    """
+    fitted = Fitted(plan=plan)
+    if plan.provenance is not Provenance.HERE and model is not None:
+        fitted = fit(plan, capabilities, model, port)
+    plan, told = _own(fitted.plan)
+    return replace(fitted, plan=plan, replaced=(*fitted.replaced, *told))
+
+
+def _own(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
     """The plan with addresses and thread counts of this host's, and what was replaced."""
     argv, env, addresses = on_loopback(plan.argv, plan.env)
     told = [Replacement(given=given, used=used, why=WHY) for given, used in addresses]

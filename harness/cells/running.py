@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from harness.builds import AcquiredBuild
+from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.workbench import Launched, Workbench
@@ -25,8 +26,8 @@ from harness.model import (
     HostProfile,
     LaunchPlan,
     LaunchTarget,
-    Replacement,
-    Silent,
+    Provenance,
+    Remark,
     TinyModel,
     Verdict,
 )
@@ -63,9 +64,9 @@ class _Progress:
     witnesses: tuple[Evidence, ...] = ()
     startup_ms: float | None = None
     failure: Failure | None = None
-    replaced: tuple[Replacement, ...] = ()
+    fitted: Fitted | None = None
     not_seen: tuple[str, ...] = ()
-    silent: tuple[Silent, ...] = ()
+    silent: tuple[Remark, ...] = ()
 
     def result(self, status: Verdict) -> CellResult:
         return CellResult(
@@ -86,9 +87,10 @@ class _Progress:
             witnesses=self.witnesses,
             host=self.host,
             devices=self.devices,
-            replaced=self.replaced,
+            replaced=self.fitted.replaced if self.fitted else (),
+            left_out=self.fitted.left_out if self.fitted else (),
             not_seen=self.not_seen,
-            silent=self.silent,
+            silent=(*(self.fitted.silent if self.fitted else ()), *self.silent),
             startup_ms=self.startup_ms,
             wall_ms=(time.perf_counter() - self.started) * 1000,
             failure=self.failure,
@@ -175,7 +177,8 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             progress.checks.append(check_start(None))
             return progress.cannot_tell(Failure(kind=FailureKind.PROTOCOL, message=str(error)))
         except LaunchFailedError as error:
-            if error.failure.kind in WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
+            again = error.failure.kind in WORTH_ANOTHER_TRY or not error.failure.explained
+            if again and attempt < ATTEMPTS:
                 continue
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
@@ -193,7 +196,7 @@ def _warned_of(
     situation: _Situation,
     workbench: Workbench,
     progress: _Progress,
-) -> tuple[Silent, ...]:
+) -> tuple[Remark, ...]:
     """The warnings that a plain command line on the same build does not have."""
     key = (cell.build, cell.environment, situation.model.name)
     if key not in workbench.plain_warnings:
@@ -284,10 +287,12 @@ def _plan_and_launch(
             env=situation.variables,
         )
         plan = situation.subject.plan(cell.request, target)
+        fitted = hosted(plan, situation.capabilities, situation.model, port)
+        if plan.provenance is not Provenance.HERE:
+            plan = fitted.plan
         progress.plan = plan
-        arguments = read_arguments(plan.argv, situation.capabilities)
-        progress.checks = demands.of_plan(plan, arguments)
-        plan, progress.replaced = hosted(plan)
+        progress.checks = demands.of_plan(plan, read_arguments(plan.argv, situation.capabilities))
+        plan, progress.fitted = fitted.plan, fitted
         # What was replaced is not asked for; variables come first, for argv wins over them.
         progress.arguments = (
             *read_variables(plan.env, situation.capabilities),

@@ -207,7 +207,7 @@ def _check_line(
         with suppress(HarnessError):
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
-        finding = finding_of(result, known)
+        finding = finding_of(result, known, line.line.words, line.line.env)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:

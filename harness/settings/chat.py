@@ -78,6 +78,7 @@ SETTINGS: Final = (
         asks=_asks_template,
         readings=(Reading(witness="props", read=_template),),
         grants=_grants_template,
+        by_value=True,
     ),
     ValueSetting(
         name="reasoning_format",

@@ -69,6 +69,7 @@ class ValueSetting:
             the build, None where it cannot be told.
         readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
         grants: Whether an effective value is what was asked for, in its effective state.
+        by_value: Whether the value is the narrowest word at fault, and not the flag.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ValueSetting:
     asks: Callable[[Argument], Any]
     readings: tuple[Reading, ...]
     grants: Callable[[Any, Any, EffectiveState], bool] = field(default=_is_same)
+    by_value: bool = False
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
         """What the last argument that sets it asks for."""
@@ -141,7 +143,7 @@ class ValueSetting:
                     observed=f"{word} is read as {spoken(demand.value)}, and {self.name} is "
                     f"{spoken(value)}",
                     ok=False,
-                    argument=demand.argument.flag,
+                    argument=demand.argument.value,
                 ),
             )
         return (
@@ -151,7 +153,7 @@ class ValueSetting:
                 observed=f"{word} asks for {self.name} {spoken(demand.value)}, and it is "
                 f"{spoken(value)}",
                 ok=demand.value == ANYTHING or self.grants(demand.value, value, state),
-                argument=demand.argument.flag,
+                argument=demand.argument.value if self.by_value else demand.argument.flag,
             ),
         )
 
