@@ -3,18 +3,23 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Literal, Protocol, Self, TextIO
 
 Unit = Literal["bytes", "steps"]
 
 
-class Task(Protocol):
-    """One thing under way."""
+@dataclass(frozen=True)
+class Task:
+    """One thing under way.
 
-    def reach(self, done: int, total: int | None = None) -> None:
-        """Say how far it is, and how far it goes where that is only known now."""
+    Attributes:
+        reach: Says how far it is, and how far it goes; None where that is not known.
+    """
+
+    reach: Callable[[int, int | None], None]
 
 
 class Progress(Protocol):
@@ -33,15 +38,10 @@ class SilentProgress:
     @contextmanager
     def task(self, label: str, unit: Unit) -> Iterator[Task]:  # noqa: ARG002
         """Show nothing of a task."""
-        yield _SilentTask()
+        yield Task(lambda _done, _total: None)
 
     def note(self, line: str) -> None:
         """Tell nothing."""
-
-
-class _SilentTask:
-    def reach(self, done: int, total: int | None = None) -> None:
-        pass
 
 
 class PlainProgress:
@@ -55,9 +55,16 @@ class PlainProgress:
     @contextmanager
     def task(self, label: str, unit: Unit) -> Iterator[Task]:
         """Write the task's lines."""
-        start = time.monotonic()
+        start = told = time.monotonic()
+
+        def reach(done: int, total: int | None) -> None:
+            nonlocal told
+            if time.monotonic() - told >= self._interval_s:
+                told = time.monotonic()
+                self.note(f"{label}: {_amount(done, total, unit)}")
+
         self.note(f"{label} ...")
-        yield _PlainTask(self, label, unit, self._interval_s)
+        yield Task(reach)
         self.note(f"{label}: done in {time.monotonic() - start:.1f} s")
 
     def note(self, line: str) -> None:
@@ -65,23 +72,6 @@ class PlainProgress:
         with self._lock:
             self._stream.write(f"{line}\n")
             self._stream.flush()
-
-
-class _PlainTask:
-    def __init__(self, progress: PlainProgress, label: str, unit: Unit, interval_s: float) -> None:
-        self._progress = progress
-        self._label = label
-        self._unit = unit
-        self._interval_s = interval_s
-        self._total: int | None = None
-        self._told = time.monotonic()
-
-    def reach(self, done: int, total: int | None = None) -> None:
-        self._total = total or self._total
-        now = time.monotonic()
-        if now - self._told >= self._interval_s:
-            self._told = now
-            self._progress.note(f"{self._label}: {_amount(done, self._total, self._unit)}")
 
 
 def _amount(done: int, total: int | None, unit: Unit) -> str:
@@ -120,16 +110,12 @@ class BarProgress:
         """Draw a bar."""
         bar = self._bars.add_task(label, total=None)
 
-        class _Bar:
-            def reach(_, done: int, total: int | None = None) -> None:  # noqa: N805
-                if total:
-                    self._bars.update(bar, completed=done, total=total)
-                else:
-                    self._bars.update(bar, completed=done)
+        def reach(done: int, total: int | None) -> None:
+            self._bars.update(bar, completed=done, total=total or None)
 
         start = time.monotonic()
         try:
-            yield _Bar()
+            yield Task(reach)
             self.note(f"{label}: done in {time.monotonic() - start:.1f} s")
         finally:
             self._bars.remove_task(bar)

@@ -331,10 +331,9 @@ def _subjects(options: argparse.Namespace, good: str, bad: str) -> tuple["Point"
 
 
 def _index() -> "Index":
-    from harness.builds.pip_settings import read_pip_settings
     from harness.builds.sources.index import PackageIndexes
 
-    return PackageIndexes(read_pip_settings())
+    return PackageIndexes()
 
 
 def _predicate(options: argparse.Namespace) -> "CellQuestion | CommandQuestion":

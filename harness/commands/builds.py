@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from harness.builds.catalogue import (
     Build,
@@ -35,10 +35,6 @@ from harness.errors import (
     UsageError,
 )
 from harness.model import SourceKind
-
-if TYPE_CHECKING:
-    from harness.builds.offers import Offers
-    from harness.builds.sources.index import PackageIndexes
 
 UPSTREAM = "ggml-org/llama.cpp"
 
@@ -184,8 +180,10 @@ def list_builds(arguments: argparse.Namespace) -> int:
 
 
 def _list_available(arguments: argparse.Namespace) -> int:
+    from harness.builds.offers import package_offers
+
     with open_progress(quiet=arguments.quiet) as progress:
-        offers = _package_offers()
+        offers = package_offers()
         sources = {
             number: [each.project for each in offer.origins if isinstance(each, PackageFile)]
             for number, offer in offers.builds.items()
@@ -255,9 +253,9 @@ def verify_builds(arguments: argparse.Namespace) -> int:
         )
     code = EXIT_OK
     for build_id in arguments.ids or stored:
-        result = verify(store, build_id)
-        sys.stdout.write(f"{build_id}: {'ok' if not result.problems else 'damaged'}\n")
-        for problem in result.problems:
+        problems = verify(store, build_id)
+        sys.stdout.write(f"{build_id}: {'damaged' if problems else 'ok'}\n")
+        for problem in problems:
             code = EXIT_FAIL
             sys.stdout.write(f"  {problem}\n")
     return code
@@ -310,7 +308,7 @@ def _described(arguments: argparse.Namespace) -> Build:
     elif not origins and build_id.startswith("py"):
         from harness.builds.offers import python_binding_offer
 
-        origins.append(python_binding_offer(_indexes(), build_id.removeprefix("py")))
+        origins.append(python_binding_offer(build_id.removeprefix("py")))
     elif not origins:
         raise UsageError(
             f"no source is known for {build_id!r}: give --local, --git, --image or --release, or "
@@ -370,7 +368,9 @@ def _cmake_options(words: Sequence[str]) -> dict[str, str]:
 
 def _offered(number: int) -> list[Origin]:
     """Return all origins of a build number; nothing is asked of GitHub if a package has it."""
-    offers = _package_offers()
+    from harness.builds.offers import package_offers
+
+    offers = package_offers()
     if number in offers.builds:
         return list(offers.builds[number].origins)
     try:
@@ -411,7 +411,7 @@ def clear_store(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Pack builds, as programs or as sources, and the harness's own wheels."""
-    from harness.builds.bundle import Contents, export_bundle
+    from harness.builds.bundle import export_bundle
     from harness.builds.wheels import collect_wheels, parse_python
 
     if arguments.python and not arguments.wheels:
@@ -433,13 +433,11 @@ def export(arguments: argparse.Namespace) -> int:
             archives = _source_archives(chosen, store, scratch, progress)
         export_bundle(
             store,
-            Contents(
-                builds=() if arguments.sources else chosen,
-                sources=chosen if arguments.sources else (),
-                archives=archives,
-                wheels=wheels,
-            ),
             arguments.archive,
+            builds=() if arguments.sources else chosen,
+            sources=chosen if arguments.sources else (),
+            archives=archives,
+            wheels=wheels,
         )
     sys.stdout.write(f"{arguments.archive}\n")
     return EXIT_OK
@@ -449,9 +447,10 @@ def _source_archives(
     chosen: Sequence[Build], store: Store, scratch: Path, progress: Progress
 ) -> list[Path]:
     """Return the pinned package files of builds; they are fetched where no bundle brought them."""
+    from harness.builds.sources.index import PackageIndexes
     from harness.builds.sources.package import packed_archive
 
-    indexes = _indexes()
+    indexes = PackageIndexes()
     archives: dict[str, Path] = {}
     for build in chosen:
         origin = next((each for each in build.sources if isinstance(each, PackageFile)), None)
@@ -477,23 +476,9 @@ def import_(arguments: argparse.Namespace) -> int:
     """Unpack builds and sources into the store."""
     from harness.builds.bundle import import_bundle
 
-    imported = import_bundle(open_store(), arguments.archive, load_catalogue().builds)
-    for name in (*imported.builds, *imported.sources):
+    for name in import_bundle(open_store(), arguments.archive, load_catalogue().builds):
         sys.stdout.write(f"{name}\n")
     return EXIT_OK
-
-
-def _package_offers() -> "Offers":
-    from harness.builds.offers import package_offers
-
-    return package_offers(_indexes())
-
-
-def _indexes() -> "PackageIndexes":
-    from harness.builds.pip_settings import read_pip_settings
-    from harness.builds.sources.index import PackageIndexes
-
-    return PackageIndexes(read_pip_settings())
 
 
 def _source_order(text: str) -> tuple[SourceKind, ...]:

@@ -33,6 +33,7 @@ class Workspace:
         progress: Where to show what happens.
         compile_slot: To be held while compiling.
         cancelled: Set when the user gave up; long work looks at it.
+        extract: Whether to copy programs out of container images instead of running containers.
         alone: Whether no other source is left, so that patience is worth its time.
     """
 
@@ -44,6 +45,7 @@ class Workspace:
     progress: Progress
     compile_slot: CompileSlot
     cancelled: threading.Event
+    extract: bool = False
     alone: bool = True
 
 

@@ -163,8 +163,8 @@ class GitHub:
 class ReleaseSource:
     """Serves release assets."""
 
-    def __init__(self, github: GitHub) -> None:
-        self._github = github
+    def __init__(self, github: GitHub | None = None) -> None:
+        self._github = github or GitHub()
         self._told = False
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:  # noqa: ARG002
