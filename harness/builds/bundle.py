@@ -14,7 +14,10 @@ from harness.builds.catalogue import Build, PackageFile, read_build
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import Manifest, digests
 from harness.builds.offers import catalogue_text
+from harness.builds.progress import Progress
 from harness.builds.sources.image import INTERPRETER
+from harness.builds.sources.index import PackageIndexes
+from harness.builds.sources.package import packed_archive
 from harness.builds.store import Store, matches
 from harness.builds.upkeep import verify
 from harness.errors import DigestMismatchError, SourceUnavailableError, StoreError
@@ -31,6 +34,36 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
     builds: dict[str, Manifest]
     sources: dict[str, str] = msgspec.field(default_factory=dict)
     """Archives under ``sources/`` by name, each with its SHA-256."""
+
+
+def source_archives(
+    builds: Iterable[Build], store: Store, scratch: Path, progress: Progress
+) -> list[Path]:
+    """Return the pinned package files of builds; they are fetched where no bundle brought them.
+
+    Raises:
+        SourceUnavailableError: A build has no package as its source, or its file cannot be had.
+        DigestMismatchError: A file is not the pinned one.
+    """
+    indexes = PackageIndexes()
+    archives: dict[str, Path] = {}
+    for build in builds:
+        origin = next((each for each in build.sources if isinstance(each, PackageFile)), None)
+        if origin is None:
+            raise SourceUnavailableError(f"{build.id} has no package as its source to be packed")
+        if origin.file not in archives:
+            archive = packed_archive(store.packed, origin)
+            if archive is None:
+                fetched = indexes.fetch(
+                    origin.project,
+                    origin.file,
+                    sha256=origin.sha256,
+                    directory=scratch,
+                    progress=progress,
+                )
+                archive = fetched.rename(scratch / origin.file)
+            archives[origin.file] = archive
+    return list(archives.values())
 
 
 def export_bundle(

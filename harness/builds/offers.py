@@ -7,8 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from harness.builds.catalogue import Build, Origin, PackageFile
+from harness.builds.catalogue import UPSTREAM, Build, Origin, PackageFile, ReleaseAsset
 from harness.builds.sources.index import IndexFile, PackageIndexes
+from harness.builds.sources.release import KNOWN_BAD, GitHub
 from harness.builds.tables import read_table
 from harness.errors import SourceUnavailableError
 
@@ -127,6 +128,44 @@ def _package_file(series: PackageSeries, file: IndexFile) -> PackageFile:
         file=file.name,
         sha256=file.sha256,
         tree=series.tree,
+    )
+
+
+def numbered_offer(number: int) -> tuple[Origin, ...]:
+    """Return all origins of a build number; nothing is asked of GitHub if a package has it.
+
+    Raises:
+        SourceUnavailableError: No source has it; the message names the nearest that packages have.
+    """
+    offers = package_offers()
+    if number in offers.builds:
+        return offers.builds[number].origins
+    try:
+        return (release_offer(f"b{number}", UPSTREAM, "cpu"),)
+    except SourceUnavailableError as error:
+        near = sorted(offers.builds, key=lambda each: abs(each - number))[:4]
+        nearest = ", ".join(f"b{each}" for each in sorted(near)) or "none"
+        reasons = "; ".join([*offers.problems, str(error)])
+        raise SourceUnavailableError(
+            f"no source has b{number} ({reasons}); the nearest that packages carry: {nearest}"
+        ) from error
+
+
+def release_offer(tag: str, repository: str, variant: str) -> ReleaseAsset:
+    """Return a release with the digests that GitHub states.
+
+    Raises:
+        SourceUnavailableError: There is none, it is known to be bad, or GitHub does not answer.
+    """
+    if repository == UPSTREAM and tag in KNOWN_BAD:
+        raise SourceUnavailableError(f"release {tag} is known to be bad: {KNOWN_BAD[tag]}")
+    return ReleaseAsset(
+        tag=tag,
+        repository=repository,
+        variant=variant,
+        sha256={
+            asset.name: asset.sha256 for asset in GitHub().assets(repository, tag) if asset.sha256
+        },
     )
 
 

@@ -35,12 +35,10 @@ class Compiled:
 
     Attributes:
         binary: The program, stripped.
-        seconds: Wall time from configuring to stripping.
-        details: Compiler, options and the like, for the manifest.
+        details: Compiler, options, seconds and the like, for the manifest.
     """
 
     binary: Path
-    seconds: float
     details: Mapping[str, str]
 
 
@@ -131,13 +129,13 @@ def compile_server(
             raise CompileError(f"{label}: {error}") from error
     return Compiled(
         binary=binary,
-        seconds=time.monotonic() - start,
         details={
             "compiler": toolchain.compiler_version,
             "cache": toolchain.cache.name if toolchain.cache else "",
             "flags": recipe.flags or "Release",
             "options": options_text(recipe.options),
             **work.details,
+            "compile_seconds": f"{time.monotonic() - start:.1f}",
         },
     )
 

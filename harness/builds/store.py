@@ -205,7 +205,9 @@ class Store:
                     f"{self.directory(build.id)} vanished while it was read: is another program "
                     "clearing the cache?"
                 )
-            self._mark_used(build.id)
+            # Last use, for the one that clears the store; a read-only store is still of use.
+            with suppress(OSError):
+                os.utime(self.directory(build.id))
         return acquired
 
     def qualification(self, acquired: AcquiredBuild) -> Qualification | None:
@@ -485,11 +487,6 @@ class Store:
 
         interpreter = manifest.details.get(INTERPRETER)
         return interpreter is None or (not self._extract and is_file(Path(interpreter)))
-
-    def _mark_used(self, build_id: str) -> None:
-        # Last use, for the one that clears the store; a read-only store is still of use.
-        with suppress(OSError):
-            os.utime(self.directory(build_id))
 
     def _made(self, name: str) -> Path:
         directory = self.root / name

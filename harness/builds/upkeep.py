@@ -74,8 +74,8 @@ def clear(store: Store, *, limit_bytes: int) -> Cleared:
             if not locked:
                 continue
             # Out of sight first: a build is in the store whole or not at all.
-            with store.scratch_of(build_id) as grave:
-                directory.replace(grave / "removed")
+            with store.scratch_of(build_id) as scratch:
+                directory.replace(scratch / "removed")
         removed.append(build_id)
         total -= sizes[build_id]
     return Cleared(removed=tuple(removed), freed=sum(sizes[each] for each in removed), kept=total)

@@ -30,8 +30,5 @@ def compile_tree(
         commit=commit,
         recipe=recipe_with(origin.options),
     )
-    return compiled.binary.replace(workspace.output / workspace.platform.server_name), {
-        **compiled.details,
-        OWN_OPTIONS: options_text(origin.options),
-        "compile_seconds": f"{compiled.seconds:.1f}",
-    }
+    binary = compiled.binary.replace(workspace.output / workspace.platform.server_name)
+    return binary, {**compiled.details, OWN_OPTIONS: options_text(origin.options)}
