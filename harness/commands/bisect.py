@@ -3,7 +3,7 @@
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
 from harness.bisect.progress import Reporter
@@ -14,9 +14,6 @@ from harness.errors import EXIT_INTERRUPTED, UnknownBuildError, UsageError, writ
 from harness.model import MODE_UNSET, LoadRequest
 from harness.terminal import Progress, complain, note, open_progress, say, say_json
 from harness.verdicts.checks import CHECK_NAMES
-
-if TYPE_CHECKING:
-    from harness.builds.sources.index import PackageIndexes
 
 DEFAULT_TIMEOUT_S: Final = 600.0
 _STRIDES: Final = 16
@@ -283,10 +280,9 @@ def _published(options: argparse.Namespace) -> tuple[tuple[Build, str], ...]:
 
 
 def _index() -> "PackageIndexes":
-    from harness.builds.pip_settings import read_pip_settings
     from harness.builds.sources.index import PackageIndexes
 
-    return PackageIndexes(read_pip_settings())
+    return PackageIndexes()
 
 
 def _predicate(options: argparse.Namespace) -> CellQuestion | CommandQuestion:

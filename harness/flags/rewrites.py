@@ -190,6 +190,7 @@ def _speculative(
     argument: Argument, words: Sequence[str], capabilities: Capabilities
 ) -> Words | None:
     """Types by the name that the build has for them."""
+    del words
     if not families.SPEC_TYPE.is_set_by(argument):
         return None
     offered = capabilities.speculative_types
