@@ -30,6 +30,7 @@ _OWN_PLACE: Final = "."
 _OWN_LOG: Final = "server.log"
 _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
+_OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
 _NO_DEVICE: Final = frozenset({"none", "auto", ""})
 
@@ -117,6 +118,9 @@ class _Fitting:
             return self._instead(argument, _OWN_LOG, WHY_PLACE)
         if families.PLACES.is_set_by(argument) and not exists(Path(argument.value)):
             return self._instead(argument, _OWN_PLACE, WHY_PLACE)
+        if families.FILES.is_set_by(argument) and exists(Path(argument.value)):
+            # The server's working directory is not the user's.
+            return (str(Path(argument.value).absolute()), *argument.values[1:])
         return argument.values
 
 
@@ -130,11 +134,19 @@ def _lacking(argument: Argument) -> str | None:
         why = f"{argument.value} is not on this host"
     elif families.RPC.is_set_by(argument):
         why = "the builds here are compiled without RPC"
+    elif families.SPEC_TYPE.is_set_by(argument) and _needs_other_drafter(argument):
+        why = f"the harness has no draft model for {argument.value}"
     elif families.SPLIT_MODE.is_set_by(argument) and _splits(argument):
         why = "a split over GPUs needs GPUs"
     elif families.FILES.is_set_by(argument) and is_elsewhere(argument.value):
         why = f"{argument.value} is not on this host"
     return why
+
+
+def _needs_other_drafter(argument: Argument) -> bool:
+    """Whether it asks for a type that the build knows and no tiny draft model can serve."""
+    offered = argument.option.choices if argument.option else ()
+    return argument.value in _OTHER_DRAFTERS & set(offered)
 
 
 def _splits(argument: Argument) -> bool:

@@ -3,7 +3,7 @@
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from harness.bisect.journal import CellQuestion, CommandQuestion, Journal, Point, Question
 from harness.bisect.progress import Reporter
@@ -29,6 +29,9 @@ COMMAND answers as for `git bisect run`: 0 good, 125 cannot be tested, 128 and a
 bad. It finds the build's id in LLAMA_HARNESS_BUILD, the program in LLAMA_SERVER and the subject in
 LLAMA_HARNESS_SUBJECT.
 """
+
+if TYPE_CHECKING:
+    from harness.builds.sources.index import PackageIndexes
 
 
 class _WithoutForm(argparse.Action):

@@ -67,6 +67,10 @@ def diagnose_lack(lack: str, words: Sequence[str], build: str, capabilities: Cap
             f"{lack} on {build}: a draft model alone does not turn drafting on there; "
             "add --spec-type draft-simple"
         )
+    if "kv_unified" in lack and not any(one.spelling in {"-np", "--parallel"} for one in arguments):
+        return (
+            f"{lack} on {build} while it chooses the number of slots; write -np 4 --no-kv-unified"
+        )
     return f"{lack} on {build}, with {' '.join(words)}"
 
 

@@ -95,6 +95,7 @@ THREADS: Final = Family(
     variables=("LLAMA_ARG_THREADS", "LLAMA_ARG_THREADS_BATCH"),
 )
 
+FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
 DEVICE: Final = Family(
     flags=("--device", "-dev", "--spec-draft-device", "--device-draft", "-devd"),
     variables=("LLAMA_ARG_DEVICE",),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import DRAFT_MODEL, SPEC_TYPE, Family
+from harness.flags.families import DRAFT_MODEL, FLASH, SPEC_TYPE, Family
 
+_PLAIN: Final = frozenset({"f32", "f16", "bf16"})
 _CACHE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
 
 
@@ -33,6 +34,15 @@ _REASONS: Final = (
     ),
     _Reason(pattern=re.compile(r"draft model"), families=(DRAFT_MODEL,)),
 )
+
+
+def suspected(arguments: Sequence[Argument]) -> tuple[str, str] | None:
+    """What makes builds crash without a word, and the word of a command line that is to blame."""
+    flash = [one for one in arguments if FLASH.is_set_by(one)]
+    quantised = [one for one in arguments if _CACHE_V.is_set_by(one) and one.value not in _PLAIN]
+    if quantised and flash and flash[-1].value in {"off", "0", "false"}:
+        return "a quantised V cache needs flash attention", quantised[-1].flag
+    return None
 
 
 def blamed(message: str, arguments: Sequence[Argument]) -> str | None:

@@ -33,6 +33,7 @@ _SWITCHES: Final[Mapping[str, str]] = {
     "mmap+mlock": "--mlock",
     "dio": "--direct-io",
 }
+_CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
 _ALL_LAYERS: Final = "99"
 
@@ -63,15 +64,37 @@ def advice_for(
         Each stretch of rewritten arguments as one text.
     """
     pieces: list[Words | None] = []
-    for argument in read_arguments(words, capabilities):
+    left_out: list[str] = []
+    arguments = read_arguments(words, capabilities)
+    for argument in arguments:
         unknown = argument.option is None or argument.option.removed
         at_fault = unknown or not {argument.flag, *argument.values}.isdisjoint(refused)
-        pieces.append(rewritten(argument, words, capabilities) if at_fault else None)
-    return tuple(
+        glued = _glued(argument, words, capabilities)
+        piece = glued or (rewritten(argument, words, capabilities) if at_fault else None)
+        pieces.append(piece)
+        drafts = any(families.DRAFT_MODEL.is_set_by(one) for one in arguments)
+        if at_fault and piece is None and drafts and argument.flag in families.SPEC_TYPE:
+            left_out.append(f"leave {argument.flag} out")  # a draft model alone drafts there
+    stretches = [
         " ".join(word for piece in stretch if piece for word in piece)
         for is_new, stretch in groupby(pieces, key=bool)
         if is_new
-    )
+    ]
+    return (*filter(None, stretches), *left_out, *_with_flash(arguments, refused, capabilities))
+
+
+def _with_flash(
+    arguments: Sequence[Argument], refused: Sequence[str], capabilities: Capabilities
+) -> tuple[str, ...]:
+    """A quantised V cache needs flash attention, which is a switch until Aug 2025."""
+    caches = [one for one in arguments if one.spelling in _CACHE_TYPES]
+    option = capabilities.option("--flash-attn")
+    if option is None or not any(one.flag in refused for one in caches):
+        return ()
+    written = next((one.flag for one in arguments if families.FLASH.is_set_by(one)), None)
+    if option.takes_value:
+        return (f"{written or '--flash-attn'} on",)
+    return (" ".join(("-fa", *(word for one in caches for word in one.words))),)
 
 
 def renamed_variable(name: str, capabilities: Capabilities) -> str | None:

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import Family
+from harness.flags.families import FLASH, Family
 from harness.settings.observation import Observation
 from harness.settings.value import (
     ANYTHING,
@@ -19,7 +19,6 @@ from harness.settings.value import (
 
 _TYPE_K: Final = Family(flags=("--cache-type-k", "-ctk"), variables=("LLAMA_ARG_CACHE_TYPE_K",))
 _TYPE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
-_FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
 _PROMPTS: Final = Family(flags=("--cache-ram", "-cram"), variables=("LLAMA_ARG_CACHE_RAM",))
 _CHECKPOINTS: Final = Family(
     flags=("--ctx-checkpoints", "-ctxcp", "--swa-checkpoints"),
@@ -37,7 +36,7 @@ def _asks_flash(argument: Argument) -> str | None:
     """``on`` or ``off``; a bare switch before Sep 2025."""
     if argument.value == "auto":
         return ANYTHING
-    return {True: "on", False: "off", None: None}[switch(_FLASH)(argument)]
+    return {True: "on", False: "off", None: None}[switch(FLASH)(argument)]
 
 
 def _flash(observation: Observation) -> str | None:
@@ -73,7 +72,7 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="flash_attention",
-        families=(_FLASH,),
+        families=(FLASH,),
         asks=_asks_flash,
         readings=(Reading(witness="startup-log", read=_flash),),
     ),

@@ -8,7 +8,7 @@ from harness.flags.arguments import read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, owner
 from harness.flags.families import ONCE_TWO_VALUES, PORT
-from harness.flags.reasons import blamed
+from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, renamed_variable
 from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
 from harness.server.ports import LAST_PORT
@@ -138,10 +138,16 @@ def _outcome(
         return None, _describe(result), ()
     if failure is None or result.status is Verdict.ERROR or capabilities is None:
         return None, failure.message if failure else _CANNOT_TELL, ()
+    arguments = (*read_variables(env, capabilities), *read_arguments(words, capabilities))
     message = diagnose_refusal(words, failure, result.build, capabilities, env)
-    blame = failure.argument or blamed(
-        failure.message, (*read_variables(env, capabilities), *read_arguments(words, capabilities))
-    )
+    blame = failure.argument or blamed(failure.message, arguments)
+    if blame is None and not failure.explained and (suspicion := suspected(arguments)):
+        why, blame = suspicion
+        message = f"{message}: {why}"
+    if "open file" in failure.message:
+        # Of a flag and a file that is not there, the file is at fault.
+        missing = (one.value for one in arguments if one.flag == blame and one.value)
+        blame = next(missing, blame)
     if blame is not None and not blame.startswith("-") and blame in words:
         before = owner(words, blame, capabilities)
         if before is not None and before.spelling in ONCE_TWO_VALUES:
