@@ -148,6 +148,8 @@ class LaunchPlan:
         resolved_mode: The mode that the subject settled on; None where it does not say.
         reason: Why the plan gives less than was asked, for the user; None where it gives all.
         provenance: Where it was written; what it names of another host is replaced.
+        files: What is to lie in the server's working directory, by path there: text, or a file to
+            copy.
     """
 
     argv: tuple[str, ...]
@@ -155,6 +157,7 @@ class LaunchPlan:
     resolved_mode: Mode | None = None
     reason: str | None = None
     provenance: Provenance = Provenance.HERE
+    files: Mapping[str, str | Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,13 @@ stays as it is, in its order.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Final
 
-from harness.config.paths import exists
+from harness.cells.presets import fitted_preset, preset_keys, tiny_folder
+from harness.config.paths import exists, is_dir, is_file
 from harness.flags import families
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
@@ -28,6 +30,8 @@ from harness.server.ports import LAST_PORT
 WHY_PLACE: Final = "the harness writes nothing outside its own directories"
 _OWN_PLACE: Final = "."
 _OWN_LOG: Final = "server.log"
+_OWN_PRESET: Final = "preset.ini"
+_OWN_MODELS: Final = "models"
 _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
@@ -61,6 +65,9 @@ class _Fitting:
     replaced: list[Replacement] = field(default_factory=list)
     left_out: list[Remark] = field(default_factory=list)
     silent: list[Remark] = field(default_factory=list)
+    files: dict[str, str | Path] = field(default_factory=dict)
+    routes: bool = False
+    preset: str = ""
     names_model: bool = False
     names_port: bool = False
 
@@ -110,6 +117,8 @@ class _Fitting:
         return self._instead(argument, str(self.port), WHY_PORT)
 
     def _of_host(self, argument: Argument) -> tuple[str, ...] | None:
+        if families.PRESETS.is_set_by(argument):
+            return self._models_of(argument)
         why = _lacking(argument)
         if why is not None:
             self.left_out.append(Remark(word=argument.flag, why=why))
@@ -121,6 +130,19 @@ class _Fitting:
         if families.FILES.is_set_by(argument) and exists(Path(argument.value)):
             # The server's working directory is not the user's.
             return (str(Path(argument.value).absolute()), *argument.values[1:])
+        return argument.values
+
+    def _models_of(self, argument: Argument) -> tuple[str, ...]:
+        """A preset or a folder of models, with tiny ones in their place; a router has no -m."""
+        self.routes = True
+        path = Path(argument.value)
+        if is_file(path):
+            self.preset = path.read_text(encoding="utf-8", errors="replace")
+            self.files[_OWN_PRESET] = fitted_preset(self.preset, self.model)
+            return (_OWN_PRESET,)
+        if is_dir(path):
+            self.files |= tiny_folder(path, self.model, _OWN_MODELS)
+            return (_OWN_MODELS,)
         return argument.values
 
 
@@ -187,16 +209,31 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
         values = fitting.values_for(argument)
         if values is not None:
             words += (_flag(argument), *values)
-    if not fitting.names_model and plan.provenance is Provenance.FRAGMENT:
+    if not (fitting.names_model or fitting.routes) and plan.provenance is Provenance.FRAGMENT:
         words += ("-m", str(model.path))
     if not fitting.names_port:
         words += (families.PORT.flags[0], str(port))
     return Fitted(
-        plan=replace(plan, argv=tuple(words), env=env),
+        plan=replace(plan, argv=tuple(words), env=env, files=fitting.files),
         replaced=tuple(fitting.replaced),
         left_out=tuple(fitting.left_out),
-        silent=tuple(fitting.silent),
+        silent=(*fitting.silent, *_outdone(fitting.preset, plan, capabilities)),
     )
+
+
+def _outdone(preset: str, plan: LaunchPlan, capabilities: Capabilities) -> Iterator[Remark]:
+    """Keys of a preset that the router's own arguments win over."""
+    own = {
+        argument.option.spellings: argument
+        for argument in read_arguments(plan.argv, capabilities)
+        if argument.option
+    }
+    for key in preset_keys(preset):
+        option = capabilities.option(f"--{key.key}") or capabilities.option(f"-{key.key}")
+        argument = own.get(option.spellings) if option else None
+        if argument is not None and argument.value != key.value:
+            why = f"{key.key} = {key.value} in [{key.section}]: {' '.join(argument.words)} wins"
+            yield Remark(word=key.key, why=why)
 
 
 def _flag(argument: Argument) -> str:

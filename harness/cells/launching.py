@@ -5,6 +5,7 @@ came from: its addresses and its numbers of threads are replaced here, model fil
 static command line is read (``harness.subjects.command_lines``). Each replacement is named.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -61,6 +62,7 @@ def launched(
         raise EnvironmentUnavailableError("the run was stopped")
     arguments = read_arguments(plan.argv, workbench.capabilities(build, environment))
     with workbench.launch_directory() as directory:
+        _lay_out(plan, Path(directory))
         variables = {
             **joined(workbench.variables(build, environment), workbench.one_core),
             **home_variables(Path(directory)),
@@ -84,6 +86,16 @@ def launched(
             if where or error.failure.kind not in _OF_NO_PORT:
                 raise
             raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
+
+
+def _lay_out(plan: LaunchPlan, directory: Path) -> None:
+    for name, content in plan.files.items():
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            file.write_text(content, encoding="utf-8")
+        else:
+            shutil.copyfile(content, file)
 
 
 def hosted(
@@ -182,4 +194,5 @@ def _no_port(argv: Sequence[str], failure: Failure) -> Failure:
 def launch_key(build: str, environment: str, plan: LaunchPlan, port: int) -> object:
     """What two launches share that are the same but for the port."""
     argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
-    return (build, environment, argv, tuple(sorted(plan.env.items())))
+    files = tuple(sorted((name, str(content)) for name, content in plan.files.items()))
+    return (build, environment, argv, tuple(sorted(plan.env.items())), files)

@@ -99,8 +99,11 @@ class _Progress:
 
     def saw(self, state: EffectiveState, seen: Seen, demanded: Collection[str]) -> None:
         """Keep an effective state, and the evidence for what was demanded."""
-        speculation = state[SPECULATION]
-        self.effective = {**state, SPECULATION: speculation.implementations}
+        speculation = state.get(SPECULATION)
+        effective = dict(state)
+        if speculation is not None:
+            effective[SPECULATION] = speculation.implementations
+        self.effective = effective
         self.witnessed_by = {
             what: tuple(names)
             for name, value in state.items()

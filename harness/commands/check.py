@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.builds import Build, load_catalogue
+from harness.cells.presets import keys_of
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.config.paths import is_file
@@ -199,6 +200,7 @@ def _check_line(
     ]
     if as_text and line.name:
         say(line.name)
+    keys = keys_of(line.line.words)
     findings: list[Finding] = []
     demanded: set[str] = set()
     flags: list[str] = []
@@ -207,7 +209,7 @@ def _check_line(
         with suppress(HarnessError):
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
-        finding = finding_of(result, known, line.line.words, line.line.env)
+        finding = finding_of(result, known, line.line.words, line.line.env, keys)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:

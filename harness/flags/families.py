@@ -96,6 +96,10 @@ THREADS: Final = Family(
 )
 
 FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
+PRESETS: Final = Family(
+    flags=("--models-preset", "--models-dir"),
+    variables=("LLAMA_ARG_MODELS_PRESET", "LLAMA_ARG_MODELS_DIR"),
+)
 DEVICE: Final = Family(
     flags=("--device", "-dev", "--spec-draft-device", "--device-draft", "-devd"),
     variables=("LLAMA_ARG_DEVICE",),

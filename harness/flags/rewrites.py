@@ -33,6 +33,7 @@ _SWITCHES: Final[Mapping[str, str]] = {
     "mmap+mlock": "--mlock",
     "dio": "--direct-io",
 }
+_OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
 _ALL_LAYERS: Final = "99"
@@ -95,6 +96,21 @@ def _with_flash(
     if option.takes_value:
         return (f"{written or '--flash-attn'} on",)
     return (" ".join(("-fa", *(word for one in caches for word in one.words))),)
+
+
+def key_instead(key: str, value: str, capabilities: Capabilities) -> str | None:
+    """What to write in a preset instead of a key that a build does not take."""
+    dashed = key.replace("_", "-")
+    if dashed != key and capabilities.offers(f"--{dashed}"):
+        return f"{dashed} = {value}"
+    off = value.lower() in _OFF
+    words: Words = (f"--no-{dashed}",) if off else (f"--{dashed}", value)
+    argument = Argument(flag=words[0], values=words[1:], option=capabilities.option(words[0]))
+    instead = rewritten(argument, words, capabilities)
+    if not instead:
+        return None
+    flag, *values = instead
+    return f"{flag.lstrip('-')} = {' '.join(values) or 'on'}"
 
 
 def renamed_variable(name: str, capabilities: Capabilities) -> str | None:

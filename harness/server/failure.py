@@ -162,6 +162,11 @@ def _from_model(lines: Sequence[str]) -> Failure | None:
     return Failure(kind=FailureKind.MODEL_LOAD, message=message)
 
 
+def refused_in(lines: Sequence[str]) -> Failure | None:
+    """The refusal of an argument or variable that some lines tell of."""
+    return _from_lines(lines)
+
+
 def reason_in(lines: Sequence[str]) -> str | None:
     """The last line that tells of an error, and not just that there was one."""
     for line in reversed(lines[-_REASONS_WITHIN:]):

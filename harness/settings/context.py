@@ -63,6 +63,7 @@ SETTINGS: Final = (
     ValueSetting(
         name="context_per_slot",
         families=(),
+        follows=(_CONTEXT,),
         asks=nothing,
         readings=(
             Reading(witness="slots", read=_slot),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from harness.server.http import ProtocolError, ServerClient
+from harness.settings.routing import RoutedModel, is_router, look_at_router
 
 PROMPT: Final = "hello"
 _TOKEN: Final = 70
@@ -91,6 +92,7 @@ class Observation:
         locked: By path, whether it is refused to who does not know the API key.
         switched_on: Variables by which the harness switched on what it reads.
         probed: What it was seen doing when it was tried; None where it was not.
+        router: The models of a router by name; None for a server of one model.
     """
 
     build_number: int | None
@@ -107,6 +109,7 @@ class Observation:
     locked: Mapping[str, bool] = field(default_factory=dict)
     switched_on: frozenset[str] = frozenset()
     probed: Probed | None = None
+    router: Mapping[str, RoutedModel] | None = None
 
     @property
     def slot(self) -> Mapping[str, Any] | None:
@@ -194,6 +197,20 @@ def observe(
     started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
     startup = tuple(server.log.lines()[:started])
     fork = any(_FORK_LINE in line for line in startup)
+    properties = server.client.json("/props", _ANSWER_S)
+    if is_router(properties):
+        return Observation(
+            build_number=build_number,
+            completion={},
+            slots=(),
+            metrics=None,
+            startup_lines=startup,
+            run_lines=(),
+            properties=properties,
+            port=server.client.port,
+            prefix=server.client.prefix,
+            router=look_at_router(server.client, server.log),
+        )
     completion = _generate(server, FORK_TOKENS if fork else TOKENS)
     slots = server.client.json("/slots", _ANSWER_S)
     metrics = server.client.text("/metrics", _ANSWER_S)
@@ -205,7 +222,6 @@ def observe(
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
     run_lines = tuple(server.log.lines()[started:])
-    properties = server.client.json("/props", _ANSWER_S)
     models = server.client.json("/v1/models", _ANSWER_S)
     observation = Observation(
         build_number=build_number,

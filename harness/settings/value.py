@@ -70,6 +70,7 @@ class ValueSetting:
         readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
         grants: Whether an effective value is what was asked for, in its effective state.
         by_value: Whether the value is the narrowest word at fault, and not the flag.
+        follows: Families that set it without naming it.
     """
 
     name: str
@@ -78,6 +79,12 @@ class ValueSetting:
     readings: tuple[Reading, ...]
     grants: Callable[[Any, Any, EffectiveState], bool] = field(default=_is_same)
     by_value: bool = False
+    follows: tuple[Family, ...] = ()
+
+    @property
+    def shown_with(self) -> tuple[Family, ...]:
+        """The families that make it worth showing."""
+        return (*self.families, *self.follows)
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
         """What the last argument that sets it asks for."""

@@ -9,7 +9,7 @@ from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, owner
 from harness.flags.families import ONCE_TWO_VALUES, PORT
 from harness.flags.reasons import blamed, suspected
-from harness.flags.rewrites import advice_for, renamed_variable
+from harness.flags.rewrites import advice_for, key_instead, renamed_variable
 from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
 from harness.server.ports import LAST_PORT
 from harness.settings.base import EFFECT
@@ -68,6 +68,7 @@ def finding_of(
     capabilities: Capabilities | None,
     words: Sequence[str],
     env: Mapping[str, str],
+    keys: Mapping[str, str],
 ) -> Finding:
     """What a cell's result says of its command line.
 
@@ -87,6 +88,10 @@ def finding_of(
     ]  # fmt: skip
     starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
     blame, message, advice = _outcome(result, capabilities, words, env)
+    if capabilities is not None:
+        at_fault = filter(None, (blame, *(check.argument for check in lacks)))
+        in_preset = (key_instead(one, keys[one], capabilities) for one in at_fault if one in keys)
+        advice = (*advice, *filter(None, in_preset))
     return Finding(
         build=result.build,
         status=result.status,
@@ -161,6 +166,9 @@ def _outcome(
 
 def _describe(result: CellResult) -> str:
     """An effective state's speculation in a few words."""
+    models = (result.effective or {}).get("models")
+    if models is not None:
+        return f"starts, as a router of {', '.join(sorted(models)) or 'no model'}"
     drafts = result.drafts or {}
     if not drafts:
         return "starts, without speculation"
@@ -175,6 +183,11 @@ def flat(state: Mapping[str, Any]) -> Mapping[str, Any]:
     """An effective state with speculation as three plain settings."""
     drafts = state.get(SPECULATION)
     values = {name: value for name, value in state.items() if name != SPECULATION}
+    if "models" in values:
+        values["models"] = {
+            model: {name: value for name, value in told.items() if name != "why"}
+            for model, told in values["models"].items()
+        }
     if drafts is None:
         return values
     longest = [length.n_max for length in drafts.values() if length.n_max is not None]
