@@ -89,7 +89,7 @@ def _look_at(name: str, entry: Mapping[str, Any], client: ServerClient, log: Lin
     query = f"?model={quote(name, safe='')}"
     properties = client.json(f"/props{query}", _ANSWER_S)
     slots = client.json(f"/slots{query}", _ANSWER_S)
-    client.reply("/models/unload", {"model": name}, _ANSWER_S)
+    _unload(name, client)
     return RoutedModel(
         loads=True,
         words=words,
@@ -98,6 +98,16 @@ def _look_at(name: str, entry: Mapping[str, Any], client: ServerClient, log: Lin
         if isinstance(slots, list)
         else (),
     )
+
+
+def _unload(name: str, client: ServerClient) -> None:
+    """Make room for the next: a router may have room for one."""
+    client.reply("/models/unload", {"model": name}, _ANSWER_S)
+    deadline = time.monotonic() + _ANSWER_S
+    while _status(_entries(client).get(name, {})).get("value") == "loaded":
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_POLL_S)
 
 
 def _own(line: str) -> str:

@@ -76,6 +76,7 @@ def finding_of(
         result: Of a cell whose command line makes the demands.
         words: The command line as it was written.
         env: Its variables.
+        keys: The keys of the preset that it names.
         capabilities: Of its build, None where it cannot be asked.
     """
     bad = [check for check in result.checks if not check.ok]
