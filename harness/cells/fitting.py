@@ -11,7 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Final
 
-from harness.cells.presets import fitted_preset, preset_keys, tiny_folder
+from harness.cells.presets import (
+    CONFIG_PLACE,
+    fitted_preset,
+    preset_keys,
+    tiny_folder,
+    user_config,
+)
 from harness.config.paths import exists, is_dir, is_file
 from harness.flags import families
 from harness.flags.arguments import Argument, read_arguments, read_variables
@@ -213,6 +219,10 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
         words += ("-m", str(model.path))
     if not fitting.names_port:
         words += (families.PORT.flags[0], str(port))
+    config = user_config()
+    if config is not None:
+        text = config.read_text(encoding="utf-8", errors="replace")
+        fitting.files[CONFIG_PLACE] = fitted_preset(text, model)
     return Fitted(
         plan=replace(plan, argv=tuple(words), env=env, files=fitting.files),
         replaced=tuple(fitting.replaced),

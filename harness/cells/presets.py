@@ -1,5 +1,6 @@
 """Presets and folders of models from another host, with tiny models in place of its own."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from harness.config.paths import entries, is_dir, is_file
+from harness.config.paths import entries, home, is_dir, is_file, working_directory
 from harness.model import TinyModel
 
 _SECTION: Final = re.compile(r"\s*\[(?P<name>.+)\]\s*")
@@ -20,6 +21,10 @@ _REMOTE_KEYS: Final = frozenset(
 _DRAFT_KEYS: Final = frozenset({"md", "model-draft", "spec-draft-model"})
 _LEFT_OUT_KEYS: Final = frozenset({"mmproj", "mm", "hf-file", "hff", "hf-token", "hft", "lora"})
 _GGUF: Final = ".gguf"
+CONFIG_FILE: Final = "llama.cpp/config.ini"
+"""Under a user's configuration directory."""
+CONFIG_PLACE: Final = f".config/{CONFIG_FILE}"
+"""In the home of a launch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,15 @@ def tiny_folder(folder: Path, model: TinyModel, name: str) -> Mapping[str, Path]
             if file.suffix == _GGUF:
                 found[f"{name}/{file.relative_to(folder).as_posix()}"] = model.path
     return found
+
+
+def user_config() -> Path | None:
+    """The configuration file that builds read unasked since b10398, of this user or folder."""
+    own = os.environ.get("XDG_CONFIG_HOME")
+    homes = (home(), working_directory())
+    places = [Path(own)] if own else []
+    places += [Path(where, ".config") for where in homes if where is not None]
+    return next((file for place in places if is_file(file := place / CONFIG_FILE)), None)
 
 
 def keys_of(words: Sequence[str]) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from harness.builds import AcquiredBuild
 from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
+from harness.cells.presets import CONFIG_FILE, CONFIG_PLACE
 from harness.cells.workbench import Launched, Workbench
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
@@ -187,6 +188,9 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
         break
     progress.startup_ms = shown.startup_ms
     result = _judge(shown, demands, progress)
+    if progress.fitted and CONFIG_PLACE in progress.fitted.plan.files and not shown.reads_config:
+        why = f"{CONFIG_FILE} is not read by this build (b10398 on)"
+        result = replace(result, silent=(*result.silent, Remark(word="", why=why)))
     if cell.demanded_by is DemandedBy.COMMAND_LINE and shown.warnings:
         told = _warned_of(cell, shown.warnings, situation, workbench, progress)
         result = replace(result, silent=tuple(dict.fromkeys((*result.silent, *told))))
@@ -339,6 +343,7 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
         seen=testify(observation),
         log=check_log(observation.startup_lines),
         warnings=warnings_in(observation.startup_lines),
+        reads_config=any("using config file" in line for line in observation.startup_lines),
         startup_ms=startup_ms,
     )
 
