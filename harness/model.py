@@ -378,6 +378,7 @@ class CellResult:
     Attributes:
         effective: By setting, what the witnesses agree on; None where the server was not seen.
             ``speculation`` holds the draft range of each implementation that is on.
+        env: Variables that the plan sets.
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
@@ -399,6 +400,7 @@ class CellResult:
     environment: EnvironmentName
     request: LoadRequest
     argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
     resolved_mode: Mode | None
     status: Verdict
     checks: tuple[Check, ...]

@@ -79,6 +79,7 @@ class _Progress:
             environment=self.cell.environment,
             request=self.cell.request,
             argv=self.plan.argv,
+            env=self.plan.env,
             resolved_mode=self.plan.resolved_mode,
             reason=self.plan.reason,
             status=status,

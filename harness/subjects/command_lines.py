@@ -82,12 +82,7 @@ class StaticSubject:
 
     def __init__(self, name: str, line: CommandLine) -> None:
         self.name = name
-        self._line = line
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command line as it was given."""
-        return self._line.words
+        self.line = line
 
     def plan(
         self,
@@ -99,7 +94,7 @@ class StaticSubject:
         Raises:
             SubjectError: No process can be given it.
         """
-        line = self._line
+        line = self.line
         plan = checked_plan(self.name, line.words, env=line.env)
         provenance = Provenance.WHOLE if line.whole else Provenance.FRAGMENT
         return replace(plan, provenance=provenance)
