@@ -218,7 +218,7 @@ def remarks(finding: Finding) -> Iterator[str]:
     yield from finding.lacks
     said = " ".join(finding.lacks)
     yield from (one.why for one in finding.silent if one.why not in said)
-    if finding.advice:
+    if finding.advice and not all(one in finding.message for one in finding.advice):
         yield f"write {' or '.join(finding.advice)} instead"
     if finding.not_seen:
         yield f"not seen: {', '.join(finding.not_seen)}"
