@@ -371,11 +371,16 @@ class Cell:
     demanded_by: DemandedBy = DemandedBy.CONTRACT
 
 
+RESULT_SCHEMA: Final = 2
+"""The form of a result's JSON line; before it had a number, ``effective`` had other keys."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellResult:
     """What came of a cell; one JSON line (``harness.report.jsonl`` writes and reads it).
 
     Attributes:
+        schema: The form of its line.
         effective: By setting, what the witnesses agree on; None where the server was not seen.
             ``speculation`` holds the draft range of each implementation that is on.
         env: Variables that the plan sets.
@@ -421,6 +426,7 @@ class CellResult:
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
+    schema: int = RESULT_SCHEMA
 
     @property
     def failed(self) -> tuple[Check, ...]:

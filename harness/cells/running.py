@@ -14,6 +14,7 @@ from harness.cells.workbench import Launched, Workbench
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
+from harness.flags.families import PORT
 from harness.gguf_models import file_for
 from harness.model import (
     Cell,
@@ -39,7 +40,15 @@ from harness.server.ports import reserved_port
 from harness.settings.base import DisagreementError, EffectiveState, Situation
 from harness.settings.observation import observe
 from harness.settings.speculation.comparison import TWO_WITNESSES
-from harness.settings.state import SETTINGS, SPECULATION, Seen, agree, not_seen, testify
+from harness.settings.state import (
+    OF_ONE_LAUNCH,
+    SETTINGS,
+    SPECULATION,
+    Seen,
+    agree,
+    not_seen,
+    testify,
+)
 from harness.subjects import Subject
 from harness.verdicts.checks import check_log, check_start
 from harness.verdicts.demands import Demands, demands_of
@@ -101,8 +110,14 @@ class _Progress:
 
     def saw(self, state: EffectiveState, seen: Seen, demanded: Collection[str]) -> None:
         """Keep an effective state, and the evidence for what was demanded."""
+        # Cells that share a launch would show the port of the first.
+        effective = {
+            name: value
+            for name, value in state.items()
+            if name not in OF_ONE_LAUNCH or name in demanded
+        }
+        state = dict(effective)
         speculation = state.get(SPECULATION)
-        effective = dict(state)
         if speculation is not None:
             effective[SPECULATION] = speculation.implementations
         self.effective = effective
@@ -301,10 +316,15 @@ def _plan_and_launch(
         progress.plan = plan
         progress.checks = demands.of_plan(plan, read_arguments(plan.argv, situation.capabilities))
         plan, progress.fitted = fitted.plan, fitted
-        # What was replaced is not asked for; variables come first, for argv wins over them.
-        progress.arguments = (
-            *read_variables(plan.env, situation.capabilities),
-            *read_arguments(plan.argv, situation.capabilities),
+        # What was replaced is not asked for, nor the port that the plan was given; variables come
+        # first, for argv wins over them.
+        progress.arguments = tuple(
+            argument
+            for argument in (
+                *read_variables(plan.env, situation.capabilities),
+                *read_arguments(plan.argv, situation.capabilities),
+            )
+            if not (PORT.is_set_by(argument) and argument.value == str(port))
         )
         thorough = cell.demanded_by is DemandedBy.COMMAND_LINE
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
