@@ -131,7 +131,7 @@ def _finding_json(finding: Finding) -> Mapping[str, Any]:
         "witnesses": finding.witnesses,
         "lacks": finding.lacks,
         "silent": [{"word": one.word, "why": one.why} for one in finding.silent],
-        "cannot_tell": [],
+        "cannot_tell": [{"word": one.word, "why": one.why} for one in finding.cannot_tell],
         "not_seen": finding.not_seen,
         "replaced": finding.replaced,
     }

@@ -6,7 +6,17 @@ from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.model import Evidence
-from harness.settings import batches, cache, chat, context, loading, sampling, serving, slots
+from harness.settings import (
+    batches,
+    cache,
+    chat,
+    context,
+    drafting,
+    loading,
+    sampling,
+    serving,
+    slots,
+)
 from harness.settings.base import EffectiveState, Setting
 from harness.settings.observation import Observation
 from harness.settings.speculation.setting import SpeculationSetting
@@ -17,7 +27,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         SpeculationSetting(),
         *chain.from_iterable(
             room.SETTINGS
-            for room in (context, slots, batches, cache, loading, sampling, chat, serving)
+            for room in (
+                *(context, slots, batches, cache, loading),
+                *(drafting, sampling, chat, serving),
+            )
         ),
     )
 }

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
+from harness.flags.families import is_of_devices
 from harness.model import CellResult, FailureKind, Silent, Verdict
 from harness.settings.base import EFFECT
 from harness.settings.state import SPECULATION
 from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX
 
 _CANNOT_TELL: Final = "the harness could not tell"
+_NO_DEVICE: Final = "there is no device besides the CPU"
 _UNKNOWN: Final = frozenset({FailureKind.UNKNOWN_ARGUMENT, FailureKind.REMOVED_ARGUMENT})
 
 
@@ -30,6 +33,7 @@ class Finding:
         witnesses: For each of those how many witnesses tell it.
         lacks: What is asked for and not so, a sentence each.
         silent: What has no effect, or another one, without a refusal.
+        cannot_tell: What is asked for and has its effect where this host has nothing, and why.
         not_seen: What is asked for and nothing tells.
         replaced: What it was started with instead, and why.
     """
@@ -44,6 +48,7 @@ class Finding:
     witnesses: Mapping[str, int]
     lacks: tuple[str, ...] = ()
     silent: tuple[Silent, ...] = ()
+    cannot_tell: tuple[Silent, ...] = ()
     not_seen: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
 
@@ -65,6 +70,7 @@ def finding_of(result: CellResult, capabilities: Capabilities | None) -> Finding
     ]  # fmt: skip
     starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
     blame, message, advice = _outcome(result, capabilities)
+    deviceless = [] if result.devices else [word for word in result.not_seen if is_of_devices(word)]
     return Finding(
         build=result.build,
         status=result.status,
@@ -81,7 +87,8 @@ def finding_of(result: CellResult, capabilities: Capabilities | None) -> Finding
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),
-        not_seen=result.not_seen,
+        cannot_tell=tuple(Silent(word=word, why=_NO_DEVICE) for word in deviceless),
+        not_seen=tuple(word for word in result.not_seen if word not in deviceless),
         replaced=tuple(
             f"started with {one.used} in place of {one.given}: {one.why}" for one in result.replaced
         ),
@@ -140,7 +147,7 @@ def exit_code(findings: Sequence[Finding], *, strict: bool) -> Verdict:
         strict: Whether what nothing tells makes it an error.
     """
     found = {finding.status for finding in findings}
-    if strict and any(finding.not_seen for finding in findings):
+    if strict and any(finding.not_seen or finding.cannot_tell for finding in findings):
         found.add(Verdict.ERROR)
     return next((one for one in (Verdict.FAIL, Verdict.ERROR) if one in found), Verdict.PASS)
 
@@ -152,6 +159,8 @@ def remarks(finding: Finding) -> Iterator[str]:
     yield from (one.why for one in finding.silent if one.why not in said)
     if finding.advice:
         yield f"write {' or '.join(finding.advice)} instead"
+    for why, group in groupby(finding.cannot_tell, key=lambda one: one.why):
+        yield f"cannot tell here: {', '.join(one.word for one in group)}: {why}"
     if finding.not_seen:
         yield f"not seen: {', '.join(finding.not_seen)}"
     yield from finding.replaced
