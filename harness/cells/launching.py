@@ -43,7 +43,13 @@ _WHY_ONE_THREAD: Final = (
 
 @contextmanager
 def launched(
-    plan: LaunchPlan, *, build: str, environment: str, port: int, workbench: Workbench
+    plan: LaunchPlan,
+    *,
+    build: str,
+    environment: str,
+    port: int,
+    workbench: Workbench,
+    thorough: bool = False,
 ) -> Iterator[RunningServer]:
     """Start a plan that ``hosted`` gave, wait until the server is healthy, and end it.
 
@@ -53,6 +59,7 @@ def launched(
         environment: The environment's name.
         port: Where it listens unless the plan says otherwise.
         workbench: Has both.
+        thorough: Whether it says all that there is to say.
 
     Raises:
         LaunchFailedError: It could not be executed, ended, or was not healthy in time.
@@ -66,7 +73,7 @@ def launched(
         variables = {
             **joined(workbench.variables(build, environment), workbench.one_core),
             **home_variables(Path(directory)),
-            **switches(port, arguments),
+            **switches(port, arguments, thorough=thorough),
             **plan.env,
         }
         where = listening_port(plan.argv, variables)
@@ -141,13 +148,13 @@ def _is_other_count(word: str) -> bool:
     return word != "1" and word.removeprefix("-").isdecimal()
 
 
-def switches(port: int, arguments: Sequence[Argument]) -> dict[str, str]:
+def switches(port: int, arguments: Sequence[Argument], *, thorough: bool = False) -> dict[str, str]:
     """The harness's own variables of a launch, without those whose option stands in argv.
 
     argv would win anyway, but some builds then warn of a variable that the subject never set.
     """
     in_argv = {argument.option.env for argument in arguments if argument.option}
-    wanted = {**observing_environment(), PORT_VARIABLE: str(port)}
+    wanted = {**observing_environment(thorough=thorough), PORT_VARIABLE: str(port)}
     return {name: value for name, value in wanted.items() if name not in in_argv}
 
 

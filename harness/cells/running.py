@@ -339,19 +339,21 @@ def _plan_and_launch(
 def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> Launched:
     build = workbench.build(cell.build).build
     arguments = read_arguments(plan.argv, workbench.capabilities(cell.build, cell.environment))
+    thorough = cell.demanded_by is DemandedBy.COMMAND_LINE
     with launched(
         plan,
         build=cell.build,
         environment=cell.environment,
         port=port,
         workbench=workbench,
+        thorough=thorough,
     ) as server:
         try:
             observation = observe(
                 server,
                 build.number,
                 switched_on=switches(port, arguments).keys() - plan.env.keys(),
-                thorough=cell.demanded_by is DemandedBy.COMMAND_LINE,
+                thorough=thorough,
             )
         except ProtocolError as error:
             death = server.death()

@@ -14,6 +14,8 @@ from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
+from harness.flags.families import OF_EXPERTS_AND_THINKING
+from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
 from harness.model import Cell, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
     CheckedLine,
@@ -47,7 +49,7 @@ _EXITS: Final = {
     Verdict.FAIL: EXIT_FAIL,
     Verdict.ERROR: EXIT_CANNOT_TELL,
 }
-_MTP_MODEL, _PLAIN_MODEL = "tiny-mtp", "tiny-llama"
+_MTP_MODEL: Final = "tiny-mtp"
 _COLUMN: Final = 18
 """Characters of a column of the table."""
 
@@ -233,7 +235,12 @@ def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
 
 
 def fitting_model(words: Sequence[str]) -> str:
-    """A model that has what the command line wants: an MTP head, or a draft model."""
+    """A model that has what the command line wants: an MTP head, a draft model, or experts."""
     wants_mtp = any("mtp" in word for word in words)
     wants_draft = not {*DRAFT_FLAGS, *REMOTE_DRAFT_FLAGS}.isdisjoint(words)
-    return _MTP_MODEL if wants_mtp and not wants_draft else _PLAIN_MODEL
+    if wants_mtp and not wants_draft:
+        return _MTP_MODEL
+    wants_experts = any("exps" in word for word in words) or any(
+        word in family for word in words for family in OF_EXPERTS_AND_THINKING
+    )
+    return EXPERTS_MODEL if wants_experts else PLAIN_MODEL

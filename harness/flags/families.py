@@ -28,6 +28,11 @@ class Family:
     negations: tuple[str, ...] = ()
     negating_variables: tuple[str, ...] = ()
 
+    @property
+    def all_variables(self) -> tuple[str, ...]:
+        """Those that wish the opposite as well."""
+        return (*self.variables, *self.negating_variables)
+
     def __contains__(self, flag: object) -> bool:
         return flag in self.flags or flag in self.negations
 
@@ -85,6 +90,57 @@ CONTEXT_SHIFT: Final = Family(
     negations=("--no-context-shift",),
     negating_variables=("LLAMA_ARG_NO_CONTEXT_SHIFT",),
 )
+CPU_EXPERTS: Final = Family(flags=("--cpu-moe", "-cmoe"), variables=("LLAMA_ARG_CPU_MOE",))
+N_CPU_EXPERTS: Final = Family(flags=("--n-cpu-moe", "-ncmoe"), variables=("LLAMA_ARG_N_CPU_MOE",))
+REASONING: Final = Family(flags=("--reasoning", "-rea"), variables=("LLAMA_ARG_REASONING",))
+REASONING_EFFORT: Final = Family(
+    flags=("--reasoning-effort",), variables=("LLAMA_ARG_REASONING_EFFORT",)
+)
+REASONING_BUDGET: Final = Family(
+    flags=("--reasoning-budget",), variables=("LLAMA_ARG_THINK_BUDGET",)
+)
+TEMPLATE_VARIABLES: Final = Family(
+    flags=("--chat-template-kwargs",),
+    variables=("LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "LLAMA_CHAT_TEMPLATE_KWARGS"),
+)
+OF_EXPERTS_AND_THINKING: Final = (
+    CPU_EXPERTS,
+    N_CPU_EXPERTS,
+    REASONING,
+    REASONING_EFFORT,
+    REASONING_BUDGET,
+    TEMPLATE_VARIABLES,
+)
+"""What only a model tells that has experts, and a template that can think."""
+
+DEVICES: Final = (
+    GPU_LAYERS,
+    Family(flags=("--device", "-dev"), variables=("LLAMA_ARG_DEVICE",)),
+    Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",)),
+    Family(flags=("--tensor-split", "-ts"), variables=("LLAMA_ARG_TENSOR_SPLIT",)),
+    Family(flags=("--main-gpu", "-mg"), variables=("LLAMA_ARG_MAIN_GPU",)),
+    Family(
+        flags=("--kv-offload", "-kvo"),
+        variables=("LLAMA_ARG_KV_OFFLOAD",),
+        negations=("--no-kv-offload", "-nkvo"),
+        negating_variables=("LLAMA_ARG_NO_KV_OFFLOAD",),
+    ),
+    Family(flags=("--op-offload",), negations=("--no-op-offload",)),
+    Family(
+        flags=("--mmproj-offload",),
+        variables=("LLAMA_ARG_MMPROJ_OFFLOAD",),
+        negations=("--no-mmproj-offload",),
+        negating_variables=("LLAMA_ARG_NO_MMPROJ_OFFLOAD",),
+    ),
+    Family(flags=("--spec-draft-device", "--device-draft", "-devd")),
+    Family(
+        flags=("--spec-draft-ngl", "--gpu-layers-draft", "--n-gpu-layers-draft", "-ngld"),
+        variables=("LLAMA_ARG_N_GPU_LAYERS_DRAFT",),
+    ),
+    Family(flags=("--rpc",), variables=("LLAMA_ARG_RPC",)),
+)
+"""What has its effect on a device besides the CPU."""
+
 PORT: Final = Family(flags=("--port",), variables=("LLAMA_ARG_PORT",))
 HOST: Final = Family(flags=("--host",), variables=("LLAMA_ARG_HOST",))
 THREADS: Final = Family(
@@ -167,6 +223,11 @@ NGRAM_MOD_OF_SHARED: Final = {DRAFT_MAX: NGRAM_MOD_MAX, DRAFT_MIN: NGRAM_MOD_MIN
 
 SPECULATION_SWITCHES: Final = (SPEC_TYPE, SPEC_DEFAULT, DRAFT_MODEL, MTP_SWITCH)
 """What turns speculation on."""
+
+
+def is_of_devices(word: str) -> bool:
+    """Whether a flag or variable has its effect on a device besides the CPU."""
+    return any(word in family or word in family.all_variables for family in DEVICES)
 
 
 def written(wishes: Sequence[Family], arguments: Sequence[Argument]) -> str | None:

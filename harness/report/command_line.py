@@ -140,7 +140,7 @@ def _finding_json(finding: Finding) -> Mapping[str, Any]:
         "witnesses": finding.witnesses,
         "lacks": finding.lacks,
         "silent": _words(finding.silent),
-        "cannot_tell": _words(finding.left_out),
+        "cannot_tell": _words((*finding.left_out, *finding.cannot_tell)),
         "not_seen": finding.not_seen,
         "replaced": finding.replaced,
     }

@@ -5,15 +5,18 @@ from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import FLASH, Family
+from harness.model import Basis
 from harness.settings.observation import Observation
 from harness.settings.value import (
     ANYTHING,
     Reading,
     ValueSetting,
+    at,
     integer,
     last_match,
     logged,
     switch,
+    tried_log,
     word,
 )
 
@@ -23,6 +26,16 @@ _PROMPTS: Final = Family(flags=("--cache-ram", "-cram"), variables=("LLAMA_ARG_C
 _CHECKPOINTS: Final = Family(
     flags=("--ctx-checkpoints", "-ctxcp", "--swa-checkpoints"),
     variables=("LLAMA_ARG_CTX_CHECKPOINTS", "LLAMA_ARG_SWA_CHECKPOINTS"),
+)
+_SPACING: Final = Family(
+    flags=("--checkpoint-min-step", "-cms"), variables=("LLAMA_ARG_CHECKPOINT_MIN_SPACING_NT",)
+)
+_REUSE: Final = Family(flags=("--cache-reuse",), variables=("LLAMA_ARG_CACHE_REUSE",))
+_CACHED: Final = Family(
+    flags=("--cache-prompt",),
+    variables=("LLAMA_ARG_CACHE_PROMPT",),
+    negations=("--no-cache-prompt",),
+    negating_variables=("LLAMA_ARG_NO_CACHE_PROMPT",),
 )
 _ASKED_OF_FLASH: Final = re.compile(r"llama_context: flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
@@ -57,6 +70,13 @@ def _prompt_cache(observation: Observation) -> int | None:
     return int(limit[1]) if limit[1].isdecimal() else _UNLIMITED
 
 
+def _cached(observation: Observation) -> bool | None:
+    """Whether it read less of a prompt that it knew than at the first time."""
+    first = at(observation.completion, "timings", "prompt_n")
+    again = observation.probed.read_again if observation.probed else None
+    return None if first is None or again is None else again < first
+
+
 SETTINGS: Final = (
     ValueSetting(
         name="cache_type_k",
@@ -87,5 +107,23 @@ SETTINGS: Final = (
         families=(_CHECKPOINTS,),
         asks=integer,
         readings=(logged(r"context checkpoints enabled, max = (\d+)", int, main=False),),
+    ),
+    ValueSetting(
+        name="checkpoint_spacing",
+        families=(_SPACING,),
+        asks=integer,
+        readings=(logged(r"context checkpoints enabled, .*min spacing = (\d+)", int, main=False),),
+    ),
+    ValueSetting(
+        name="prompts_cached",
+        families=(_CACHED,),
+        asks=switch(_CACHED),
+        readings=(Reading(witness="request", read=_cached, basis=Basis.BEHAVIOUR),),
+    ),
+    ValueSetting(
+        name="cache_reuse",
+        families=(_REUSE,),
+        asks=integer,
+        readings=(tried_log(r"trying to reuse chunks with size > (\d+)", int),),
     ),
 )

@@ -6,7 +6,17 @@ from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.model import Evidence
-from harness.settings import batches, cache, chat, context, loading, sampling, serving, slots
+from harness.settings import (
+    batches,
+    cache,
+    chat,
+    context,
+    drafting,
+    loading,
+    sampling,
+    serving,
+    slots,
+)
 from harness.settings.base import EffectiveState, Setting
 from harness.settings.observation import Observation
 from harness.settings.router import MODEL_IDS, RoutedModels
@@ -15,7 +25,10 @@ from harness.settings.speculation.setting import SpeculationSetting
 _OF_ONE_MODEL: Final = tuple(
     chain.from_iterable(
         theme.SETTINGS
-        for theme in (context, slots, batches, cache, loading, sampling, chat, serving)
+        for theme in (
+            *(context, slots, batches, cache, loading),
+            *(drafting, sampling, chat, serving),
+        )
     )
 )
 

@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import Family
 from harness.model import Basis, Check, Evidence
 from harness.settings.base import EFFECT, DisagreementError, EffectiveState, Situation
-from harness.settings.observation import Observation
+from harness.settings.observation import Observation, Probed
 
 _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -71,6 +72,8 @@ class ValueSetting:
         grants: Whether an effective value is what was asked for, in its effective state.
         by_value: Whether the value is the narrowest word at fault, and not the flag.
         follows: Families that set it without naming it.
+        adds_up: Whether builds take all of its arguments together, each of which then asks for a
+            list; else the last one wins.
     """
 
     name: str
@@ -80,6 +83,7 @@ class ValueSetting:
     grants: Callable[[Any, Any, EffectiveState], bool] = field(default=_is_same)
     by_value: bool = False
     follows: tuple[Family, ...] = ()
+    adds_up: bool = False
 
     @property
     def shown_with(self) -> tuple[Family, ...]:
@@ -87,12 +91,17 @@ class ValueSetting:
         return (*self.families, *self.follows)
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
-        """What the last argument that sets it asks for."""
-        for argument in reversed(arguments):
-            if any(family.is_set_by(argument) for family in self.families):
-                value = self.asks(argument)
-                return None if value is None else Wish(value=value, argument=argument)
-        return None
+        """What the arguments that set it ask for."""
+        setting = [
+            argument
+            for argument in arguments
+            if any(family.is_set_by(argument) for family in self.families)
+        ]
+        values = [self.asks(argument) for argument in setting[0 if self.adds_up else -1 :]]
+        if not values or None in values:
+            return None
+        value = [*chain.from_iterable(values)] if self.adds_up else values[0]
+        return Wish(value=value, argument=setting[-1])
 
     def expected(self, situation: Situation) -> None:
         """The contract says nothing of it."""
@@ -237,6 +246,26 @@ def last_match(lines: Sequence[str], pattern: re.Pattern[str]) -> re.Match[str] 
     return next(filter(None, map(pattern.search, reversed(lines))), None)
 
 
+def tried_log(pattern: str, of: Callable[[str], Any] = str) -> Reading:
+    """A witness: the group of a pattern in the log of what was tried, as it was said last."""
+    compiled = re.compile(pattern)
+
+    def read(observation: Observation) -> Any:
+        match = last_match(observation.probed.lines if observation.probed else (), compiled)
+        return None if match is None else of(match[1])
+
+    return Reading(witness="run-log", read=read)
+
+
+def probed(read: Callable[[Probed], Any], witness: str = "request") -> Reading:
+    """A witness: what the server was seen doing when it was tried."""
+    return Reading(
+        witness=witness,
+        read=lambda seen: read(seen.probed) if seen.probed else None,
+        basis=Basis.BEHAVIOUR,
+    )
+
+
 def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -> Reading:
     """A witness: the group of a pattern in the start-up log, as it was said last.
 
@@ -269,8 +298,4 @@ def from_properties(*path: str) -> Reading:
 
 def answers(path: str) -> Reading:
     """A witness: whether the server serves a path."""
-    return Reading(
-        witness="request",
-        read=lambda seen: seen.probed.answers.get(path) if seen.probed else None,
-        basis=Basis.BEHAVIOUR,
-    )
+    return probed(lambda tried: tried.answers.get(path))

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from harness.flags.arguments import read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, owner
-from harness.flags.families import ONCE_TWO_VALUES, PORT
+from harness.flags.families import ONCE_TWO_VALUES, PORT, is_of_devices
 from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, key_instead, renamed_variable
 from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
@@ -17,8 +18,7 @@ from harness.settings.state import SPECULATION
 from harness.verdicts.checks import MIN_NOT_ABOVE_MAX
 
 _CANNOT_TELL: Final = "the harness could not tell"
-
-
+_NO_DEVICE: Final = "there is no device besides the CPU"
 _REPLACED: Final = {
     **dict.fromkeys((*PORT.flags, *PORT.variables), "port"),
     **dict.fromkeys(("--threads", "-t", "LLAMA_ARG_THREADS"), "threads"),
@@ -42,6 +42,7 @@ class Finding:
         witnesses: For each of those how many witnesses tell it.
         lacks: What is asked for and not so, a sentence each.
         silent: What has no effect, or another one, without a refusal.
+        cannot_tell: What is asked for and has its effect where this host has nothing, and why.
         not_seen: What is asked for and nothing tells.
         left_out: What it was started without, because nothing on this host stands for it.
         replaced: What it was started with instead, and why; not the model and the port, which
@@ -58,6 +59,7 @@ class Finding:
     witnesses: Mapping[str, int]
     lacks: tuple[str, ...] = ()
     silent: tuple[Remark, ...] = ()
+    cannot_tell: tuple[Remark, ...] = ()
     not_seen: tuple[str, ...] = ()
     left_out: tuple[Remark, ...] = ()
     replaced: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ def finding_of(
         at_fault = filter(None, (blame, *(check.argument for check in lacks)))
         in_preset = (key_instead(one, keys[one], capabilities) for one in at_fault if one in keys)
         advice = (*advice, *filter(None, in_preset))
+    deviceless = [] if result.devices else [word for word in result.not_seen if is_of_devices(word)]
     return Finding(
         build=result.build,
         status=result.status,
@@ -111,7 +114,8 @@ def finding_of(
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),
-        not_seen=result.not_seen,
+        cannot_tell=tuple(Remark(word=word, why=_NO_DEVICE) for word in deviceless),
+        not_seen=tuple(word for word in result.not_seen if word not in deviceless),
         left_out=result.left_out,
         replaced=tuple(
             f"started with {one.used} in place of {one.given}: {one.why}"
@@ -208,7 +212,7 @@ def exit_code(findings: Sequence[Finding], *, strict: bool) -> Verdict:
         strict: Whether what nothing tells makes it an error.
     """
     found = {finding.status for finding in findings}
-    if strict and any(finding.not_seen or finding.left_out for finding in findings):
+    if strict and any(one.not_seen or one.cannot_tell or one.left_out for one in findings):
         found.add(Verdict.ERROR)
     return next((one for one in (Verdict.FAIL, Verdict.ERROR) if one in found), Verdict.PASS)
 
@@ -220,6 +224,8 @@ def remarks(finding: Finding) -> Iterator[str]:
     yield from (one.why for one in finding.silent if one.why not in said)
     if finding.advice and not all(one in finding.message for one in finding.advice):
         yield f"write {' or '.join(finding.advice)} instead"
+    for why, group in groupby(finding.cannot_tell, key=lambda one: one.why):
+        yield f"cannot tell here: {', '.join(one.word for one in group)}: {why}"
     if finding.not_seen:
         yield f"not seen: {', '.join(finding.not_seen)}"
     yield from (f"left out {one.word}: {one.why}" for one in finding.left_out)

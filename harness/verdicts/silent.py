@@ -16,15 +16,18 @@ _OWN_VARIABLE: Final = re.compile(r"LLAMA_(ARG_|LOG_|API_|CHAT_|OFFLINE$)\w*")
 _ADDS_UP: Final = frozenset(
     {"--override-tensor", "--lora", "--lora-scaled", "--alias", "--control-vector",
      "--control-vector-scaled", "--override-kv", "--logit-bias", "--spec-type", "--tags",
-     "--dry-sequence-breaker", "--image", "--in-file"}
+     "--dry-sequence-breaker", "--reverse-prompt", "--image", "--in-file"}
 )  # fmt: skip
 _WARNING: Final = re.compile(
     r"^\S+ W |\bwarn(ing)?\b|deprecated|ignor|overwrit|disabl|unknown|unsupported|not supported"
     r"|invalid|unable|cannot|no effect|requires|taken as",
     re.IGNORECASE,
 )
-_NO_WARNING: Final = re.compile(r"\w +=\s+\w+$|n_ctx_train|control token|EOG|chat template,")
-"""Tables of values, and what is said of the tiny models themselves."""
+_NO_WARNING: Final = re.compile(
+    r"\w +=\s+\w+$|n_ctx_train|control token|EOG|chat template,|swa_full is not supported"
+    r"|no usable GPU|-{5,}$|without (GPU support|support for GPU)|docs/build\.md"
+)
+"""Tables of values, and what is said of the tiny models and of a host without a GPU."""
 _SHORT: Final = 2
 """A value of so many letters may stand in any line."""
 _CLOCK: Final = re.compile(r"^[\d.]+ [A-Z] ")
@@ -80,7 +83,9 @@ def _outdone(arguments: Sequence[Argument]) -> Iterator[Remark]:
 def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Remark]:
     """Values that are granted, and not as they were written."""
     for name, demand in demands.items():
-        if not isinstance(demand, Wish) or isinstance(demand.value, str) or name not in state:
+        if not isinstance(demand, Wish) or isinstance(demand.value, str | list):
+            continue
+        if name not in state:
             continue
         setting = SETTINGS[name]
         if not same(demand.value, state[name]) and all(
