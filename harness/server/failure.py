@@ -72,6 +72,10 @@ _ASSERT: Final = re.compile(
 )
 _LOG_PREFIX: Final = re.compile(r"^[\d.]+ [A-Z] ")
 """Clock and level, which start every log line from b9246 on."""
+_SOURCE_TREE: Final = re.compile(
+    r"(?<!\S)\S*[/\\](?=(?:src|ggml|common|tools|examples|vendor)[/\\]\S+:\d+:)"
+)
+"""Where a build was compiled, before the path of a file of its sources."""
 _HARMLESS: Final = re.compile(r"\b[Ww]arn|mlock|priority|affinity| W ")
 """Starts go on after such lines."""
 _LAST_WORDS: Final = 25
@@ -214,11 +218,12 @@ def _ending(exit_status: int, lines: Sequence[str]) -> str:
 
 
 def _last_error(lines: Sequence[str]) -> str | None:
-    return _first(_ASSERT, lines) or reason_in(lines)
+    assertion = _first(_ASSERT, lines)
+    return _bare(assertion) if assertion else reason_in(lines)
 
 
 def _bare(line: str) -> str:
-    return _LOG_PREFIX.sub("", line)
+    return _SOURCE_TREE.sub("", _LOG_PREFIX.sub("", line))
 
 
 def _as_signal(exit_status: int) -> int:
