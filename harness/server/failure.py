@@ -73,7 +73,7 @@ _ASSERT: Final = re.compile(
 _LOG_PREFIX: Final = re.compile(r"^[\d.]+ [A-Z] ")
 """Clock and level, which start every log line from b9246 on."""
 _SOURCE_TREE: Final = re.compile(
-    r"(?<!\S)\S*[/\\](?=(?:src|ggml|common|tools|examples|vendor)[/\\]\S+:\d+:)"
+    r"^.*[/\\](?=(?:src|ggml|common|tools|examples|vendor)[/\\]\S+:\d+:)"
 )
 """Where a build was compiled, before the path of a file of its sources."""
 _HARMLESS: Final = re.compile(r"\b[Ww]arn|mlock|priority|affinity| W ")

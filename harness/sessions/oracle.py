@@ -16,7 +16,6 @@ from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
 from harness.settings.base import EffectiveState, Situation
-from harness.settings.speculation.comparison import TWO_WITNESSES
 from harness.settings.speculation.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.settings.state import SPECULATION, differing, show_state
 from harness.subjects import Subject
