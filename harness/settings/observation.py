@@ -93,6 +93,7 @@ class Probed:
         limit: The context that it names when it refuses a longer prompt.
         answers: By path, whether it serves that at all.
         jinja: Whether it takes a request with tools, which needs a Jinja template.
+        chat: Its answer to that.
         verbose: Whether it tells all of such a request; None where it does not take it.
         read_again: Tokens that it read of a prompt that it knew.
         prompts: By name, what its template makes of a chat; those that it makes.
@@ -109,6 +110,7 @@ class Probed:
     limit: int | None = None
     answers: Mapping[str, bool] = field(default_factory=dict)
     jinja: bool | None = None
+    chat: Mapping[str, Any] | None = None
     verbose: bool | None = None
     read_again: int | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -338,6 +340,7 @@ def _probe(server: Observed, seen: Observation) -> Probed:
             for path, body in _ENDPOINTS.items()
         },
         jinja="--jinja" not in str(answer),
+        chat=answer if isinstance(answer, Mapping) else None,
         verbose="__verbose" in answer
         if status == http.HTTPStatus.OK and isinstance(answer, Mapping)
         else None,
