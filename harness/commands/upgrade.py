@@ -25,7 +25,7 @@ from harness.subjects.given import given_lines
 from harness.terminal import say, say_json
 from harness.upgrade.pins import pinned
 from harness.upgrade.proof import Proof, Side, prove
-from harness.upgrade.rewriting import Rewriting, Target, rewrite, words_of
+from harness.upgrade.rewriting import Change, Rewriting, Target, rewrite, words_of
 from harness.verdicts.findings import Finding, finding_of
 
 _NEWEST: Final = "newest"
@@ -59,12 +59,17 @@ class Upgrade:
         return self.rewriting.line != self.before
 
     @property
+    def lost(self) -> tuple[Change, ...]:
+        """What was dropped, and is not so without having been asked for either."""
+        return tuple(one for one in self.rewriting.dropped if not self.proof.keeps(one.before[0]))
+
+    @property
     def status(self) -> int:
         """The exit status that it alone would have."""
         told = (self.proof.old.effective, self.proof.new.effective)
         if Verdict.ERROR in {self.proof.old.status, self.proof.new.status} or told[0] is None:
             return EXIT_CANNOT_TELL
-        if told[1] is None or self.rewriting.lost or self.proof.differing:
+        if told[1] is None or self.lost or self.proof.differing:
             return EXIT_NOTHING_SAYS_IT
         return EXIT_FAIL if self.changed else EXIT_OK
 
@@ -221,6 +226,7 @@ def _shown(line: CommandLine) -> str:
 def _facts(one: Upgrade) -> Iterator[tuple[str, Sequence[str]]]:
     """What there is to say, by heading."""
     yield "refused or renamed", [*words_of(one.rewriting.changes)]
+    yield "lost", [" ".join(change.before) for change in one.lost]
     yield "without effect on the new build", [remark.why for remark in one.new.silent]
     yield "not as it was asked for", [str(change) for change in one.proof.differing]
     yield "drift", [str(change) for change in one.proof.drifted]
@@ -273,6 +279,7 @@ def _as_json(one: Upgrade, old: Build, new: Build) -> Mapping[str, Any]:
             {"kind": c.kind.value, "before": c.before, "after": c.after, "why": c.why}
             for c in one.rewriting.changes
         ],
+        "lost": [change.before for change in one.lost],
         "pins": one.pins,
         "silent": [{"word": remark.word, "why": remark.why} for remark in one.new.silent],
         "differing": [_drift_json(change) for change in one.proof.differing],

@@ -6,8 +6,10 @@ from typing import Any
 
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench
+from harness.flags.arguments import Argument
 from harness.model import Cell, CellResult, DemandedBy, LoadRequest
 from harness.settings.observation import Observation
+from harness.settings.state import SETTINGS
 from harness.settings.value import same
 from harness.subjects.command_lines import CommandLine, StaticSubject
 from harness.verdicts.drift import Drift, drift
@@ -41,6 +43,20 @@ class Proof:
         """The settings that either command line asks for."""
         return frozenset(
             evidence.setting for side in (self.old, self.new) for evidence in side.witnesses
+        )
+
+    def keeps(self, word: str) -> bool:
+        """Whether the setting of a flag or variable is on the new build what it was on the old."""
+        flag = Argument(flag=word.partition("=")[0], values=(), option=None)
+        states = (self.old.effective or {}, self.new.effective or {})
+        about = (
+            name
+            for name, setting in SETTINGS.items()
+            if any(family.is_set_by(flag) for family in setting.families)
+        )
+        return any(
+            all(name in state for state in states) and _alike(*(state[name] for state in states))
+            for name in about
         )
 
     @property
@@ -139,6 +155,9 @@ def _between(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     yield from (f"{path}: new ({kind})" for path, kind in new.items() if path not in old)
 
 
-def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two effective states are equal."""
-    return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are the same; of speculation, whether as much is drafted by the same."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        lengths = [{name: draft.n_max for name, draft in each.items()} for each in (one, other)]
+        return lengths[0] == lengths[1]
+    return same(one, other)

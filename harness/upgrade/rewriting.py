@@ -56,8 +56,8 @@ class Rewriting:
     changes: tuple[Change, ...]
 
     @property
-    def lost(self) -> tuple[Change, ...]:
-        """What nothing on the other build says."""
+    def dropped(self) -> tuple[Change, ...]:
+        """What no words on the other build say."""
         return tuple(change for change in self.changes if change.kind is Kind.DROPPED)
 
 
