@@ -28,6 +28,11 @@ class Family:
     negations: tuple[str, ...] = ()
     negating_variables: tuple[str, ...] = ()
 
+    @property
+    def all_variables(self) -> tuple[str, ...]:
+        """Those that wish the opposite as well."""
+        return (*self.variables, *self.negating_variables)
+
     def __contains__(self, flag: object) -> bool:
         return flag in self.flags or flag in self.negations
 
@@ -85,6 +90,57 @@ CONTEXT_SHIFT: Final = Family(
     negations=("--no-context-shift",),
     negating_variables=("LLAMA_ARG_NO_CONTEXT_SHIFT",),
 )
+CPU_EXPERTS: Final = Family(flags=("--cpu-moe", "-cmoe"), variables=("LLAMA_ARG_CPU_MOE",))
+N_CPU_EXPERTS: Final = Family(flags=("--n-cpu-moe", "-ncmoe"), variables=("LLAMA_ARG_N_CPU_MOE",))
+REASONING: Final = Family(flags=("--reasoning", "-rea"), variables=("LLAMA_ARG_REASONING",))
+REASONING_EFFORT: Final = Family(
+    flags=("--reasoning-effort",), variables=("LLAMA_ARG_REASONING_EFFORT",)
+)
+REASONING_BUDGET: Final = Family(
+    flags=("--reasoning-budget",), variables=("LLAMA_ARG_THINK_BUDGET",)
+)
+TEMPLATE_VARIABLES: Final = Family(
+    flags=("--chat-template-kwargs",),
+    variables=("LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "LLAMA_CHAT_TEMPLATE_KWARGS"),
+)
+OF_EXPERTS_AND_THINKING: Final = (
+    CPU_EXPERTS,
+    N_CPU_EXPERTS,
+    REASONING,
+    REASONING_EFFORT,
+    REASONING_BUDGET,
+    TEMPLATE_VARIABLES,
+)
+"""What only a model tells that has experts, and a template that can think."""
+
+DEVICES: Final = (
+    GPU_LAYERS,
+    Family(flags=("--device", "-dev"), variables=("LLAMA_ARG_DEVICE",)),
+    Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",)),
+    Family(flags=("--tensor-split", "-ts"), variables=("LLAMA_ARG_TENSOR_SPLIT",)),
+    Family(flags=("--main-gpu", "-mg"), variables=("LLAMA_ARG_MAIN_GPU",)),
+    Family(
+        flags=("--kv-offload", "-kvo"),
+        variables=("LLAMA_ARG_KV_OFFLOAD",),
+        negations=("--no-kv-offload", "-nkvo"),
+        negating_variables=("LLAMA_ARG_NO_KV_OFFLOAD",),
+    ),
+    Family(flags=("--op-offload",), negations=("--no-op-offload",)),
+    Family(
+        flags=("--mmproj-offload",),
+        variables=("LLAMA_ARG_MMPROJ_OFFLOAD",),
+        negations=("--no-mmproj-offload",),
+        negating_variables=("LLAMA_ARG_NO_MMPROJ_OFFLOAD",),
+    ),
+    Family(flags=("--spec-draft-device", "--device-draft", "-devd")),
+    Family(
+        flags=("--spec-draft-ngl", "--gpu-layers-draft", "--n-gpu-layers-draft", "-ngld"),
+        variables=("LLAMA_ARG_N_GPU_LAYERS_DRAFT",),
+    ),
+    Family(flags=("--rpc",), variables=("LLAMA_ARG_RPC",)),
+)
+"""What has its effect on a device besides the CPU."""
+
 PORT: Final = Family(flags=("--port",), variables=("LLAMA_ARG_PORT",))
 HOST: Final = Family(flags=("--host",), variables=("LLAMA_ARG_HOST",))
 THREADS: Final = Family(
@@ -95,7 +151,65 @@ THREADS: Final = Family(
     variables=("LLAMA_ARG_THREADS", "LLAMA_ARG_THREADS_BATCH"),
 )
 
+FLASH: Final = Family(
+    flags=("--flash-attn", "-fa"),
+    variables=("LLAMA_ARG_FLASH_ATTN",),
+    negations=("--no-flash-attn", "-no-fa"),
+)
+PRESETS: Final = Family(
+    flags=("--models-preset", "--models-dir"),
+    variables=("LLAMA_ARG_MODELS_PRESET", "LLAMA_ARG_MODELS_DIR"),
+)
+DEVICE: Final = Family(
+    flags=("--device", "-dev", "--spec-draft-device", "--device-draft", "-devd"),
+    variables=("LLAMA_ARG_DEVICE",),
+)
+SPLIT_MODE: Final = Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",))
+RPC: Final = Family(flags=("--rpc",), variables=("LLAMA_ARG_RPC",))
+TEMPLATES: Final = Family(
+    flags=("--chat-template", "--chat-template-kwargs", "--grammar", "--json-schema", "-j"),
+    variables=(
+        *("LLAMA_ARG_CHAT_TEMPLATE", "LLAMA_ARG_CHAT_TEMPLATE_KWARGS"),
+        "LLAMA_CHAT_TEMPLATE_KWARGS",
+    ),
+)
+"""Their values may hold braces of their own."""
+WRITTEN: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
+"""A file that the server writes."""
+PLACES: Final = Family(
+    flags=("--slot-save-path", "--path", "--media-path", "--log-prompts-dir"),
+    variables=("LLAMA_ARG_SLOT_SAVE_PATH", "LLAMA_ARG_STATIC_PATH"),
+)
+"""Directories."""
+FILES: Final = Family(
+    flags=(
+        *("--mmproj", "-mm", "--lora", "--lora-scaled", "--control-vector"),
+        *("--control-vector-scaled", "--grammar-file", "--json-schema-file", "-jf"),
+        *("--chat-template-file", "--api-key-file", "--ssl-key-file", "--ssl-cert-file"),
+        *("--model-vocoder", "-mv", "--mmproj-url", "-mmu", "--mcp-servers-config"),
+        *("--ui-config-file", "--webui-config-file", "--lookup-cache-static", "-lcs"),
+    ),
+    variables=(
+        *("LLAMA_ARG_MMPROJ", "LLAMA_ARG_MMPROJ_URL", "LLAMA_ARG_CHAT_TEMPLATE_FILE"),
+        *("LLAMA_ARG_API_KEY_FILE", "LLAMA_ARG_SSL_KEY_FILE", "LLAMA_ARG_SSL_CERT_FILE"),
+        *("LLAMA_ARG_MCP_SERVERS_CONFIG", "LLAMA_ARG_UI_CONFIG_FILE"),
+    ),
+)
+"""Files that the server reads."""
+
+CHECKPOINT_STEP: Final = Family(
+    flags=("--checkpoint-min-step", "-cms", "--checkpoint-every-n-tokens", "-cpent"),
+    variables=("LLAMA_ARG_CHECKPOINT_MIN_SPACING_NT", "LLAMA_ARG_CHECKPOINT_EVERY_NT"),
+)
+TEMPLATE_KWARGS: Final = Family(
+    flags=("--chat-template-kwargs",),
+    variables=("LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "LLAMA_CHAT_TEMPLATE_KWARGS"),
+)
+ONCE_TWO_VALUES: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
+"""Take one value with a colon since Nov 2025."""
+
 REPLACEABLE: Final = (
+    CHECKPOINT_STEP,
     DRAFT_MAX,
     DRAFT_MIN,
     DRAFT_P_MIN,
@@ -106,11 +220,18 @@ REPLACEABLE: Final = (
 )
 """Families whose spellings of one era say the same in another."""
 
+RENAMED_VARIABLES: Final = (*REPLACEABLE, TEMPLATE_KWARGS, WRITTEN)
+
 NGRAM_MOD_OF_SHARED: Final = {DRAFT_MAX: NGRAM_MOD_MAX, DRAFT_MIN: NGRAM_MOD_MIN}
 """What the lengths that all implementations shared up to b8929 became for ngram-mod."""
 
 SPECULATION_SWITCHES: Final = (SPEC_TYPE, SPEC_DEFAULT, DRAFT_MODEL, MTP_SWITCH)
 """What turns speculation on."""
+
+
+def is_of_devices(word: str) -> bool:
+    """Whether a flag or variable has its effect on a device besides the CPU."""
+    return any(word in family or word in family.all_variables for family in DEVICES)
 
 
 def written(wishes: Sequence[Family], arguments: Sequence[Argument]) -> str | None:

@@ -18,6 +18,12 @@ import msgspec
 PLAIN_MODEL: Final = "tiny-llama"
 """Every build loads it."""
 
+EXPERTS_MODEL: Final = "tiny-moe"
+"""It has experts, and a chat template that thinks and says what it was given."""
+
+TEMPLATE_VARIABLES: Final = ("reasoning_effort", "preserve_thinking", "clear_thinking")
+"""What that template repeats, each in brackets with its JSON; null where not given."""
+
 DRAFT_MODEL: Final = "tiny-draft"
 """Fits all others: same vocabulary."""
 
@@ -33,6 +39,14 @@ class Architecture(Enum):
     tensors``), older ones the architecture (``unknown model architecture``)."""
     GLM4MOE = "glm4moe"
     """With an MTP block that builds without MTP load and leave alone, as they do for GLM-4.5."""
+    QWEN3MOE = "qwen3moe"
+    """Two blocks of experts, no MTP, and a chat template that can think: every upstream build loads
+    it."""
+
+    @property
+    def has_mtp(self) -> bool:
+        """Whether it has an MTP (nextn) block."""
+        return self in {Architecture.QWEN35, Architecture.GLM4MOE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +70,7 @@ class ModelFile:
     @property
     def has_mtp(self) -> bool:
         """Whether the file carries an MTP (nextn) block."""
-        return self.architecture is not Architecture.LLAMA
+        return self.architecture.has_mtp
 
 
 def _models() -> Mapping[str, tuple[ModelFile, ...]]:

@@ -7,7 +7,7 @@ of ones; one row of the output matrix favours one token.
 This module imports ``gguf`` and numpy; import it only in order to write.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from harness.gguf_models.models import Architecture, ModelFile
+from harness.gguf_models.models import TEMPLATE_VARIABLES, Architecture, ModelFile
 
 Array = npt.NDArray[np.float32]
 Tensor = tuple[str, Array]
@@ -43,6 +43,32 @@ SSM_CHANNELS: Final = 2 * SSM_GROUPS * SSM_STATE + SSM_INNER
 
 EXPERTS: Final = 2
 
+PATCH: Final = 16
+COLOURS: Final = 3
+
+TEMPLATE: Final = (
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message.role + '\\n' }}"
+    "{%- if message.role == 'assistant' and message.reasoning_content is defined"
+    " and message.reasoning_content %}"
+    "{{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' }}"
+    "{%- endif %}"
+    "{{- message.content }}{{- '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}"
+    "{{- '<|im_start|>assistant\\n' }}"
+    + "".join(
+        f"{{%- if {name} is defined %}}{{{{- '[{name} ' + {name}|tojson + ']' }}}}"
+        f"{{%- else %}}{{{{- '[{name} null]' }}}}{{%- endif %}}"
+        for name in TEMPLATE_VARIABLES
+    )
+    + "{%- if enable_thinking is defined and enable_thinking is false %}"
+    "{{- '<think>\\n\\n</think>\\n\\n' }}"
+    "{%- endif %}"
+    "{%- endif %}"
+)
+"""Like that of Qwen 3."""
+
 
 def write_model(file: ModelFile, path: Path) -> None:
     """Write the file, which must not exist."""
@@ -59,7 +85,61 @@ def write_model(file: ModelFile, path: Path) -> None:
             tensors = _qwen35(writer)
         case Architecture.GLM4MOE:
             tensors = _glm4moe(writer, tokens)
-    for name, data in (*_ends(tokens), *tensors):
+        case Architecture.QWEN3MOE:
+            tensors = _qwen3moe(writer)
+    _finish(writer, (*_ends(tokens), *tensors))
+
+
+def write_adapter(path: Path) -> None:
+    """Write a LoRA adapter that fits ``tiny-llama`` and changes nothing."""
+    writer = gguf.GGUFWriter(path, Architecture.LLAMA.value)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 1.0)
+    query = (("a", _zeros(1, EMBEDDING)), ("b", _zeros(HEAD, 1)))
+    _finish(writer, ((f"blk.0.attn_q.weight.lora_{part}", data) for part, data in query))
+
+
+def write_projector(path: Path) -> None:
+    """Write a multimodal projector that fits every model."""
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_string("clip.projector_type", "mlp")
+    writer.add_bool("clip.use_gelu", True)
+    for key, size in (
+        *(("image_size", 2 * PATCH), ("patch_size", PATCH), ("block_count", 1)),
+        *(("embedding_length", EMBEDDING), ("projection_dim", EMBEDDING)),
+        *(("feed_forward_length", FEED_FORWARD), ("attention.head_count", HEADS)),
+    ):
+        writer.add_uint32(f"clip.vision.{key}", size)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", NORM_EPSILON)
+    for key in ("image_mean", "image_std"):
+        writer.add_array(f"clip.vision.{key}", [0.5] * COLOURS)
+    _finish(writer, _vision())
+
+
+def _vision() -> Iterator[Tensor]:
+    yield "v.patch_embd.weight", _zeros(EMBEDDING, COLOURS, PATCH, PATCH)
+    yield "v.position_embd.weight", _zeros(2 * 2 + 1, EMBEDDING)
+    yield "v.class_embd", _zeros(EMBEDDING)
+    for name, out, inner in (
+        *((f"v.blk.0.attn_{part}", EMBEDDING, EMBEDDING) for part in ("q", "k", "v", "out")),
+        *(
+            ("v.blk.0.ffn_up", FEED_FORWARD, EMBEDDING),
+            ("v.blk.0.ffn_down", EMBEDDING, FEED_FORWARD),
+        ),
+        *(("mm.0", EMBEDDING, EMBEDDING), ("mm.2", EMBEDDING, EMBEDDING)),
+    ):
+        yield f"{name}.weight", _zeros(out, inner)
+        yield f"{name}.bias", _zeros(out)
+    for name in ("v.pre_ln", "v.blk.0.ln1", "v.blk.0.ln2"):
+        yield f"{name}.weight", _ones(EMBEDDING)
+        yield f"{name}.bias", _zeros(EMBEDDING)
+
+
+def _finish(writer: gguf.GGUFWriter, tensors: Iterable[Tensor]) -> None:
+    for name, data in tensors:
         writer.add_tensor(name, data)
     try:
         writer.write_header_to_file()
@@ -166,15 +246,38 @@ def _glm4moe(writer: gguf.GGUFWriter, tokens: list[str]) -> Iterator[Tensor]:
     yield from _feed_forward(0)
     yield "blk.1.ffn_gate_inp.weight", _zeros(EXPERTS, EMBEDDING)
     yield "blk.1.exp_probs_b.bias", _zeros(EXPERTS)
-    yield "blk.1.ffn_gate_exps.weight", _zeros(EXPERTS, FEED_FORWARD, EMBEDDING)
-    yield "blk.1.ffn_up_exps.weight", _zeros(EXPERTS, FEED_FORWARD, EMBEDDING)
-    yield "blk.1.ffn_down_exps.weight", _zeros(EXPERTS, EMBEDDING, FEED_FORWARD)
+    yield from _experts(1)
     yield "blk.1.ffn_gate_shexp.weight", _zeros(FEED_FORWARD, EMBEDDING)
     yield "blk.1.ffn_up_shexp.weight", _zeros(FEED_FORWARD, EMBEDDING)
     yield "blk.1.ffn_down_shexp.weight", _zeros(EMBEDDING, FEED_FORWARD)
     yield from _nextn(1)
     yield "blk.1.nextn.embed_tokens.weight", _ones(len(tokens), EMBEDDING)
     yield "blk.1.nextn.shared_head_head.weight", _output(tokens)
+
+
+def _qwen3moe(writer: gguf.GGUFWriter) -> Iterator[Tensor]:
+    """Two blocks, so that the experts of the first one can be kept apart from those of both."""
+    writer.add_block_count(2)
+    writer.add_key_length(HEAD)
+    writer.add_value_length(HEAD)
+    writer.add_rope_dimension_count(HEAD)
+    writer.add_expert_count(EXPERTS)
+    writer.add_expert_used_count(1)
+    writer.add_expert_feed_forward_length(FEED_FORWARD)
+    writer.add_chat_template(TEMPLATE)
+    for block in (0, 1):
+        yield from _attention(block, query=HEAD)
+        yield f"blk.{block}.attn_q_norm.weight", _ones(HEAD)
+        yield f"blk.{block}.attn_k_norm.weight", _ones(HEAD)
+        yield f"blk.{block}.ffn_norm.weight", _ones(EMBEDDING)
+        yield f"blk.{block}.ffn_gate_inp.weight", _zeros(EXPERTS, EMBEDDING)
+        yield from _experts(block)
+
+
+def _experts(block: int) -> Iterator[Tensor]:
+    yield f"blk.{block}.ffn_gate_exps.weight", _zeros(EXPERTS, FEED_FORWARD, EMBEDDING)
+    yield f"blk.{block}.ffn_up_exps.weight", _zeros(EXPERTS, FEED_FORWARD, EMBEDDING)
+    yield f"blk.{block}.ffn_down_exps.weight", _zeros(EXPERTS, EMBEDDING, FEED_FORWARD)
 
 
 def _ends(tokens: list[str]) -> Iterator[Tensor]:

@@ -16,7 +16,6 @@ from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
 from harness.settings.base import EffectiveState, Situation
-from harness.settings.speculation.comparison import TWO_WITNESSES
 from harness.settings.speculation.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.settings.state import SPECULATION, differing, show_state
 from harness.subjects import Subject
@@ -112,9 +111,9 @@ class Oracle:
         """Where the effective state is not what the request must mean, fresh load or not."""
         demands = demands_of(DemandedBy.CONTRACT, self._situation(request))
         return tuple(
-            f"against the contract: {check.expected}, but {check.observed}"
+            f"{check.observed}, against the contract: {check.expected}"
             for check in demands.of_state(served, ())
-            if not check.ok and check.name != TWO_WITNESSES
+            if not check.ok
         )
 
     def _same_as_fresh(

@@ -4,30 +4,38 @@ import re
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import Family
+from harness.flags.families import FLASH, Family
+from harness.model import Basis
 from harness.settings.observation import Observation
 from harness.settings.value import (
     ANYTHING,
     Reading,
     ValueSetting,
+    at,
     integer,
     last_match,
     logged,
     switch,
+    tried_log,
     word,
 )
 
 _TYPE_K: Final = Family(flags=("--cache-type-k", "-ctk"), variables=("LLAMA_ARG_CACHE_TYPE_K",))
 _TYPE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
-_FLASH: Final = Family(
-    flags=("--flash-attn", "-fa"),
-    variables=("LLAMA_ARG_FLASH_ATTN",),
-    negations=("--no-flash-attn", "-no-fa"),
-)
 _PROMPTS: Final = Family(flags=("--cache-ram", "-cram"), variables=("LLAMA_ARG_CACHE_RAM",))
 _CHECKPOINTS: Final = Family(
     flags=("--ctx-checkpoints", "-ctxcp", "--swa-checkpoints"),
     variables=("LLAMA_ARG_CTX_CHECKPOINTS", "LLAMA_ARG_SWA_CHECKPOINTS"),
+)
+_SPACING: Final = Family(
+    flags=("--checkpoint-min-step", "-cms"), variables=("LLAMA_ARG_CHECKPOINT_MIN_SPACING_NT",)
+)
+_REUSE: Final = Family(flags=("--cache-reuse",), variables=("LLAMA_ARG_CACHE_REUSE",))
+_CACHED: Final = Family(
+    flags=("--cache-prompt",),
+    variables=("LLAMA_ARG_CACHE_PROMPT",),
+    negations=("--no-cache-prompt",),
+    negating_variables=("LLAMA_ARG_NO_CACHE_PROMPT",),
 )
 _ASKED_OF_FLASH: Final = re.compile(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
@@ -41,7 +49,7 @@ def _asks_flash(argument: Argument) -> str | None:
     """``on`` or ``off``; a bare switch before Sep 2025."""
     if argument.value == "auto":
         return ANYTHING
-    return {True: "on", False: "off", None: None}[switch(_FLASH)(argument)]
+    return {True: "on", False: "off", None: None}[switch(FLASH)(argument)]
 
 
 def _flash(observation: Observation) -> str | None:
@@ -62,6 +70,13 @@ def _prompt_cache(observation: Observation) -> int | None:
     return int(limit[1]) if limit[1].isdecimal() else _UNLIMITED
 
 
+def _cached(observation: Observation) -> bool | None:
+    """Whether it read less of a prompt that it knew than at the first time."""
+    first = at(observation.completion, "timings", "prompt_n")
+    again = observation.probed.read_again if observation.probed else None
+    return None if first is None or again is None else again < first
+
+
 SETTINGS: Final = (
     ValueSetting(
         name="cache_type_k",
@@ -77,7 +92,7 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="flash_attention",
-        families=(_FLASH,),
+        families=(FLASH,),
         asks=_asks_flash,
         readings=(Reading(witness="startup-log", read=_flash),),
     ),
@@ -92,5 +107,23 @@ SETTINGS: Final = (
         families=(_CHECKPOINTS,),
         asks=integer,
         readings=(logged(r"context checkpoints enabled, max = (\d+)", int, main=False),),
+    ),
+    ValueSetting(
+        name="checkpoint_spacing",
+        families=(_SPACING,),
+        asks=integer,
+        readings=(logged(r"context checkpoints enabled, .*min spacing = (\d+)", int, main=False),),
+    ),
+    ValueSetting(
+        name="prompts_cached",
+        families=(_CACHED,),
+        asks=switch(_CACHED),
+        readings=(Reading(witness="request", read=_cached, basis=Basis.BEHAVIOUR),),
+    ),
+    ValueSetting(
+        name="cache_reuse",
+        families=(_REUSE,),
+        asks=integer,
+        readings=(tried_log(r"trying to reuse chunks with size > (\d+)", int),),
     ),
 )

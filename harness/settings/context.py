@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from harness.flags.arguments import Argument
 from harness.flags.families import CONTEXT_SHIFT, Family
 from harness.model import Basis
 from harness.settings.base import EffectiveState
@@ -9,18 +10,27 @@ from harness.settings.observation import ROOM_LEFT, Observation
 from harness.settings.value import (
     Reading,
     ValueSetting,
+    at,
     from_properties,
+    integer,
     logged,
     nothing,
     number,
     of_context,
     positive,
+    probed,
     switch,
 )
 
 _CONTEXT: Final = Family(flags=("--ctx-size", "-c"), variables=("LLAMA_ARG_CTX_SIZE",))
+_PER_SLOT: Final = Family(
+    flags=("--kv-unified-per-slot",), variables=("LLAMA_ARG_KV_UNIFIED_PER_SLOT",)
+)
 _FREQ_BASE: Final = Family(flags=("--rope-freq-base",), variables=("LLAMA_ARG_ROPE_FREQ_BASE",))
 _FREQ_SCALE: Final = Family(flags=("--rope-freq-scale",), variables=("LLAMA_ARG_ROPE_FREQ_SCALE",))
+_SCALE: Final = Family(flags=("--rope-scale",), variables=("LLAMA_ARG_ROPE_SCALE",))
+"""The same as a frequency scale of one part in so many."""
+_KEEP: Final = Family(flags=("--keep",))
 _ROUNDED_TO: Final = 256
 """Builds round the context of a slot up to a multiple of this."""
 
@@ -48,6 +58,11 @@ def _shifts(observation: Observation) -> bool | None:
     return None if full is None or not full[0] else full[1] > ROOM_LEFT
 
 
+def _asks_scale(argument: Argument) -> float | None:
+    scale = number(argument)
+    return 1 / scale if scale and _SCALE.is_set_by(argument) else scale
+
+
 def _holds(asked: int, seen: int, state: EffectiveState) -> bool:
     slots: int = state.get("slots", 1)
     return asked <= seen < asked + _ROUNDED_TO * slots
@@ -63,16 +78,13 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="context_per_slot",
-        families=(),
-        asks=nothing,
+        families=(_PER_SLOT,),
+        follows=(_CONTEXT,),
+        asks=positive,
         readings=(
             Reading(witness="slots", read=_slot),
             from_properties("default_generation_settings", "n_ctx", kind=int),
-            Reading(
-                witness="refusal",
-                read=lambda seen: seen.probed.limit if seen.probed else None,
-                basis=Basis.BEHAVIOUR,
-            ),
+            probed(lambda tried: tried.limit, "refusal"),
             Reading(witness="full-prompt", read=_taken, basis=Basis.BEHAVIOUR),
         ),
     ),
@@ -89,6 +101,18 @@ SETTINGS: Final = (
         readings=(Reading(witness="full-prompt", read=_shifts, basis=Basis.BEHAVIOUR),),
     ),
     ValueSetting(
+        name="keep",
+        families=(_KEEP,),
+        asks=integer,
+        readings=(
+            Reading(
+                witness="completion",
+                read=lambda seen: at(seen.completion, "generation_settings", "n_keep"),
+            ),
+            probed(lambda tried: tried.defaults.get("n_keep")),
+        ),
+    ),
+    ValueSetting(
         name="rope_freq_base",
         families=(_FREQ_BASE,),
         asks=number,
@@ -96,8 +120,8 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="rope_freq_scale",
-        families=(_FREQ_SCALE,),
-        asks=number,
+        families=(_FREQ_SCALE, _SCALE),
+        asks=_asks_scale,
         readings=(of_context("freq_scale", float),),
     ),
 )

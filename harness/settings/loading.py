@@ -1,12 +1,26 @@
 """Loading: how the model file comes into memory, and whether it is fitted to the devices first."""
 
 import re
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import Family
-from harness.settings.observation import Observation
-from harness.settings.value import ANYTHING, Reading, ValueSetting, last_match, logged, switch, word
+from harness.flags.families import CPU_EXPERTS, N_CPU_EXPERTS, Family
+from harness.settings.base import EffectiveState
+from harness.settings.observation import Observation, Probed
+from harness.settings.value import (
+    ANYTHING,
+    Reading,
+    ValueSetting,
+    at,
+    integer,
+    last_match,
+    logged,
+    probed,
+    switch,
+    word,
+)
 
 _MMAP: Final = Family(
     flags=("--mmap",),
@@ -25,10 +39,30 @@ _MODE: Final = Family(flags=("--load-mode", "-lm"), variables=("LLAMA_ARG_LOAD_M
 """In place of the three others: they are deprecated since b10105 and gone since b10878."""
 _WARMUP: Final = Family(flags=("--warmup",), negations=("--no-warmup",))
 _FIT: Final = Family(flags=("--fit", "-fit"), variables=("LLAMA_ARG_FIT",))
+_FIT_TARGET: Final = Family(flags=("--fit-target", "-fitt"), variables=("LLAMA_ARG_FIT_TARGET",))
+_ADAPTERS: Final = Family(flags=("--lora",))
+_SCALED_ADAPTERS: Final = Family(flags=("--lora-scaled",))
+_PROJECTOR: Final = Family(
+    flags=("--mmproj", "-mm"),
+    variables=("LLAMA_ARG_MMPROJ",),
+    negations=("--no-mmproj",),
+    negating_variables=("LLAMA_ARG_NO_MMPROJ",),
+)
 
 _FIT_SINCE: Final = 8929
 """Of the catalogue's builds the first that fits; nothing of it is logged before."""
 
+_OVERRIDES: Final = Family(
+    flags=("--override-tensor", "-ot"), variables=("LLAMA_ARG_OVERRIDE_TENSOR",)
+)
+_OVERRIDDEN: Final = re.compile(
+    r"tensor (?P<tensor>\S+) \(.*buffer type overridden to (?P<buffer>\S+)"
+)
+_LAYERS: Final = re.compile(r"print_info: n_layer +=\s+(\d+)")
+_EXPERTS: Final = re.compile(r"^blk\.(\d+)\.ffn_\w+exps\.")
+_ALL: Final = "all"
+_EXPERT_BLOCKS: Final = 2
+"""Of the tiny model that has experts."""
 _LOADING: Final = re.compile(r"loading model tensors")
 _BUFFER: Final = re.compile(r"load_tensors: +\w*?(_Mapped)? model buffer size")
 
@@ -86,6 +120,79 @@ def _fitted(observation: Observation) -> bool | None:
     return any("fitting params to device memory" in line for line in observation.main_lines)
 
 
+def _asks_adapters(argument: Argument) -> list[str] | None:
+    """Names of files, each with its scale."""
+    if not all(argument.values):
+        return None
+    if len(argument.values) > 1:  # before 2026 --lora-scaled takes a file and a scale
+        return [_adapter(*argument.values[:2])]
+    files = [word for word in argument.value.split(",") if word]
+    if _SCALED_ADAPTERS.is_set_by(argument):
+        return [_adapter(file, scale) for file, _, scale in (one.rpartition(":") for one in files)]
+    return [_adapter(file, 1) for file in files]
+
+
+def _adapter(file: str, scale: object) -> str:
+    try:
+        return f"{PurePath(file).name}:{float(str(scale)):g}"
+    except ValueError:
+        return f"{PurePath(file).name}:{scale}"
+
+
+def _adapters(tried: Probed) -> list[str] | None:
+    if tried.adapters is None:
+        return None
+    return [_adapter(str(one.get("path")), one.get("scale")) for one in tried.adapters]
+
+
+def _sees(observation: Observation) -> bool | None:
+    """Whether there is anything but text that it takes."""
+    kinds = at(observation.properties, "modalities")
+    return any(kinds.values()) if isinstance(kinds, Mapping) else None
+
+
+def _loaded_projector(observation: Observation) -> bool | None:
+    if not observation.main_lines:
+        return None
+    return any("loaded multimodal model" in line for line in observation.startup_lines)
+
+
+def _overridden(observation: Observation) -> list[str] | None:
+    """Tensors and the buffers that they were sent to."""
+    found = (_OVERRIDDEN.search(line) for line in observation.main_lines)
+    tensors = {f"{one['tensor']}={one['buffer']}" for one in found if one}
+    return sorted(tensors) or None
+
+
+def _experts_on_cpu(observation: Observation) -> int | str | None:
+    """Blocks whose experts were sent to the CPU: the first ones, or all."""
+    found = (_EXPERTS.match(tensor) for tensor in _overridden(observation) or ())
+    blocks = {int(one[1]) for one in found if one}
+    layers = last_match(observation.main_lines, _LAYERS)
+    if not blocks or blocks != {*range(len(blocks))} or layers is None:
+        return None
+    return _ALL if len(blocks) == int(layers[1]) else len(blocks)
+
+
+def _asks_override(argument: Argument) -> list[str] | None:
+    return [word for word in argument.value.split(",") if "=" in word] or None
+
+
+def _grants_override(asked: list[str], seen: list[str], _: EffectiveState) -> bool:
+    """Whether each pattern sent a tensor where it wants them."""
+    pairs = [tensor.rpartition("=") for tensor in seen]
+    wishes = [wish.rpartition("=") for wish in asked]
+    return all(
+        any(buffer == wanted and re.search(pattern, tensor) for tensor, _, buffer in pairs)
+        for pattern, _, wanted in wishes
+    )
+
+
+def _grants_experts(asked: int | str, seen: int | str, _: EffectiveState) -> bool:
+    """A model has as many blocks as it has."""
+    return asked == seen or (seen == _ALL and isinstance(asked, int) and asked >= _EXPERT_BLOCKS)
+
+
 SETTINGS: Final = (
     ValueSetting(
         name="mmap",
@@ -128,5 +235,42 @@ SETTINGS: Final = (
         families=(_FIT,),
         asks=switch(_FIT),
         readings=(Reading(witness="startup-log", read=_fitted),),
+    ),
+    ValueSetting(
+        name="fit_target",
+        families=(_FIT_TARGET,),
+        asks=lambda argument: int(argument.value) if argument.value.isdecimal() else None,
+        readings=(logged(r"common_\w*fit\w*: will leave \d+ >= (\d+) MiB", int),),
+    ),
+    ValueSetting(
+        name="lora",
+        families=(_ADAPTERS, _SCALED_ADAPTERS),
+        asks=_asks_adapters,
+        adds_up=True,
+        readings=(probed(_adapters, "lora-adapters"),),
+    ),
+    ValueSetting(
+        name="multimodal",
+        families=(_PROJECTOR,),
+        asks=lambda argument: not _PROJECTOR.is_negated_by(argument),
+        readings=(
+            Reading(witness="props", read=_sees),
+            Reading(witness="startup-log", read=_loaded_projector),
+        ),
+    ),
+    ValueSetting(
+        name="tensor_overrides",
+        families=(_OVERRIDES,),
+        asks=_asks_override,
+        adds_up=True,
+        readings=(Reading(witness="startup-log", read=_overridden),),
+        grants=_grants_override,
+    ),
+    ValueSetting(
+        name="experts_on_cpu",
+        families=(CPU_EXPERTS, N_CPU_EXPERTS),
+        asks=lambda argument: integer(argument) if N_CPU_EXPERTS.is_set_by(argument) else _ALL,
+        readings=(Reading(witness="startup-log", read=_experts_on_cpu),),
+        grants=_grants_experts,
     ),
 )

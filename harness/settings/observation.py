@@ -1,14 +1,16 @@
 """Everything that the witnesses read, taken from one running server in one pass."""
 
 import http
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from harness.server.http import ProtocolError, ServerClient
+from harness.settings.routing import RoutedModel, is_router, look_at_router
 
 PROMPT: Final = "hello"
 _TOKEN: Final = 70
@@ -23,6 +25,7 @@ _GENERATION_S: Final = 60.0
 _ANSWER_S: Final = 10.0
 _FLUSH_S: Final = 0.5
 _IDLE: Final = "slots are idle"
+_RELEASED: Final = "stop processing"
 _TOTAL: Final = "total time ="
 _FORK_LINE: Final = ' | tid="'
 _AFTER_MAIN: Final = (
@@ -40,6 +43,20 @@ ROOM_LEFT: Final = 4
 """Tokens of context that a prompt leaves free, of which more are then asked for."""
 _WRITTEN: Final = 2 * ROOM_LEFT
 _LOCKED: Final = re.compile(r"^VmLck:\s*(\d+) kB", re.MULTILINE)
+_WITH_TOOLS: Final[Mapping[str, Any]] = {
+    "messages": [{"role": "user", "content": PROMPT}],
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "f",
+                "description": "f",
+                "parameters": {"type": "object", "properties": {}},
+            },
+        }
+    ],
+    "max_tokens": 1,
+}
 _ENDPOINTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "/v1/embeddings": {"input": PROMPT},
     "/rerank": {"query": PROMPT, "documents": [PROMPT]},
@@ -48,6 +65,21 @@ _ENDPOINTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 _VERBOSITY: Final = "4"
 """Debug up to b9204, trace from b9246 on, whose start-up lines need it from b9830 on."""
+_THOROUGH_VERBOSITY: Final = "5"
+"""Debug from b9246 on; a seventh of a launch's time."""
+
+PREFILL: Final = "prefilled"
+_ASKING: Final = ({"role": "user", "content": PROMPT},)
+_ANSWERED: Final = (*_ASKING, {"role": "assistant", "content": PREFILL})
+_APPLIED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "default": {"messages": _ASKING},
+    "thinking": {"messages": _ASKING, "chat_template_kwargs": {"enable_thinking": True}},
+    "not thinking": {"messages": _ASKING, "chat_template_kwargs": {"enable_thinking": False}},
+    "prefill": {"messages": _ANSWERED},
+}
+"""Chats whose prompts are asked for, by name."""
+_WRITES: Final = re.compile(r"^flags:\s*0*(?P<octal>[0-7]+)", re.MULTILINE)
+_STANDARD_STREAMS: Final = frozenset({"0", "1", "2"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +94,33 @@ class Probed:
         limit: The context that it names when it refuses a longer prompt.
         answers: By path, whether it serves that at all.
         jinja: Whether it takes a request with tools, which needs a Jinja template.
+        chat: Its answer to that.
+        verbose: Whether it tells all of such a request; None where it does not take it.
+        read_again: Tokens that it read of a prompt that it knew.
+        prompts: By name, what its template makes of a chat; those that it makes.
+        adapters: The entries of ``/lora-adapters``; None where it does not answer.
+        tools: Names of its own tools; None where it does not answer.
+        saves_slots: Whether it takes orders to save a slot.
         locked: Whether memory of it is locked; None where the system does not tell.
+        written: Files that it holds open to write to, but for its standard streams.
+        lines: What it said of a plain request and of one with tools.
     """
 
-    defaults: Mapping[str, Any]
-    full: tuple[int, int] | None
-    limit: int | None
-    answers: Mapping[str, bool]
-    jinja: bool
-    locked: bool | None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    full: tuple[int, int] | None = None
+    limit: int | None = None
+    answers: Mapping[str, bool] = field(default_factory=dict)
+    jinja: bool | None = None
+    chat: Mapping[str, Any] | None = None
+    verbose: bool | None = None
+    read_again: int | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    adapters: Sequence[Mapping[str, Any]] | None = None
+    tools: Sequence[str] | None = None
+    saves_slots: bool | None = None
+    locked: bool | None = None
+    written: frozenset[str] = frozenset()
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +142,7 @@ class Observation:
         locked: By path, whether it is refused to who does not know the API key.
         switched_on: Variables by which the harness switched on what it reads.
         probed: What it was seen doing when it was tried; None where it was not.
+        router: The models of a router by name; None for a server of one model.
     """
 
     build_number: int | None
@@ -108,6 +159,7 @@ class Observation:
     locked: Mapping[str, bool] = field(default_factory=dict)
     switched_on: frozenset[str] = frozenset()
     probed: Probed | None = None
+    router: Mapping[str, RoutedModel] | None = None
 
     @property
     def slot(self) -> Mapping[str, Any] | None:
@@ -154,7 +206,7 @@ class Observed(Protocol):
         """HTTP to it."""
 
 
-def observing_environment() -> dict[str, str]:
+def observing_environment(*, thorough: bool = False) -> dict[str, str]:
     """Variables that switch on what the witnesses need, so that argv stays the subject's own.
 
     A flag in argv wins over its variable on every build. ``LLAMA_LOG_VERBOSITY`` was renamed to
@@ -162,12 +214,13 @@ def observing_environment() -> dict[str, str]:
     spinning, which on a busy host costs a tiny model seconds. Without ``GGML_NO_BACKTRACE`` a
     failed assertion first runs a debugger for seconds.
     """
+    verbosity = _THOROUGH_VERBOSITY if thorough else _VERBOSITY
     return {
         "LLAMA_ARG_ENDPOINT_METRICS": "1",
         "LLAMA_ARG_ENDPOINT_SLOTS": "1",
         "LLAMA_TRACE": "1",
-        "LLAMA_LOG_VERBOSITY": _VERBOSITY,
-        "LLAMA_ARG_LOG_VERBOSITY": _VERBOSITY,
+        "LLAMA_LOG_VERBOSITY": verbosity,
+        "LLAMA_ARG_LOG_VERBOSITY": verbosity,
         "LLAMA_ARG_THREADS": "1",
         "GGML_NO_BACKTRACE": "1",
     }
@@ -195,6 +248,20 @@ def observe(
     started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
     startup = tuple(server.log.lines()[:started])
     fork = any(_FORK_LINE in line for line in startup)
+    properties = server.client.json("/props", _ANSWER_S)
+    if is_router(properties):
+        return Observation(
+            build_number=build_number,
+            completion={},
+            slots=(),
+            metrics=None,
+            startup_lines=startup,
+            run_lines=(),
+            properties=properties,
+            port=server.client.port,
+            prefix=server.client.prefix,
+            router=look_at_router(server.client, server.log),
+        )
     completion = _generate(server, FORK_TOKENS if fork else TOKENS)
     slots = server.client.json("/slots", _ANSWER_S)
     metrics = server.client.text("/metrics", _ANSWER_S)
@@ -206,7 +273,6 @@ def observe(
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
     run_lines = tuple(server.log.lines()[started:])
-    properties = server.client.json("/props", _ANSWER_S)
     models = server.client.json("/v1/models", _ANSWER_S)
     observation = Observation(
         build_number=build_number,
@@ -245,12 +311,18 @@ def _locked(client: ServerClient) -> Mapping[str, bool]:
 
 
 def _probe(server: Observed, seen: Observation) -> Probed:
-    client = server.client
+    client, said = server.client, len(seen.startup_lines) + len(seen.run_lines)
     # The models always write on in the same way, so that this ends at the first token.
     stop = str(seen.completion.get("content", ""))[:1]
     enough: Mapping[str, Any] = {"stop": [stop]} if stop else {"n_predict": 1}
-    _, plain = client.reply("/completion", {"prompt": PROMPT, **enough}, _GENERATION_S)
-    defaults = plain.get("generation_settings") if isinstance(plain, Mapping) else None
+    plain_status, plain = client.reply("/completion", {"prompt": PROMPT, **enough}, _GENERATION_S)
+    status, answer = client.reply("/v1/chat/completions", _WITH_TOOLS, _GENERATION_S)
+    end = said
+    for each in (plain_status, status):
+        if each == http.HTTPStatus.OK:
+            end = server.log.wait_for(_is_release, after=end, timeout_s=_FLUSH_S)
+    plain = plain if isinstance(plain, Mapping) else {}
+    defaults, timings = plain.get("generation_settings"), plain.get("timings")
     tokens = (seen.slot or {}).get("n_ctx")
     full = limit = None
     if isinstance(tokens, int) and seen.completion and tokens > _WRITTEN:
@@ -258,6 +330,8 @@ def _probe(server: Observed, seen: Observation) -> Probed:
             full = _fill(client, tokens)
         if (seen.build_number or 0) >= _REFUSES_SINCE:
             limit = _overfill(client, tokens)
+    adapters = client.json("/lora-adapters", _ANSWER_S)
+    erased, _ = client.reply("/slots/0?action=erase", {}, _ANSWER_S)
     return Probed(
         defaults=defaults if isinstance(defaults, Mapping) else {},
         full=full,
@@ -266,20 +340,52 @@ def _probe(server: Observed, seen: Observation) -> Probed:
             path: client.reply(path, body, _ANSWER_S)[0] not in _NOT_SERVED
             for path, body in _ENDPOINTS.items()
         },
-        jinja=_takes_tools(client),
+        jinja="--jinja" not in str(answer),
+        chat=answer if isinstance(answer, Mapping) else None,
+        verbose="__verbose" in answer
+        if status == http.HTTPStatus.OK and isinstance(answer, Mapping)
+        else None,
+        read_again=timings.get("prompt_n") if isinstance(timings, Mapping) else None,
+        prompts=dict(_prompts(client)),
+        adapters=tuple(filter(_is_mapping, adapters)) if isinstance(adapters, list) else None,
+        tools=_tools(client),
+        saves_slots=erased == http.HTTPStatus.OK
+        if erased in {http.HTTPStatus.OK, _NOT_SUPPORTED}
+        else None,
         locked=_locks_memory(server.pid),
+        written=frozenset(_written(server.pid)),
+        lines=tuple(server.log.lines()[said:end]),
     )
 
 
-def _takes_tools(client: ServerClient) -> bool:
-    tool = {"name": "f", "description": "f", "parameters": {"type": "object", "properties": {}}}
-    body = {
-        "messages": [{"role": "user", "content": PROMPT}],
-        "tools": [{"type": "function", "function": tool}],
-        "max_tokens": 1,
-    }
-    _, answer = client.reply("/v1/chat/completions", body, _GENERATION_S)
-    return "--jinja" not in str(answer)
+def _prompts(client: ServerClient) -> Iterator[tuple[str, str]]:
+    for name, body in _APPLIED.items():
+        status, answer = client.reply("/apply-template", body, _ANSWER_S)
+        prompt = answer.get("prompt") if isinstance(answer, Mapping) else None
+        if status == http.HTTPStatus.OK and isinstance(prompt, str):
+            yield name, prompt
+        elif name == "default":
+            return
+
+
+def _tools(client: ServerClient) -> tuple[str, ...] | None:
+    answer = client.json("/tools", _ANSWER_S)
+    if not isinstance(answer, list):
+        return None
+    return tuple(sorted(str(tool.get("tool")) for tool in answer if _is_mapping(tool)))
+
+
+def _written(pid: int) -> Iterator[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        for link in folder.iterdir():
+            information = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text(encoding="ascii")
+            mode = _WRITES.search(information)
+            writes = mode is not None and int(mode["octal"], 8) & os.O_ACCMODE == os.O_WRONLY
+            if writes and link.name not in _STANDARD_STREAMS and link.is_file():
+                yield str(link.readlink())
+    except OSError:
+        return
 
 
 def _locks_memory(pid: int) -> bool | None:
@@ -316,6 +422,10 @@ def _overfill(client: ServerClient, tokens: int) -> int | None:
 
 def _is_idle(line: str) -> bool:
     return _IDLE in line
+
+
+def _is_release(line: str) -> bool:
+    return _RELEASED in line
 
 
 def _generate(server: Observed, tokens: int) -> Mapping[str, Any]:

@@ -1,13 +1,16 @@
 """Sampling: what a request inherits that says nothing of it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import Family
 from harness.model import Basis
-from harness.settings.observation import TOKENS, Observation
+from harness.settings.base import EffectiveState
+from harness.settings.observation import TOKENS, Observation, Probed
 from harness.settings.value import (
     ANYTHING,
     Reading,
@@ -15,6 +18,8 @@ from harness.settings.value import (
     at,
     integer,
     number,
+    probed,
+    switch,
 )
 
 _LETTERS: Final = {
@@ -34,6 +39,15 @@ _N_PREDICT: Final = Family(
 )
 _SEED: Final = Family(flags=("--seed", "-s"))
 _RANDOM_SEED: Final = 2**32 - 1
+_IGNORE_EOS: Final = Family(flags=("--ignore-eos",))
+_BACKEND: Final = Family(
+    flags=("--backend-sampling", "-bs"), variables=("LLAMA_ARG_BACKEND_SAMPLING",)
+)
+_GRAMMAR: Final = Family(flags=("--grammar",))
+_GRAMMAR_FILE: Final = Family(flags=("--grammar-file",))
+_SCHEMA: Final = Family(flags=("--json-schema", "-j", "--json-schema-file", "-jf"))
+_SOME_GRAMMAR: Final = "some grammar"
+_BIAS: Final = re.compile(r"(\d+)([+-][\d.]+)")
 
 
 def _inherited(key: str) -> tuple[Reading, ...]:
@@ -72,6 +86,12 @@ def _setting(
     )
 
 
+def _asks_last(argument: Argument) -> int | str | None:
+    """Tokens; those of the context where there are fewer than none."""
+    count = integer(argument)
+    return ANYTHING if count is not None and count < 0 else count
+
+
 def _asks_seed(argument: Argument) -> int | str | None:
     seed = integer(argument)
     return ANYTHING if seed is not None and seed % (_RANDOM_SEED + 1) == _RANDOM_SEED else seed
@@ -102,6 +122,45 @@ def _samplers(reading: Reading) -> Reading:
     return replace(reading, read=read)
 
 
+def _asks_biases(argument: Argument) -> list[str] | None:
+    """Token and bias of each; a comma separates them since 2026."""
+    found = [_BIAS.fullmatch(word.strip()) for word in argument.value.split(",")]
+    return [_bias(int(one[1]), float(one[2])) for one in found if one] if all(found) else None
+
+
+def _bias(token: object, bias: object) -> str:
+    return f"{token}{bias:+g}" if isinstance(bias, int | float) else f"{token}-inf"
+
+
+def _biases(tried: Probed) -> list[str] | None:
+    """Without those that stand for ``--ignore-eos``."""
+    entries = tried.defaults.get("logit_bias")
+    if not isinstance(entries, list):
+        return None
+    return [_bias(one["token"], one["bias"]) for one in entries if one.get("bias") is not None]
+
+
+def _asks_grammar(argument: Argument) -> str | None:
+    """The text of a grammar; some grammar where it is made from a schema."""
+    if _SCHEMA.is_set_by(argument):
+        return _SOME_GRAMMAR
+    if _GRAMMAR.is_set_by(argument):
+        return argument.value or None
+    try:
+        return Path(argument.value).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError):
+        return None
+
+
+def _grants_grammar(asked: str, seen: str, _: EffectiveState) -> bool:
+    return bool(seen) if asked == _SOME_GRAMMAR else asked.strip() == seen.strip()
+
+
+def _stops(observation: Observation) -> list[str] | None:
+    stops = at(observation.completion, "generation_settings", "stop")
+    return stops if isinstance(stops, list) else None
+
+
 SETTINGS: Final = (
     _setting("temperature", ("--temp", "--temperature"), variables=("LLAMA_ARG_TEMPERATURE",)),
     _setting("top_k", ("--top-k",), integer, variables=("LLAMA_ARG_TOP_K",)),
@@ -122,6 +181,16 @@ SETTINGS: Final = (
     _setting("dry_multiplier", ("--dry-multiplier",)),
     _setting("dry_base", ("--dry-base",)),
     _setting("dry_allowed_length", ("--dry-allowed-length",), integer),
+    _setting("dry_penalty_last_n", ("--dry-penalty-last-n",), _asks_last),
+    ValueSetting(
+        name="dry_sequence_breakers",
+        families=(Family(flags=("--dry-sequence-breaker",)),),
+        asks=lambda argument: [] if argument.value == "none" else [argument.value],
+        adds_up=True,
+        readings=_inherited("dry_sequence_breakers"),
+    ),
+    _setting("adaptive_target", ("--adaptive-target",)),
+    _setting("adaptive_decay", ("--adaptive-decay",)),
     _setting("dynatemp_range", ("--dynatemp-range",)),
     _setting("dynatemp_exponent", ("--dynatemp-exp",)),
     _setting("mirostat", ("--mirostat",), integer),
@@ -142,5 +211,38 @@ SETTINGS: Final = (
             Reading(witness="request", read=_default_length, basis=Basis.BEHAVIOUR),
             Reading(witness="completion", read=_longest, basis=Basis.BEHAVIOUR),
         ),
+    ),
+    ValueSetting(
+        name="ignore_eos",
+        families=(_IGNORE_EOS,),
+        asks=switch(_IGNORE_EOS),
+        readings=_inherited("ignore_eos"),
+    ),
+    ValueSetting(
+        name="backend_sampling",
+        families=(_BACKEND,),
+        asks=switch(_BACKEND),
+        readings=_inherited("backend_sampling"),
+    ),
+    ValueSetting(
+        name="logit_bias",
+        families=(Family(flags=("--logit-bias", "-l")),),
+        asks=_asks_biases,
+        adds_up=True,
+        readings=(probed(_biases),),
+    ),
+    ValueSetting(
+        name="grammar",
+        families=(_GRAMMAR, _GRAMMAR_FILE, _SCHEMA),
+        asks=_asks_grammar,
+        readings=(probed(lambda tried: tried.defaults.get("grammar")),),
+        grants=_grants_grammar,
+    ),
+    ValueSetting(
+        name="stop",
+        families=(Family(flags=("--reverse-prompt", "-r")),),
+        asks=lambda argument: [argument.value],
+        adds_up=True,
+        readings=(Reading(witness="completion", read=_stops),),
     ),
 )

@@ -8,7 +8,8 @@ from typing import Final
 from harness.flags.arguments import Argument
 from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
 from harness.model import Basis
-from harness.settings.observation import Observation
+from harness.settings.base import EffectiveState
+from harness.settings.observation import Observation, Probed
 from harness.settings.value import (
     ANYTHING,
     Reading,
@@ -19,6 +20,8 @@ from harness.settings.value import (
     integer,
     last_match,
     logged,
+    positive,
+    probed,
     switch,
 )
 
@@ -49,6 +52,27 @@ _THREADS: Final = Family(flags=("--threads", "-t"), variables=("LLAMA_ARG_THREAD
 _BATCH_THREADS: Final = Family(
     flags=("--threads-batch", "-tb"), variables=("LLAMA_ARG_THREADS_BATCH",)
 )
+_HTTP_THREADS: Final = Family(flags=("--threads-http",), variables=("LLAMA_ARG_THREADS_HTTP",))
+_TAGS: Final = Family(flags=("--tags",), variables=("LLAMA_ARG_TAGS",))
+_TOOLS: Final = Family(flags=("--tools",), variables=("LLAMA_ARG_TOOLS",))
+_AGENT: Final = Family(
+    flags=("--agent", "-ag"),
+    variables=("LLAMA_ARG_AGENT",),
+    negations=("--no-agent", "-no-ag"),
+    negating_variables=("LLAMA_ARG_NO_AGENT",),
+)
+_PROXY: Final = Family(
+    flags=("--ui-mcp-proxy", "--webui-mcp-proxy"),
+    variables=("LLAMA_ARG_UI_MCP_PROXY", "LLAMA_ARG_WEBUI_MCP_PROXY"),
+    negations=("--no-ui-mcp-proxy", "--no-webui-mcp-proxy"),
+)
+_POOLING: Final = Family(flags=("--pooling",), variables=("LLAMA_ARG_POOLING",))
+_POOLINGS: Final = ("none", "mean", "cls", "last", "rank")
+_LOG_FILE: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
+_VERBOSE: Final = Family(flags=("--verbose", "-v", "--log-verbose"))
+_TOOLS_SINCE: Final = 8929
+"""Of the catalogue's builds the first that has tools."""
+_ALL_TOOLS: Final = "all"
 _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
     variables=("LLAMA_ARG_LOG_VERBOSITY", "LLAMA_LOG_VERBOSITY"),
@@ -107,6 +131,33 @@ def _endpoint(variable: str, answers: Callable[[Observation], bool]) -> Reading:
         return None if served and variable in observation.switched_on else served
 
     return Reading(witness="request", read=read, basis=Basis.BEHAVIOUR)
+
+
+def _tools(observation: Observation) -> list[str] | None:
+    if observation.probed is None or (observation.build_number or 0) < _TOOLS_SINCE:
+        return None
+    return [*(observation.probed.tools or ())]
+
+
+def _asks_tools(argument: Argument) -> str:
+    if _AGENT.is_set_by(argument):
+        return "" if _AGENT.is_negated_by(argument) else _ALL_TOOLS
+    return argument.value
+
+
+def _grants_tools(asked: str, seen: list[str], _: EffectiveState) -> bool:
+    return bool(seen) if asked == _ALL_TOOLS else sorted(filter(None, asked.split(","))) == seen
+
+
+def _tags(observation: Observation) -> list[str] | None:
+    first = observation.models[0] if observation.models else {}
+    tags = first.get("tags")
+    return tags if isinstance(tags, list) else None
+
+
+def _log_file(tried: Probed) -> str | None:
+    """The one file that it writes to."""
+    return PurePath(*tried.written).name if len(tried.written) == 1 else None
 
 
 SETTINGS: Final = (
@@ -229,5 +280,50 @@ SETTINGS: Final = (
         families=(_VERBOSITY,),
         asks=integer,
         readings=(logged(r"verbosity = (\d+)", int),),
+    ),
+    ValueSetting(
+        name="verbose",
+        families=(_VERBOSE,),
+        asks=switch(_VERBOSE),
+        readings=(probed(lambda tried: tried.verbose, "request-with-tools"),),
+    ),
+    ValueSetting(
+        name="log_file",
+        families=(_LOG_FILE,),
+        asks=lambda argument: PurePath(argument.value).name or None,
+        readings=(probed(_log_file, "open-files"),),
+    ),
+    ValueSetting(
+        name="threads_http",
+        families=(_HTTP_THREADS,),
+        asks=positive,
+        readings=(logged(r"(?:init: using|http threads:) (\d+)", int, main=False),),
+    ),
+    ValueSetting(
+        name="pooling",
+        families=(_POOLING,),
+        asks=lambda argument: argument.value or None,
+        readings=(
+            logged(r"default pooling_type is .* but \[([0-4])\]", lambda n: _POOLINGS[int(n)]),
+        ),
+    ),
+    ValueSetting(
+        name="tags",
+        families=(_TAGS,),
+        asks=lambda argument: sorted(tag.strip() for tag in argument.value.split(",")),
+        readings=(Reading(witness="models", read=_tags),),
+    ),
+    ValueSetting(
+        name="tools",
+        families=(_TOOLS, _AGENT),
+        asks=_asks_tools,
+        readings=(Reading(witness="request", read=_tools, basis=Basis.BEHAVIOUR),),
+        grants=_grants_tools,
+    ),
+    ValueSetting(
+        name="mcp_proxy",
+        families=(_PROXY, _AGENT),
+        asks=switch(_PROXY, _AGENT),
+        readings=(from_properties("cors_proxy_enabled", kind=bool),),
     ),
 )

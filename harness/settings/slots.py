@@ -8,9 +8,12 @@ from harness.settings.value import (
     ValueSetting,
     from_properties,
     logged,
+    number,
     of_context,
     positive,
+    probed,
     switch,
+    tried_log,
 )
 
 _SLOTS: Final = Family(flags=("--parallel", "-np"), variables=("LLAMA_ARG_N_PARALLEL",))
@@ -20,6 +23,10 @@ _UNIFIED: Final = Family(
     negations=("--no-kv-unified", "-no-kvu"),
     negating_variables=("LLAMA_ARG_NO_KV_UNIFIED",),
 )
+_THOUSANDTH: Final = 1e-3
+"""As exactly as the log writes it."""
+_SIMILARITY: Final = Family(flags=("--slot-prompt-similarity", "-sps"))
+_SAVING: Final = Family(flags=("--slot-save-path",))
 
 SETTINGS: Final = (
     ValueSetting(
@@ -40,5 +47,18 @@ SETTINGS: Final = (
             of_context("kv_unified", "true".__eq__),
             logged(r"n_slots = \d+, .*kv_unified = '(true|false)'", "true".__eq__, main=False),
         ),
+    ),
+    ValueSetting(
+        name="slot_similarity",
+        families=(_SIMILARITY,),
+        asks=number,
+        readings=(tried_log(r"by LCP similarity, .*\(> ([\d.]+) thold\)", float),),
+        grants=lambda asked, seen, _: abs(asked - seen) < _THOUSANDTH,
+    ),
+    ValueSetting(
+        name="slot_saving",
+        families=(_SAVING,),
+        asks=lambda argument: bool(argument.value),
+        readings=(probed(lambda tried: tried.saves_slots),),
     ),
 )

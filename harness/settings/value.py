@@ -5,13 +5,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import Family
 from harness.model import Basis, Check, Evidence
 from harness.settings.base import EFFECT, DisagreementError, EffectiveState, Situation
-from harness.settings.observation import Observation
+from harness.settings.observation import Observation, Probed
 
 _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -81,6 +82,10 @@ class ValueSetting:
             the build, None where it cannot be told.
         readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
         grants: Whether an effective value is what was asked for, in its effective state.
+        by_value: Whether the value is the narrowest word at fault, and not the flag.
+        follows: Families that set it without naming it.
+        adds_up: Whether builds take all of its arguments together, each of which then asks for a
+            list; else the last one wins.
     """
 
     name: str
@@ -88,14 +93,27 @@ class ValueSetting:
     asks: Callable[[Argument], Any]
     readings: tuple[Reading, ...]
     grants: Callable[[Any, Any, EffectiveState], bool] = field(default=_is_same)
+    by_value: bool = False
+    follows: tuple[Family, ...] = ()
+    adds_up: bool = False
+
+    @property
+    def shown_with(self) -> tuple[Family, ...]:
+        """The families that make it worth showing."""
+        return (*self.families, *self.follows)
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
-        """What the last argument that sets it asks for."""
-        for argument in reversed(arguments):
-            if any(family.is_set_by(argument) for family in self.families):
-                value = self.asks(argument)
-                return None if value is None else Wish(value=value, argument=argument)
-        return None
+        """What the arguments that set it ask for."""
+        setting = [
+            argument
+            for argument in arguments
+            if any(family.is_set_by(argument) for family in self.families)
+        ]
+        values = [self.asks(argument) for argument in setting[0 if self.adds_up else -1 :]]
+        if not values or None in values:
+            return None
+        value = [*chain.from_iterable(values)] if self.adds_up else values[0]
+        return Wish(value=value, argument=setting[-1])
 
     def expected(self, situation: Situation) -> None:
         """The contract says nothing of it."""
@@ -152,7 +170,7 @@ class ValueSetting:
                     observed=f"{word} is read as {spoken(demand.value)}, and {self.name} is "
                     f"{spoken(value)}",
                     ok=False,
-                    argument=demand.argument.flag,
+                    argument=demand.argument.value,
                 ),
             )
         return (
@@ -162,7 +180,7 @@ class ValueSetting:
                 observed=f"{word} asks for {self.name} {spoken(demand.value)}, and it is "
                 f"{spoken(value)}",
                 ok=demand.value == ANYTHING or self.grants(demand.value, value, state),
-                argument=demand.argument.flag,
+                argument=demand.argument.value if self.by_value else demand.argument.flag,
             ),
         )
 
@@ -231,6 +249,26 @@ def last_match(lines: Sequence[str], pattern: re.Pattern[str]) -> re.Match[str] 
     return next(filter(None, map(pattern.search, reversed(lines))), None)
 
 
+def tried_log(pattern: str, of: Callable[[str], Any] = str) -> Reading:
+    """A witness: the group of a pattern in the log of what was tried, as it was said last."""
+    compiled = re.compile(pattern)
+
+    def read(observation: Observation) -> Any:
+        lines = observation.probed.lines if observation.probed else ()
+        return _group(last_match(lines, compiled), of)
+
+    return Reading(witness="run-log", read=read)
+
+
+def probed(read: Callable[[Probed], Any], witness: str = "request") -> Reading:
+    """A witness: what the server was seen doing when it was tried."""
+    return Reading(
+        witness=witness,
+        read=lambda seen: read(seen.probed) if seen.probed else None,
+        basis=Basis.BEHAVIOUR,
+    )
+
+
 def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -> Reading:
     """A witness: the group of a pattern in the start-up log, as it was said last.
 
@@ -243,13 +281,17 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
 
     def read(observation: Observation) -> Any:
         lines = observation.main_lines if main else observation.startup_lines
-        match = last_match(lines, compiled)
-        try:
-            return None if match is None else of(match[1])
-        except ValueError:
-            return None
+        return _group(last_match(lines, compiled), of)
 
     return Reading(witness="startup-log", read=read)
+
+
+def _group(match: re.Match[str] | None, of: Callable[[str], Any]) -> Any:
+    """What is made of a group; None where it has another form."""
+    try:
+        return None if match is None else of(match[1])
+    except ValueError:
+        return None
 
 
 def of_context(name: str, of: Callable[[str], Any]) -> Reading:
@@ -276,8 +318,4 @@ def from_properties(*path: str, kind: type) -> Reading:
 
 def answers(path: str) -> Reading:
     """A witness: whether the server serves a path."""
-    return Reading(
-        witness="request",
-        read=lambda seen: seen.probed.answers.get(path) if seen.probed else None,
-        basis=Basis.BEHAVIOUR,
-    )
+    return probed(lambda tried: tried.answers.get(path))

@@ -1,4 +1,4 @@
-"""Silent effects: what of a command line has no effect, or another one, without a refusal."""
+"""Remark effects: what of a command line has no effect, or another one, without a refusal."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities
-from harness.model import LaunchPlan, Silent
+from harness.model import LaunchPlan, Remark
 from harness.settings.base import EffectiveState
 from harness.settings.state import SETTINGS
 from harness.settings.value import Wish, same, spoken
@@ -16,15 +16,18 @@ _OWN_VARIABLE: Final = re.compile(r"LLAMA_(ARG_|LOG_|API_|CHAT_|OFFLINE$)\w*")
 _ADDS_UP: Final = frozenset(
     {"--override-tensor", "--lora", "--lora-scaled", "--alias", "--control-vector",
      "--control-vector-scaled", "--override-kv", "--logit-bias", "--spec-type", "--tags",
-     "--dry-sequence-breaker", "--image", "--in-file"}
+     "--dry-sequence-breaker", "--reverse-prompt", "--image", "--in-file"}
 )  # fmt: skip
 _WARNING: Final = re.compile(
     r"^\S+ W |\bwarn(ing)?\b|deprecated|ignor|overwrit|disabl|unknown|unsupported|not supported"
     r"|invalid|unable|cannot|no effect|requires|taken as",
     re.IGNORECASE,
 )
-_NO_WARNING: Final = re.compile(r"\w +=\s+\w+$|n_ctx_train|control token|EOG|chat template,")
-"""Tables of values, and what is said of the tiny models themselves."""
+_NO_WARNING: Final = re.compile(
+    r"\w +=\s+\w+$|n_ctx_train|control token|EOG|chat template,|swa_full is not supported"
+    r"|no usable GPU|-{5,}$|without (GPU support|support for GPU)|docs/build\.md"
+)
+"""Tables of values, and what is said of the tiny models and of a host without a GPU."""
 _SHORT: Final = 2
 """A value of so many letters may stand in any line."""
 _CLOCK: Final = re.compile(r"^[\d.]+ [A-Z] ")
@@ -37,7 +40,7 @@ def silent_effects(
     capabilities: Capabilities,
     state: EffectiveState,
     demands: Mapping[str, Any],
-) -> tuple[Silent, ...]:
+) -> tuple[Remark, ...]:
     """What a command line asks in vain, found without its flags being known one by one.
 
     Args:
@@ -55,13 +58,13 @@ def silent_effects(
     return tuple(dict.fromkeys(found))
 
 
-def _unread(env: Mapping[str, str], capabilities: Capabilities) -> Iterator[Silent]:
+def _unread(env: Mapping[str, str], capabilities: Capabilities) -> Iterator[Remark]:
     for name in env:
         if _OWN_VARIABLE.fullmatch(name) and capabilities.option_of_variable(name) is None:
-            yield Silent(word=name, why=f"{name} is not read by this build")
+            yield Remark(word=name, why=f"{name} is not read by this build")
 
 
-def _outdone(arguments: Sequence[Argument]) -> Iterator[Silent]:
+def _outdone(arguments: Sequence[Argument]) -> Iterator[Remark]:
     """Options that are set more than once: the command line wins, and there the last one."""
     last: dict[str, Argument] = {}
     for argument in arguments:
@@ -70,23 +73,25 @@ def _outdone(arguments: Sequence[Argument]) -> Iterator[Silent]:
             continue
         before = last.get(option.spellings[0])
         if before is not None and before.words != argument.words:
-            yield Silent(
+            yield Remark(
                 word=before.flag,
                 why=f"{' '.join(before.words)} is set aside: {' '.join(argument.words)} wins",
             )
         last[option.spellings[0]] = argument
 
 
-def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Silent]:
+def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Remark]:
     """Values that are granted, and not as they were written."""
     for name, demand in demands.items():
-        if not isinstance(demand, Wish) or isinstance(demand.value, str) or name not in state:
+        if not isinstance(demand, Wish) or isinstance(demand.value, str | list):
+            continue
+        if name not in state:
             continue
         setting = SETTINGS[name]
         if not same(demand.value, state[name]) and all(
             check.ok for check in setting.compare(demand, state, ())
         ):
-            yield Silent(
+            yield Remark(
                 word=demand.argument.flag,
                 why=f"{name} {spoken(demand.value)} becomes {spoken(state[name])}",
             )
@@ -101,7 +106,7 @@ def warnings_in(lines: Iterable[str]) -> tuple[str, ...]:
 
 def silent_warnings(
     warnings: Iterable[str], plain: Iterable[str], arguments: Sequence[Argument]
-) -> tuple[Silent, ...]:
+) -> tuple[Remark, ...]:
     """Warnings that a plain command line does not have.
 
     Args:
@@ -111,7 +116,7 @@ def silent_warnings(
     """
     usual = {_VARYING.sub("#", line) for line in plain}
     told = (_CLOCK.sub("", line) for line in warnings if _VARYING.sub("#", line) not in usual)
-    return tuple(Silent(word=_meant(line, arguments), why=line) for line in dict.fromkeys(told))
+    return tuple(Remark(word=_meant(line, arguments), why=line) for line in dict.fromkeys(told))
 
 
 def _meant(line: str, arguments: Sequence[Argument]) -> str:

@@ -24,7 +24,7 @@ from harness.subjects.reference.flags import SpeculativeFlags
 
 pytestmark = pytest.mark.live
 
-MODELS = ("tiny-llama", "tiny-draft", "tiny-mtp", "tiny-mtp-3b", "tiny-mtp-1b")
+MODELS = ("tiny-llama", "tiny-draft", "tiny-moe", "tiny-mtp", "tiny-mtp-3b", "tiny-mtp-1b")
 TOKENS = 100
 
 

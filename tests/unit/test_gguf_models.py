@@ -12,7 +12,7 @@ import pytest
 from harness.config.gguf_header import read_metadata
 from harness.errors import ModelError
 from harness.gguf_models import ensure_models, file_for
-from harness.gguf_models.models import MODELS, Architecture, ModelFile
+from harness.gguf_models.models import MODELS, ModelFile
 from harness.gguf_models.writer import FAVOURITE, write_model
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,10 @@ def all_files() -> list[ModelFile]:
 
 def test_models_that_load_requests_name(directory: Path) -> None:
     models = ensure_models(directory)
-    assert set(models) == {"tiny-llama", "tiny-draft", "tiny-mtp", "tiny-mtp-3b", "tiny-mtp-1b"}
+    assert set(models) == {
+        *("tiny-llama", "tiny-draft", "tiny-moe"),
+        *("tiny-mtp", "tiny-mtp-3b", "tiny-mtp-1b"),
+    }
     for name, model in models.items():
         assert model.name == name
         assert model.path.is_file()
@@ -145,7 +148,7 @@ def test_bytes_are_the_pinned_ones_and_favour_one_token(file: ModelFile, tmp_pat
     assert sorted(logits)[-1] - sorted(logits)[-2] > 50
     assert (tensors["token_embd.weight"] == tensors["token_embd.weight"][0]).all()
     nextn = [name for name in tensors if ".nextn." in name]
-    assert bool(nextn) is (file.architecture is not Architecture.LLAMA)
+    assert bool(nextn) is file.architecture.has_mtp
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""Drafting: how sure a draft must be, and the cache of the model that drafts."""
+
+import re
+from typing import Any, Final
+
+from harness.flags.families import DRAFT_P_MIN, Family
+from harness.settings.observation import Observation
+from harness.settings.value import Reading, ValueSetting, at, last_match, logged, number, word
+
+_TYPE_K: Final = Family(
+    flags=("--spec-draft-type-k", "--cache-type-k-draft", "-ctkd"),
+    variables=("LLAMA_ARG_SPEC_DRAFT_CACHE_TYPE_K", "LLAMA_ARG_CACHE_TYPE_K_DRAFT"),
+)
+_TYPE_V: Final = Family(
+    flags=("--spec-draft-type-v", "--cache-type-v-draft", "-ctvd"),
+    variables=("LLAMA_ARG_SPEC_DRAFT_CACHE_TYPE_V", "LLAMA_ARG_CACHE_TYPE_V_DRAFT"),
+)
+
+
+def _of_the_draft(pattern: str) -> Reading:
+    """A witness: what the log says after it has said all of the model itself."""
+    compiled = re.compile(pattern)
+
+    def read(observation: Observation) -> Any:
+        rest = observation.startup_lines[len(observation.main_lines) :]
+        found = last_match(rest, compiled)
+        return None if found is None else found[1]
+
+    return Reading(witness="startup-log", read=read)
+
+
+SETTINGS: Final = (
+    ValueSetting(
+        name="draft_p_min",
+        families=(DRAFT_P_MIN,),
+        asks=number,
+        readings=(
+            Reading(
+                witness="completion",
+                read=lambda seen: at(seen.completion, "generation_settings", "speculative.p_min"),
+            ),
+            logged(r"n_max=\d+, n_min=\d+, p_min=([\d.]+)", float, main=False),
+        ),
+    ),
+    ValueSetting(
+        name="draft_cache_type_k",
+        families=(_TYPE_K,),
+        asks=word,
+        readings=(_of_the_draft(r"\bK \((\w+)\)"),),
+    ),
+    ValueSetting(
+        name="draft_cache_type_v",
+        families=(_TYPE_V,),
+        asks=word,
+        readings=(_of_the_draft(r"\bV \((\w+)\)"),),
+    ),
+)
