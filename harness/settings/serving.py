@@ -123,11 +123,11 @@ def _locked(path: str) -> Reading:
     )
 
 
-def _endpoint(variable: str, told: Callable[[Observation], Any]) -> Reading:
-    """A witness, where the harness did not switch the endpoint on itself."""
+def _endpoint(variable: str, serves: Callable[[Observation], bool]) -> Reading:
+    """A witness; that it is served means nothing where the harness switched it on itself."""
     return Reading(
         witness="request",
-        read=lambda seen: None if variable in seen.switched_on else told(seen),
+        read=lambda seen: None if serves(seen) and variable in seen.switched_on else serves(seen),
         basis=Basis.BEHAVIOUR,
     )
 
@@ -194,7 +194,7 @@ SETTINGS: Final = (
     ValueSetting(
         name="port",
         families=(PORT,),
-        asks=integer,
+        asks=_anything,
         readings=(
             Reading(witness="request", read=lambda seen: seen.port or None, basis=Basis.BEHAVIOUR),
             Reading(witness="startup-log", read=_port),
