@@ -191,7 +191,10 @@ SETTINGS: Final = (
         name="n_predict",
         families=(_N_PREDICT,),
         asks=integer,
-        readings=(Reading(witness="request", read=_limit, basis=Basis.BEHAVIOUR),),
+        readings=(
+            Reading(witness="request", read=_limit, basis=Basis.BEHAVIOUR),
+            probed(lambda tried: tried.limited, "slots"),
+        ),
     ),
     ValueSetting(
         name="ignore_eos",

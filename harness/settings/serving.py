@@ -1,9 +1,10 @@
 """Serving: where the server listens, what it calls its model, whom it serves and what."""
 
+import http
 import re
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
@@ -71,7 +72,7 @@ _POOLINGS: Final = ("none", "mean", "cls", "last", "rank")
 _LOG_FILE: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
 _VERBOSE: Final = Family(flags=("--verbose", "-v", "--log-verbose"))
 _TOOLS_SINCE: Final = 8929
-"""Of the catalogue's builds the first that has tools."""
+"""Of the catalogue's builds the first that has tools, and may have no page for people."""
 _ALL_TOOLS: Final = "all"
 _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
@@ -130,6 +131,15 @@ def _endpoint(variable: str, serves: Callable[[Observation], bool]) -> Reading:
         read=lambda seen: None if serves(seen) and variable in seen.switched_on else serves(seen),
         basis=Basis.BEHAVIOUR,
     )
+
+
+def _serves_ui(observation: Observation) -> bool | None:
+    """Newer builds may be compiled without a page, and say all the same that they serve it."""
+    status = observation.probed.home if observation.probed else None
+    if status == http.HTTPStatus.OK:
+        return True
+    of_old = (observation.build_number or _TOOLS_SINCE) < _TOOLS_SINCE
+    return False if of_old and status == http.HTTPStatus.NOT_FOUND else None
 
 
 def _tools(observation: Observation) -> list[str] | None:
@@ -258,6 +268,7 @@ SETTINGS: Final = (
                     seen.properties, "ui" if "ui" in (seen.properties or {}) else "webui"
                 ),
             ),
+            Reading(witness="request", read=_serves_ui, basis=Basis.BEHAVIOUR),
         ),
     ),
     ValueSetting(
