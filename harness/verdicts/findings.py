@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from harness.flags.capabilities import Capabilities
-from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
+from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, replacement
 from harness.flags.families import is_of_devices
 from harness.model import CellResult, FailureKind, Silent, Verdict
 from harness.settings.base import EFFECT
@@ -81,9 +81,9 @@ def finding_of(result: CellResult, capabilities: Capabilities | None) -> Finding
         settings=flat(result.effective or {}),
         witnesses={name: len(names) for name, names in result.witnessed_by.items()},
         lacks=tuple(
-            one.observed
-            if capabilities is None
-            else diagnose_lack(one.observed, result.argv, result.build, capabilities)
+            diagnose_lack(one.observed, result.argv, result.build, capabilities)
+            if capabilities and cure_of(one.observed, result.argv, capabilities)
+            else one.observed
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),
