@@ -15,6 +15,8 @@ from harness.verdicts.checks import FLAGS_OFFERED, MIN_NOT_ABOVE_MAX
 
 _CANNOT_TELL: Final = "the harness could not tell"
 _NO_DEVICE: Final = "there is no device besides the CPU"
+OF_SPECULATION: Final = frozenset({"drafts", "draft_type", "draft_max"})
+"""The plain settings that stand for it."""
 _UNKNOWN: Final = frozenset({FailureKind.UNKNOWN_ARGUMENT, FailureKind.REMOVED_ARGUMENT})
 
 
