@@ -26,7 +26,7 @@ def render_template(name: str, *, title: str, data: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name).render(title=title, data=_embedded(data))
+    return environment.get_template(name).render(title=title, data=data, embedded=_embedded(data))
 
 
 def _embedded(data: object) -> str:

@@ -20,14 +20,24 @@ function step(by) {
 }
 byId("previous").addEventListener("click", () => step(-1));
 byId("next").addEventListener("click", () => step(1));
-byId("close").addEventListener("click", () => byId("detail").close());
-byId("detail").addEventListener("click", (event) => { if (event.target === byId("detail")) byId("detail").close(); });
-byId("detail").addEventListener("close", () => {
+/* The browser tells of a dialog's end a little later, when another key may have been pressed: the first to come counts. */
+function leave() {
+  if (!current) return;
+  const home = current.button?.offsetParent ? current.button : opener;
+  current = null;
   history.replaceState(null, "", location.pathname + location.search);
-  (current.button?.offsetParent ? current.button : opener)?.focus();
-});
+  home?.focus();
+}
+function closeDetail() {
+  byId("detail").close();
+  leave();
+}
+byId("close").addEventListener("click", closeDetail);
+byId("detail").addEventListener("click", (event) => { if (event.target === byId("detail")) closeDetail(); });
+byId("detail").addEventListener("close", leave);
 document.addEventListener("keydown", (event) => {
   if (!byId("detail").open || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") { event.preventDefault(); closeDetail(); }
   if (event.key === "j") step(1);
   if (event.key === "k") step(-1);
 });
