@@ -31,7 +31,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "report",
         help="render results files, or merge them; the atlas as a page",
-        description="Render the JSON Lines that `llama-harness matrix --jsonl` writes, or the atlas.",
+        description="Render the atlas, or the JSON Lines that `llama-harness matrix --jsonl` "
+        "writes.",
         epilog="Exit status: 0 rendered; 2 a file is missing or no results file. `table` and "
         "`merge` end with the exit status of the verdicts.",
     )

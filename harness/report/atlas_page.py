@@ -1,4 +1,4 @@
-"""The atlas as one self-contained HTML file: every option of every build, and a box for a command line.
+"""The atlas as one self-contained HTML file: all options over builds, a box for a command line.
 
 The page works on the data as it is; what it makes of a command line, its scripts work out alone.
 """
