@@ -6,7 +6,7 @@ The rows are those of ``tests/live/test_settings.py``, which real builds are hel
 import io
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Final
@@ -68,7 +68,7 @@ def _where(one: Case) -> str:
     return "; ".join([where, *said])
 
 
-def _sorted(builds: "frozenset[str] | Mapping[str, object]") -> list[str]:
+def _sorted(builds: Collection[str]) -> list[str]:
     return [build for build in BUILDS if build in builds]
 
 
