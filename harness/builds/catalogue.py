@@ -7,7 +7,7 @@ user's own (``llama-harness builds add``) stand beside the store and are read af
 import fnmatch
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeGuard, cast
@@ -19,6 +19,8 @@ from harness.config.paths import entries
 from harness.config.toml_lines import line_of_field
 from harness.errors import CatalogueError, UnknownBuildError
 from harness.model import Flavour, SourceKind
+
+UPSTREAM = "ggml-org/llama.cpp"
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 BuildId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
@@ -75,7 +77,7 @@ class ReleaseAsset(_Origin, frozen=True, kw_only=True, tag="release"):
     """
 
     tag: NonEmpty
-    repository: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+$")] = "ggml-org/llama.cpp"
+    repository: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+$")] = UPSTREAM
     variant: NonEmpty = "cpu"
     sha256: dict[str, Sha256] = msgspec.field(default_factory=dict)
 
@@ -262,7 +264,9 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
         for file in (one for one in entries(each) if one.suffix == ".toml"):
             build = read_build(file)
             builds.setdefault(build.id, build)
-    return Catalogue(builds=_ordered(builds.values()))
+    return Catalogue(
+        builds=tuple(sorted(builds.values(), key=lambda build: (build.number, build.id)))
+    )
 
 
 def pinned_directory() -> Path:
@@ -300,7 +304,3 @@ def read_build(file: Path) -> Build:
             f"{file}:{line}: field id: {build.id!r} must be the file's own name, {file.stem!r}"
         )
     return build
-
-
-def _ordered(builds: Iterable[Build]) -> tuple[Build, ...]:
-    return tuple(sorted(builds, key=lambda build: (build.number, build.id)))

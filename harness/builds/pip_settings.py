@@ -82,10 +82,10 @@ def read_pip_settings(
                     ) from error
         return default
 
-    main = () if _is_true(options.get("no-index")) else (options.get("index-url", DEFAULT_INDEX),)
-    extra = () if _is_true(options.get("no-index")) else words("extra-index-url")
+    indexes = (options.get("index-url", DEFAULT_INDEX), *words("extra-index-url"))
+    no_index = options.get("no-index", "").lower() in ("1", "true", "yes", "on")
     return PipSettings(
-        indexes=tuple(dict.fromkeys((*main, *extra))),
+        indexes=() if no_index else tuple(dict.fromkeys(indexes)),
         find_links=words("find-links"),
         proxy=options.get("proxy") or None,
         ca_bundle=options.get("cert") or None,
@@ -146,7 +146,3 @@ def _options_of_variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in env.items():
         if name.startswith("PIP_") and value:
             yield name.removeprefix("PIP_").lower().replace("_", "-"), value
-
-
-def _is_true(text: str | None) -> bool:
-    return (text or "").lower() in ("1", "true", "yes", "on")

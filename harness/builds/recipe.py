@@ -7,63 +7,26 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from harness.builds.cmake_model import ask_for_model, read_program
-from harness.builds.generated import GeneratedFiles
+from harness.builds.cmake_model import ask_for_model, read_sources
 from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
+from harness.builds.tables import read_table
 from harness.builds.toolchain import Toolchain
-from harness.builds.unity_build import UnityBuild, first_error
+from harness.builds.unity import UnityPlanner, cmake_text, divide
 from harness.errors import CompileError
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.running import Answer, run_program, usable_cores
 from harness.terminal import Progress, Task
 
-OPTIONS: Mapping[str, str] = {
-    "BUILD_SHARED_LIBS": "OFF",
-    "GGML_ACCELERATE": "OFF",
-    "GGML_BLAS": "OFF",
-    "GGML_CCACHE": "OFF",
-    "GGML_METAL": "OFF",
-    # Native code would tie the binary to this one processor.
-    "GGML_NATIVE": "OFF",
-    "GGML_OPENMP": "OFF",
-    "LLAMA_BUILD_APP": "OFF",
-    "LLAMA_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_SERVER": "ON",
-    "LLAMA_BUILD_TESTS": "OFF",
-    "LLAMA_BUILD_TOOLS": "ON",
-    "LLAMA_BUILD_UI": "OFF",
-    "LLAMA_BUILD_WEBUI": "OFF",
-    "LLAMA_CURL": "OFF",
-    "LLAMA_OPENSSL": "OFF",
-    "LLAMA_SERVER_SSL": "OFF",
-    "LLAMA_USE_PREBUILT_UI": "OFF",
-}
-"""What makes a server small, headless and portable, in every era; unknown names are ignored."""
-
-FAST_OPTIONS: Mapping[str, str] = {
-    "GGML_CPU_REPACK": "OFF",
-    "GGML_IQK_FA_ALL_QUANTS": "OFF",
-    "GGML_LLAMAFILE": "OFF",
-}
-"""What is left out besides: kernels that only speed up models larger than the harness's.
-
-``GGML_IQK_FLASH_ATTENTION`` is not among them: ik_llama.cpp of April 2026 does not link without.
-"""
-
-OLDEST_CPU_OPTIONS: Mapping[str, str] = {
-    f"GGML_{feature}": "OFF"
-    for feature in ("SSE42", "AVX", "AVX_VNNI", "AVX2", "BMI2", "FMA", "F16C", "AVX512")
-}
-"""Leaves plain x86-64, which every such processor runs; without ``GGML_NATIVE`` upstream compiles
-for AVX2. An arm64 build is for plain ARMv8-A already, and ignores these names."""
-
-FAST_FLAGS = "-O1 -DNDEBUG -w -g0"
-
 LIGHT_FLAGS = ("-O0",)
 """For argument parsing, JSON and HTTP: a third of their compile time lies in optimising them."""
+
+GCC_MEMORY = " --param ggc-min-expand=300 --param ggc-min-heapsize=524288"
+"""Lets GCC use half a gigabyte before it looks for garbage: large units gain a tenth."""
+
+_SERVER = "llama-server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +35,10 @@ class Compiled:
 
     Attributes:
         binary: The program, stripped.
-        seconds: Wall time from configuring to stripping.
-        details: Compiler, options and the like, for the manifest.
+        details: Compiler, options, seconds and the like, for the manifest.
     """
 
     binary: Path
-    seconds: float
     details: Mapping[str, str]
 
 
@@ -96,8 +57,12 @@ class Recipe:
     options: Mapping[str, str]
 
 
+_OPTIONS: Mapping[str, Mapping[str, str]] = read_table("recipe.toml")
+
 FAST = Recipe(
-    unity=True, flags=FAST_FLAGS, options={**OPTIONS, **OLDEST_CPU_OPTIONS, **FAST_OPTIONS}
+    unity=True,
+    flags="-O1 -DNDEBUG -w -g0",
+    options={**_OPTIONS["headless"], **_OPTIONS["oldest_cpu"], **_OPTIONS["fast"]},
 )
 """The harness's own recipe."""
 
@@ -107,7 +72,7 @@ def recipe_with(options: Mapping[str, str]) -> Recipe:
     return replace(FAST, options={**FAST.options, **options})
 
 
-PLAIN = Recipe(unity=False, flags="", options=OPTIONS)
+PLAIN = Recipe(unity=False, flags="", options=_OPTIONS["headless"])
 """The plain Release build, headless: what the harness's own recipe is measured against."""
 
 
@@ -156,20 +121,21 @@ def compile_server(
         )
         try:
             work.configure(tree, recipe, number, commit)
-            binary = work.by_units() if recipe.unity and toolchain.can_join else None
-            binary = binary or work.by_ninja(platform.server_name)
+            if not (recipe.unity and toolchain.can_join and work.by_units()):
+                work.by_ninja()
+            binary = work.build / "bin" / platform.server_name
             work.strip(binary)
         except CompileError as error:
             raise CompileError(f"{label}: {error}") from error
     return Compiled(
         binary=binary,
-        seconds=time.monotonic() - start,
         details={
             "compiler": toolchain.compiler_version,
             "cache": toolchain.cache.name if toolchain.cache else "",
             "flags": recipe.flags or "Release",
             "options": options_text(recipe.options),
             **work.details,
+            "compile_seconds": f"{time.monotonic() - start:.1f}",
         },
     )
 
@@ -206,50 +172,61 @@ class _Compile:
             if compiler:
                 variables[f"CMAKE_{language}_COMPILER"] = compiler
                 if recipe.flags:
-                    variables[f"CMAKE_{language}_FLAGS_RELEASE"] = recipe.flags
+                    memory = GCC_MEMORY if recipe.unity and self.toolchain.is_gcc else ""
+                    variables[f"CMAKE_{language}_FLAGS_RELEASE"] = recipe.flags + memory
             if self.toolchain.cache:
                 variables[f"CMAKE_{language}_COMPILER_LAUNCHER"] = str(self.toolchain.cache)
-        outcome = self._run(
-            self.toolchain.cmake,
-            *("-G", "Ninja", "-S", tree, "-B", self.build),
+        self._cmake(
+            *("-G", "Ninja", "-S", str(tree), "-B", str(self.build)),
             *(f"-D{name}={value}" for name, value in variables.items()),
         )
-        if outcome.returncode:
-            raise CompileError(f"cmake cannot configure it: {_cmake_error(outcome.stdout)}")
 
-    def by_units(self) -> Path | None:
-        """Compile many sources at a time; None where the tree has languages it cannot join."""
-        program = read_program(self.build, "llama-server")
-        if not {group.language for group in program.groups} <= {"C", "CXX"}:
-            return None
-        GeneratedFiles(self.toolchain.ninja, self.build, self._run).make(program.prerequisites)
-        work = UnityBuild(
-            program,
-            self.toolchain,
-            directory=self.scratch / "units",
-            jobs=usable_cores(),
-            light_flags=LIGHT_FLAGS,
-            env=self.env,
-            task=self.task,
-            cancelled=self.cancelled,
-        )
-        binary = work.run()
-        self.details |= {"recipe": "unity", "divided_units": str(work.divided)}
-        return binary
+    def by_units(self) -> bool:
+        """Compile many sources at a time; False where the tree has languages it cannot join."""
+        groups = read_sources(self.build, _SERVER)
+        if not {group.language for group in groups} <= {"C", "CXX"}:
+            return False
+        units = {unit.name: unit for unit in UnityPlanner(groups, jobs=usable_cores()).plan()}
+        told = self.scratch / "units.cmake"
+        divided = 0
+        while True:
+            told.write_text(cmake_text(list(units.values()), LIGHT_FLAGS), encoding="utf-8")
+            self._cmake(f"-DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={told}", str(self.build))
+            # All that compiles is compiled before what does not is divided.
+            outcome = self._ninja("-k", "0", _SERVER)
+            if outcome.returncode == 0:
+                break
+            failures = _failures(outcome.stdout)
+            if not failures:
+                raise CompileError(first_error(outcome.stdout))
+            for failed, said in failures:
+                name = re.search(r"/Unity/unity_(.+)_c(?:xx)?\.c", failed)
+                if name is None:
+                    raise CompileError(_reason(failed, said))
+                refused = units.pop(name[1])
+                units |= {part.name: part for part in divide(refused, said, self.build)}
+                divided += 1
+        self.details |= {"recipe": "unity", "divided_units": str(divided)}
+        return True
 
-    def by_ninja(self, server_name: str) -> Path:
+    def by_ninja(self) -> None:
+        """Compile each source by itself."""
         self.details["recipe"] = "plain"
-        self._ninja("llama-server")
-        return self.build / "bin" / server_name
+        outcome = self._ninja(_SERVER)
+        if outcome.returncode:
+            raise CompileError(first_error(outcome.stdout))
 
     def strip(self, binary: Path) -> None:
         if self.toolchain.strip:
             self._run(self.toolchain.strip, binary)
 
-    def _ninja(self, *targets: str) -> None:
-        outcome = self._run(self.toolchain.ninja, "-j", str(usable_cores()), *targets)
+    def _cmake(self, *arguments: str) -> None:
+        outcome = self._run(self.toolchain.cmake, *arguments)
         if outcome.returncode:
-            raise CompileError(first_error(outcome.stdout))
+            raise CompileError(f"cmake cannot configure it: {_cmake_error(outcome.stdout)}")
+
+    def _ninja(self, *arguments: str) -> Answer:
+        return self._run(self.toolchain.ninja, "-j", str(usable_cores()), *arguments)
 
     def _run(self, *command: str | Path) -> Answer:
         return run_program(
@@ -284,6 +261,30 @@ def _cmake_error(output: str) -> str:
     # Some errors go on below a line that ends with a colon: which file, which target.
     found = re.search(r"CMake Error[^\n]*\n+(?:[^\n]+:\n+)*\s*([^\n]+)", output)
     return " ".join(found[0].split()) if found else first_error(output)
+
+
+def _failures(output: str) -> list[tuple[str, str]]:
+    """Return what ninja could not make, each with what was said of it."""
+    parts = re.split(r"^FAILED: ", output, flags=re.MULTILINE)[1:]
+    return [(lines[0], "\n".join(lines[2:])) for lines in map(str.splitlines, parts)]
+
+
+def _reason(failed: str, said: str) -> str:
+    name = PurePath(failed.rsplit(maxsplit=1)[-1]).name
+    compiled, ending, _ = name.rpartition(".o")
+    if ending:
+        return f"{compiled} does not compile: {first_error(said)}"
+    return f"{name} does not link: {first_error(said)}"
+
+
+def first_error(output: str) -> str:
+    """Return the line of a compiler's output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for sign in ("undefined reference", "Undefined symbols", "error:", "Error", "FAILED"):
+        for line in lines:
+            if sign in line and not line.startswith("collect2:"):
+                return line
+    return lines[-1] if lines else "no message"
 
 
 def add_missing_script(tree: Path, commit: str) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,6 @@ from harness.builds.catalogue import (
     GitReference,
     LocalBinary,
     Origin,
-    PackageFile,
     is_compiled,
 )
 from harness.builds.hosts import HostFingerprint, host_fingerprint
@@ -117,7 +117,7 @@ class Store:
         self._qualifier = qualifier
         self._tried: dict[str, Qualification] = {}
         self._extract = extract
-        self._sources = sources or default_sources(extract=extract)
+        self._sources = sources or default_sources()
 
     @cached_property
     def host(self) -> HostFingerprint:
@@ -194,19 +194,20 @@ class Store:
             acquired = self.ready(build)
             if acquired is None:
                 with self._lock_unless_read_only(build, progress, cancelled):
-                    acquired = self.ready(build)
-                    stored = self.find(build) if acquired is None else None
-                    refusal = self._requalify(stored) if stored else None
-                    if acquired is None and (stored is None or refusal is not None):
-                        wanted = order or _configured(build)
-                        self._make(build, progress, wanted, cancelled, refusal)
+                    if self.ready(build) is None:
+                        stored = self.find(build)
+                        if stored is None or self.requalify(stored).refusal:
+                            wanted = order or _configured(build)
+                            self._make(build, progress, wanted, cancelled, stored)
                     acquired = self.find(build)
             if acquired is None:
                 raise StoreError(
                     f"{self.directory(build.id)} vanished while it was read: is another program "
                     "clearing the cache?"
                 )
-            self._mark_used(build.id)
+            # Last use, for the one that clears the store; a read-only store is still of use.
+            with suppress(OSError):
+                os.utime(self.directory(build.id))
         return acquired
 
     def qualification(self, acquired: AcquiredBuild) -> Qualification | None:
@@ -214,27 +215,21 @@ class Store:
         return self._tried.get(acquired.build.id) or acquired.manifest.qualification(self.host)
 
     def requalify(self, acquired: AcquiredBuild) -> Qualification:
-        """Try a stored build on this host and remember what came of it."""
-        self._requalify(acquired)
-        return self._tried[acquired.build.id]
+        """Try a stored build on this host and remember what came of it.
 
-    def _runs_here(self, acquired: AcquiredBuild) -> bool:
-        if acquired.build.emulated:
-            return True
-        known = self.qualification(acquired)
-        return known is not None and not known.refusal
-
-    def _requalify(self, acquired: AcquiredBuild) -> "_Refused | None":
-        """Try a stored build; None where it runs."""
+        Raises:
+            BuildUnavailableError: What keeps it from running may pass.
+        """
         build, manifest = acquired.build, acquired.manifest
         try:
-            found, error = self._try(build, acquired.binary, acquired.env), None
+            untried = self._qualifier(build, acquired.binary, acquired.env)
+            found = self._qualification(untried=untried)
         except UnqualifiedError as refused:
             if refused.passing:
                 raise BuildUnavailableError(
                     f"{build.id}: it is in the store, and cannot be tried now: {refused}"
                 ) from refused
-            found, error = self._qualification(refusal=str(refused)), refused
+            found = self._qualification(refusal=str(refused))
         self._tried[build.id] = found
         others = [one for one in manifest.qualified if one.host != self.host]
         kept = (*others, found)[-HOSTS_KEPT:]
@@ -242,10 +237,13 @@ class Store:
             write_manifest(
                 self.directory(build.id), msgspec.structs.replace(manifest, qualified=kept)
             )
-        return _Refused(manifest=manifest, error=error) if error else None
+        return found
 
-    def _try(self, build: Build, binary: Path, env: Mapping[str, str]) -> Qualification:
-        return self._qualification(untried=self._qualifier(build, binary, env))
+    def _runs_here(self, acquired: AcquiredBuild) -> bool:
+        if acquired.build.emulated:
+            return True
+        known = self.qualification(acquired)
+        return known is not None and not known.refusal
 
     def _qualification(self, *, refusal: str = "", untried: str = "") -> Qualification:
         now = datetime.now(UTC).replace(microsecond=0)
@@ -340,17 +338,12 @@ class Store:
         """Hold a build's lock while the context is open; False where another process has it."""
         import filelock
 
-        with self._readable_errors():
-            lock = filelock.FileLock(self._made("locks") / f"{build_id}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout:
-                yield False
-                return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with ExitStack() as held:
+            with self._readable_errors():
+                lock = filelock.FileLock(self._made("locks") / f"{build_id}.lock")
+                with suppress(filelock.Timeout):
+                    held.enter_context(lock.acquire(timeout=0))
+            yield lock.is_locked
 
     def _make(
         self,
@@ -358,7 +351,7 @@ class Store:
         progress: Progress,
         order: Sequence[SourceKind],
         cancelled: threading.Event,
-        refused: "_Refused | None",
+        refused: AcquiredBuild | None,
     ) -> None:
         """Acquire a build whose lock is held.
 
@@ -372,51 +365,64 @@ class Store:
         self._remove_leftovers_of(build.id)
         self.remove_leftovers()
         start = time.monotonic()
-        reasons: list[HarnessError] = [refused.told()] if refused else []
+        reasons: list[HarnessError] = []
+        if refused and (known := self.qualification(refused)):
+            held = f"{refused.manifest.source} {refused.manifest.asset}"
+            reasons.append(
+                UnqualifiedError(
+                    f"what the store holds, {held}, does not run on this host: {known.refusal}"
+                )
+            )
         origins = _in_order(build.sources, order)
         for origin in origins:
-            if refused is not None and refused.would_repeat(origin):
-                continue
-            with self.scratch_of(build.id) as work:
-                try:
-                    output = work / "output"
-                    output.mkdir()
-                    workspace = Workspace(
-                        output=output,
-                        scratch=work,
-                        downloads=self._made("downloads"),
-                        packed=self.packed,
-                        platform=self.platform,
-                        progress=progress,
-                        compile_slot=lambda: self._lock("@compile", progress, cancelled),
-                        alone=origin is origins[-1],
-                        cancelled=cancelled,
-                    )
-                    delivery = self._sources(origin.kind).deliver(build, origin, workspace)
-                    manifest = self._manifest(build, origin, delivery, output, start)
-                    write_manifest(output, manifest)
-                    self._put(build.id, output, work)
-                    for archive in delivery.spent:
-                        archive.unlink(missing_ok=True)
-                    _tell_version(build, manifest, progress)
-                except UnqualifiedError as error:
-                    reasons.append(_named(origin, error))
-                    if origin is not origins[-1]:
-                        progress.note(f"{build.id}: {reasons[-1]}; trying the next source")
-                except (SourceUnavailableError, CompileError) as error:
-                    reasons.append(error)
-                else:
-                    return
-        if len(reasons) == 1:
-            raise _unavailable(build, reasons[0])
-        if not reasons:
-            kinds = ", ".join(origin.kind for origin in build.sources)
-            raise BuildUnavailableError(
-                f"{build.id}: none of the wanted sources ({', '.join(order)}) has it; it comes "
-                f"from {kinds}"
+            if refused and not is_compiled(origin) and matches(origin, refused.manifest):
+                continue  # it would only give the same program again
+            last = origin is origins[-1]
+            try:
+                self._take(build, origin, progress, cancelled, alone=last, start=start)
+            except UnqualifiedError as error:
+                reasons.append(_named(origin, error))
+                if not last:
+                    progress.note(f"{build.id}: {reasons[-1]}; trying the next source")
+            except (SourceUnavailableError, CompileError) as error:
+                reasons.append(error)
+            else:
+                return
+        raise _unavailable(build, order, reasons)
+
+    def _take(
+        self,
+        build: Build,
+        origin: Origin,
+        progress: Progress,
+        cancelled: threading.Event,
+        *,
+        alone: bool,
+        start: float,
+    ) -> None:
+        """Put into the store what one source delivers."""
+        with self.scratch_of(build.id) as work:
+            output = work / "output"
+            output.mkdir()
+            workspace = Workspace(
+                output=output,
+                scratch=work,
+                downloads=self._made("downloads"),
+                packed=self.packed,
+                platform=self.platform,
+                progress=progress,
+                compile_slot=lambda: self._lock("@compile", progress, cancelled),
+                extract=self._extract,
+                alone=alone,
+                cancelled=cancelled,
             )
-        each = "; ".join(str(reason) for reason in reasons)
-        raise BuildUnavailableError(f"{build.id}: no source works here: {each}")
+            delivery = self._sources(origin.kind).deliver(build, origin, workspace)
+            manifest = self._manifest(build, origin, delivery, output, start)
+            write_manifest(output, manifest)
+            self._put(build.id, output, work)
+            for archive in delivery.spent:
+                archive.unlink(missing_ok=True)
+            _tell_version(build, manifest, progress)
 
     def _manifest(
         self, build: Build, origin: Origin, delivery: Delivery, output: Path, start: float
@@ -430,9 +436,10 @@ class Store:
         place = str(output)
         env = {name: text.replace("{directory}", place) for name, text in delivery.env.items()}
         files = {} if local else digests(output)
-        emulated = origin.kind == "emulated"
-        found = None if emulated else self._try(build, delivery.binary, env)
         binary = delivery.binary
+        qualified: tuple[Qualification, ...] = ()
+        if origin.kind != "emulated":
+            qualified = (self._qualification(untried=self._qualifier(build, binary, env)),)
         return Manifest(
             build=build.id,
             number=build.number,
@@ -446,7 +453,7 @@ class Store:
             seconds=round(time.monotonic() - start, 2),
             acquired=datetime.now(UTC).replace(microsecond=0),
             files=files,
-            qualified=(found,) if found else (),
+            qualified=qualified,
         )
 
     @contextmanager
@@ -480,11 +487,6 @@ class Store:
 
         interpreter = manifest.details.get(INTERPRETER)
         return interpreter is None or (not self._extract and is_file(Path(interpreter)))
-
-    def _mark_used(self, build_id: str) -> None:
-        # Last use, for the one that clears the store; a read-only store is still of use.
-        with suppress(OSError):
-            os.utime(self.directory(build_id))
 
     def _made(self, name: str) -> Path:
         directory = self.root / name
@@ -525,11 +527,10 @@ class Store:
             ) from error
 
 
-def default_sources(*, extract: bool = False) -> SourceFactory:
+def default_sources() -> SourceFactory:
     """Return what gives the real source of each kind, made when it is first needed.
 
-    Args:
-        extract: Copy programs out of container images instead of running containers.
+    They bring heavy imports (HTTP, containers); a warm store must answer without them.
     """
     made: dict[SourceKind, Source] = {}
     guard = threading.Lock()
@@ -537,77 +538,17 @@ def default_sources(*, extract: bool = False) -> SourceFactory:
     def source(kind: SourceKind) -> Source:
         with guard:
             if kind not in made:
-                made[kind] = _make_source(kind, extract=extract)
+                module = import_module(f"harness.builds.sources.{kind}")
+                made[kind] = getattr(module, f"{kind.capitalize()}Source")()
             return made[kind]
 
     return source
 
 
-def _make_source(kind: SourceKind, *, extract: bool) -> Source:
-    # Sources bring heavy imports (HTTP, containers); a warm store must answer without them.
-    match kind:
-        case "package":
-            from harness.builds.pip_settings import read_pip_settings
-            from harness.builds.sources.index import PackageIndexes
-            from harness.builds.sources.package import PackageSource
-
-            return PackageSource(PackageIndexes(read_pip_settings()))
-        case "release":
-            from harness.builds.sources.release import GitHub, ReleaseSource
-
-            return ReleaseSource(GitHub())
-        case "git":
-            from harness.builds.sources.git import GitSource
-
-            return GitSource()
-        case "local":
-            from harness.builds.sources.local import LocalSource
-
-            return LocalSource()
-        case "image":
-            from harness.builds.sources.image import ImageSource
-
-            return ImageSource(extract=extract)
-        case "emulated":
-            from harness.builds.sources.emulated import EmulatedSource
-
-            return EmulatedSource()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Refused:
-    """A stored build that does not run on this host.
-
-    Attributes:
-        manifest: Where it came from.
-        error: Why it does not run.
-    """
-
-    manifest: Manifest
-    error: UnqualifiedError
-
-    def told(self) -> UnqualifiedError:
-        """The refusal, with what is stored."""
-        return UnqualifiedError(
-            f"what the store holds, {self.manifest.source} {self.manifest.asset}, does not run on "
-            f"this host: {self.error}"
-        )
-
-    def would_repeat(self, origin: Origin) -> bool:
-        """Whether a source would only give the same program again."""
-        return not is_compiled(origin) and matches(origin, self.manifest)
-
-
 def _named(origin: Origin, reason: UnqualifiedError) -> UnqualifiedError:
     """The refusal of a source, with what it gave."""
-    asset = {
-        "package": "file",
-        "release": "tag",
-        "git": "ref",
-        "image": "reference",
-        "local": "path",
-    }
-    what = getattr(origin, asset.get(origin.kind, ""), "")
+    names = ("file", "tag", "ref", "reference", "path")
+    what = next(getattr(origin, name) for name in names if hasattr(origin, name))
     return UnqualifiedError(f"{origin.kind} {what} does not run on this host: {reason}")
 
 
@@ -624,7 +565,8 @@ def _in_order(origins: Sequence[Origin], order: Sequence[SourceKind]) -> list[Or
 
 def matches(origin: Origin, manifest: Manifest) -> bool:
     """Whether a manifest's build is one that this origin would give."""
-    if origin.kind != manifest.source or not _has_options(origin, manifest):
+    options = options_text(getattr(origin, "options", {}))
+    if origin.kind != manifest.source or options != manifest.details.get(OWN_OPTIONS, ""):
         return False
     if isinstance(origin, EmulatedServer):
         from harness.builds.sources.emulated import fingerprint
@@ -649,10 +591,20 @@ def matches(origin: Origin, manifest: Manifest) -> bool:
     return not digest or digest == manifest.sha256
 
 
-def _has_options(origin: Origin, manifest: Manifest) -> bool:
-    if not isinstance(origin, PackageFile | GitReference):
-        return True
-    return options_text(origin.options) == manifest.details.get(OWN_OPTIONS, "")
+def _unavailable(
+    build: Build, order: Sequence[SourceKind], reasons: Sequence[HarnessError]
+) -> HarnessError:
+    if not reasons:
+        kinds = ", ".join(origin.kind for origin in build.sources)
+        return BuildUnavailableError(
+            f"{build.id}: none of the wanted sources ({', '.join(order)}) has it; it comes "
+            f"from {kinds}"
+        )
+    if len(reasons) == 1:
+        alone = isinstance(reasons[0], CompileError)
+        return reasons[0] if alone else BuildUnavailableError(f"{build.id}: {reasons[0]}")
+    each = "; ".join(map(str, reasons))
+    return BuildUnavailableError(f"{build.id}: no source works here: {each}")
 
 
 def _is_unchanged(binary: Path, manifest: Manifest) -> bool:
@@ -662,12 +614,6 @@ def _is_unchanged(binary: Path, manifest: Manifest) -> bool:
         return sha256_of(binary) == manifest.sha256
     except OSError:
         return False
-
-
-def _unavailable(build: Build, reason: HarnessError) -> HarnessError:
-    if isinstance(reason, CompileError):
-        return reason
-    return BuildUnavailableError(f"{build.id}: {reason}")
 
 
 def reported_version(binary: Path, env: Mapping[str, str]) -> str:

@@ -3,12 +3,12 @@
 Most of the time that llama.cpp takes to compile goes into reading the same large headers again
 and again. A unit that includes many sources reads them once. Sources that define the same
 file-local names cannot share a unit; those that look so are kept apart from the start, and a unit
-that the compiler still refuses is divided until it is accepted.
+that the compiler still refuses is divided until it is accepted. cmake makes the units itself, as
+the groups of a unity build.
 """
 
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,22 +28,73 @@ _LOCAL_NAME = re.compile(
 _DEFINED = re.compile(r"^\s*#\s*define\s+(\w+)(?:\([^)\n]*\))?[ \t]+\S", re.MULTILINE)
 _CONDITION = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)", re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
+COMPUTES = re.compile(r"ggml.*|llama")
+"""cmake targets whose code runs once per token and number, not once per request."""
 _ERROR_LINE = re.compile(r"^(.+?):\d+(?::\d+)?: (?:fatal )?error: ", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """Sources that are compiled together.
+    """Sources of one target that are compiled together.
 
     Attributes:
-        group: Where they come from, with their arguments.
+        name: Unique, and part of the name of the file that cmake makes.
+        target: The cmake target they belong to.
         sources: The files, in cmake's order.
-        cost: An estimate of the time, to start the long ones first.
     """
 
-    group: SourceGroup
+    name: str
+    target: str
     sources: tuple[Path, ...]
-    cost: int
+
+
+def divide(unit: Unit, compiler_output: str, directory: Path) -> list[Unit]:
+    """Divide a unit that the compiler refused: without the sources that its errors name.
+
+    Args:
+        unit: The unit; of two sources or more.
+        compiler_output: What the compiler said.
+        directory: Where it ran, to which the paths in its output are relative.
+    """
+    paths = {(directory / name).resolve() for name in _ERROR_LINE.findall(compiler_output)}
+    blamed = tuple(source for source in unit.sources if source.resolve() in paths)
+    if 0 < len(blamed) < len(unit.sources):
+        rest = tuple(source for source in unit.sources if source not in blamed)
+        parts = [rest, *((source,) for source in blamed)]
+    else:
+        half = len(unit.sources) // 2
+        parts = [unit.sources[:half], unit.sources[half:]]
+    return [
+        Unit(name=f"{unit.name}-{number}", target=unit.target, sources=part)
+        for number, part in enumerate(parts)
+    ]
+
+
+def cmake_text(units: Sequence[Unit], light_flags: Sequence[str]) -> str:
+    """Return what tells cmake of the units, for ``CMAKE_PROJECT_TOP_LEVEL_INCLUDES``.
+
+    Args:
+        units: All units of the program.
+        light_flags: Further compiler flags for all but the targets that do the arithmetic.
+    """
+    lines = ["function(llama_harness_units)"]
+    for target in sorted({unit.target for unit in units}):
+        lines.append(
+            f"set_target_properties({target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP"
+            " UNITY_BUILD_RELOCATABLE ON)"
+        )
+        if not COMPUTES.fullmatch(target):
+            lines.append(f"target_compile_options({target} PRIVATE {' '.join(light_flags)})")
+    for unit in units:
+        if len(unit.sources) > 1:
+            files = " ".join(f"[[{source.as_posix()}]]" for source in unit.sources)
+            lines.append(
+                f"set_source_files_properties({files} TARGET_DIRECTORY {unit.target}"
+                f" PROPERTIES UNITY_GROUP {unit.name})"
+            )
+    # Called at the end of the tree's top CMakeLists.txt, when there are all targets.
+    lines += ["endfunction()", "cmake_language(DEFER CALL llama_harness_units)"]
+    return "".join(f"{line}\n" for line in lines)
 
 
 class UnityPlanner:
@@ -64,35 +115,15 @@ class UnityPlanner:
         self._full = max(total // (jobs * per_job), _HEADER_COST)
 
     def plan(self) -> list[Unit]:
-        """Divide the sources into units of like cost, the longest first."""
-        units = [unit for group in self._groups for unit in self._units_of(group)]
-        return sorted(units, key=lambda unit: -unit.cost)
-
-    def divide(self, unit: Unit, compiler_output: str, directory: Path) -> list[Unit]:
-        """Divide a unit that the compiler refused: without the sources that its errors name.
-
-        Args:
-            unit: The unit; of two sources or more.
-            compiler_output: What the compiler said.
-            directory: Where it ran, to which the paths in its output are relative.
-        """
-        paths = {(directory / name).resolve() for name in _ERROR_LINE.findall(compiler_output)}
-        blamed = tuple(source for source in unit.sources if source.resolve() in paths)
-        if not 0 < len(blamed) < len(unit.sources):
-            half = len(unit.sources) // 2
-            return [
-                self._unit(unit.group, unit.sources[:half]),
-                self._unit(unit.group, unit.sources[half:]),
-            ]
-        rest = tuple(source for source in unit.sources if source not in blamed)
+        """Divide the sources into units of like cost."""
+        parts = [(group, part) for group in self._groups for part in self._parts_of(group)]
         return [
-            self._unit(unit.group, rest),
-            *(self._unit(unit.group, (source,)) for source in blamed),
+            Unit(name=f"unit{number}", target=group.target, sources=part)
+            for number, (group, part) in enumerate(parts)
         ]
 
-    def _units_of(self, group: SourceGroup) -> list[Unit]:
+    def _parts_of(self, group: SourceGroup) -> Iterator[tuple[Path, ...]]:
         cost = {source: self._cost(source, group) for source in group.sources}
-        order = {source: index for index, source in enumerate(group.sources)}
         count = max(1, round(sum(cost.values()) / self._full))
         bins = [_Bin() for _ in range(count)]
         for source in sorted(group.sources, key=lambda each: -cost[each]):
@@ -102,15 +133,9 @@ class UnityPlanner:
                 bins.append(_Bin())
                 free = bins[-1:]
             min(free, key=lambda each: each.cost).add(source, cost[source], names)
-        return [
-            self._unit(group, sorted(each.sources, key=order.__getitem__))
-            for each in bins
-            if each.sources
-        ]
-
-    def _unit(self, group: SourceGroup, sources: Sequence[Path]) -> Unit:
-        cost = _HEADER_COST + sum(self._cost(source, group) for source in sources)
-        return Unit(group=group, sources=tuple(sources), cost=cost)
+        yield from (
+            tuple(sorted(each.sources, key=group.sources.index)) for each in bins if each.sources
+        )
 
     def _cost(self, source: Path, group: SourceGroup) -> int:
         """Estimate what a source adds to a unit: its size and some of its own headers'."""
@@ -135,14 +160,6 @@ class UnityPlanner:
         if path not in self._sizes:
             self._sizes[path] = path.stat().st_size if path.is_file() else None
         return self._sizes[path]
-
-
-def unit_text(unit: Unit, directory: Path) -> str:
-    """Return the source text of a unit that lies in that directory."""
-    return "".join(
-        f'#include "{Path(os.path.relpath(source, directory)).as_posix()}"\n'
-        for source in unit.sources
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,19 +11,6 @@ from harness.config.paths import entries, is_file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified:
-    """What verifying one build found.
-
-    Attributes:
-        build_id: The build.
-        problems: One line each; empty if all is well.
-    """
-
-    build_id: str
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Cleared:
     """What clearing the store did; sizes in bytes."""
 
@@ -32,12 +19,15 @@ class Cleared:
     kept: int
 
 
-def verify(store: Store, build_id: str) -> Verified:
-    """Compare every file of a build with the digests that its manifest recorded."""
+def verify(store: Store, build_id: str) -> tuple[str, ...]:
+    """Compare every file of a build with the digests that its manifest recorded.
+
+    Returns what is wrong, one line each; empty if all is well.
+    """
     directory = store.directory(build_id)
     manifest = read_manifest(directory)
     if manifest is None:
-        return Verified(build_id=build_id, problems=("it has no readable manifest",))
+        return ("it has no readable manifest",)
     problems = []
     if manifest.source == "local":
         binary = Path(manifest.binary)
@@ -53,7 +43,7 @@ def verify(store: Store, build_id: str) -> Verified:
             elif found[name] != digest:
                 problems.append(f"{name} has changed: SHA-256 {found[name]}, was {digest}")
         problems += [f"{name} was not there" for name in found if name not in manifest.files]
-    return Verified(build_id=build_id, problems=tuple(problems))
+    return tuple(problems)
 
 
 def held(store: Store) -> list[str]:
@@ -84,8 +74,8 @@ def clear(store: Store, *, limit_bytes: int) -> Cleared:
             if not locked:
                 continue
             # Out of sight first: a build is in the store whole or not at all.
-            with store.scratch_of(build_id) as grave:
-                directory.replace(grave / "removed")
+            with store.scratch_of(build_id) as scratch:
+                directory.replace(scratch / "removed")
         removed.append(build_id)
         total -= sizes[build_id]
     return Cleared(removed=tuple(removed), freed=sum(sizes[each] for each in removed), kept=total)

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from harness.errors import SourceUnavailableError, UsageError
+from harness.errors import HarnessError, SourceUnavailableError, UsageError
 from harness.processes.running import ask
 
 _PROJECT = "llama-harness"
@@ -25,19 +27,12 @@ def collect_wheels(directory: Path, *, python: str | None = None) -> tuple[Path,
     Raises:
         SourceUnavailableError: pip is missing, or cannot get or make one of them.
     """
-    own = _own_requirement()
-    _pip("wheel", "--no-deps", "--wheel-dir", str(directory), own)
+    pip = partial(run_pip, raises=SourceUnavailableError, failed="cannot get the harness's wheels")
+    pip(["wheel", "--no-deps", "--wheel-dir", str(directory), _own_requirement()])
     (wheel,) = directory.glob("llama_harness-*.whl")
     wanted = ["--python-version", python] if python else []
-    _pip(
-        "download",
-        "--only-binary=:all:",
-        *wanted,
-        "--dest",
-        str(directory),
-        str(wheel),
-        "pip",
-    )
+    options = ["--only-binary=:all:", *wanted, "--dest", str(directory)]
+    pip(["download", *options, str(wheel), "pip"])
     return tuple(sorted(directory.glob("*.whl")))
 
 
@@ -63,17 +58,22 @@ def _own_requirement() -> str:
     return f"{_PROJECT}=={distribution.version}"
 
 
-def _pip(*arguments: str) -> None:
+def run_pip(arguments: Sequence[str], *, raises: type[HarnessError], failed: str) -> None:
+    """Run this interpreter's pip, which reads the user's own pip configuration.
+
+    Args:
+        arguments: The command and what is for it.
+        raises: Raised where pip is missing, fails or takes too long, with pip's own last line.
+        failed: What the error says of the command.
+    """
     # No questions: a program in a group of its own cannot ask at the terminal.
     options = ("--disable-pip-version-check", "--no-input", "-q")
     command = [sys.executable, "-m", "pip", *options, *arguments]
     try:
         done = ask(command, timeout_s=_PIP_S)
     except OSError as error:
-        raise SourceUnavailableError(f"pip {arguments[0]}: {error}") from error
+        raise raises(f"pip {arguments[0]}: {error}") from error
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = (said or done.stderr.splitlines() or ["no message"])[-1]
-        raise SourceUnavailableError(
-            f"pip {arguments[0]} cannot get the harness's wheels: {reason.removeprefix('ERROR: ')}"
-        )
+        lines = done.stderr.strip().splitlines()
+        said = [line for line in lines if line.startswith("ERROR")] or lines or ["no message"]
+        raise raises(f"pip {arguments[0]} {failed}: {said[-1].removeprefix('ERROR: ')}")

@@ -5,6 +5,7 @@ came from: its addresses and its numbers of threads are replaced here, model fil
 static command line is read (``harness.subjects.command_lines``). Each replacement is named.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,12 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from harness.cells.fitting import Fitted, fit
 from harness.cells.workbench import Workbench
 from harness.environments.hermetic import home_variables
 from harness.errors import EnvironmentUnavailableError
 from harness.flags.arguments import Argument, read_arguments
+from harness.flags.capabilities import Capabilities
 from harness.flags.families import PORT, THREADS
-from harness.model import Failure, FailureKind, LaunchPlan, Replacement
+from harness.model import Failure, FailureKind, LaunchPlan, Provenance, Replacement, TinyModel
 from harness.processes.loopback import WHY, on_loopback
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
@@ -66,6 +69,7 @@ def launched(
         raise EnvironmentUnavailableError("the run was stopped")
     arguments = read_arguments(plan.argv, workbench.capabilities(build, environment))
     with workbench.launch_directory() as directory:
+        _lay_out(plan, Path(directory))
         variables = {
             **joined(workbench.variables(build, environment), workbench.one_core),
             **home_variables(Path(directory)),
@@ -91,7 +95,35 @@ def launched(
             raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
 
 
-def hosted(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
+def _lay_out(plan: LaunchPlan, directory: Path) -> None:
+    for name, content in plan.files.items():
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            file.write_text(content, encoding="utf-8")
+        else:
+            shutil.copyfile(content, file)
+
+
+def hosted(
+    plan: LaunchPlan, capabilities: Capabilities, model: TinyModel | None, port: int
+) -> Fitted:
+    """The plan with what belongs to this host in place of what belongs to another.
+
+    Args:
+        plan: As its subject gives it.
+        capabilities: Of the build that it is for.
+        model: Stands for the models of another host; not needed where the plan was made here.
+        port: Stands for its port.
+    """
+    fitted = Fitted(plan=plan)
+    if plan.provenance is not Provenance.HERE and model is not None:
+        fitted = fit(plan, capabilities, model, port)
+    plan, told = _own(fitted.plan)
+    return replace(fitted, plan=plan, replaced=(*fitted.replaced, *told))
+
+
+def _own(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
     """The plan with addresses and thread counts of this host's, and what was replaced."""
     argv, env, addresses = on_loopback(plan.argv, plan.env)
     told = [Replacement(given=given, used=used, why=WHY) for given, used in addresses]
@@ -169,4 +201,5 @@ def _no_port(argv: Sequence[str], failure: Failure) -> Failure:
 def launch_key(build: str, environment: str, plan: LaunchPlan, port: int) -> object:
     """What two launches share that are the same but for the port."""
     argv = tuple(PORT_PLACEHOLDER if word == str(port) else word for word in plan.argv)
-    return (build, environment, argv, tuple(sorted(plan.env.items())))
+    files = tuple(sorted((name, str(content)) for name, content in plan.files.items()))
+    return (build, environment, argv, tuple(sorted(plan.env.items())), files)

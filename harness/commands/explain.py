@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -28,11 +28,13 @@ from harness.model import (
     LaunchPlan,
     LaunchTarget,
     LoadRequest,
+    Provenance,
     Verdict,
 )
 from harness.settings.base import EFFECT
 from harness.subjects import Subject
-from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, StaticSubject, server_arguments
+from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine, StaticSubject
+from harness.subjects.given import given_lines
 from harness.verdicts.checks import STARTS
 
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | frozenset(HOST.flags)
@@ -91,7 +93,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for option in SELECTION_OPTIONS:
         parser.add_argument(f"--{option.name}", **option.arguments())
     parser.add_argument("--cell", metavar="ID", help="only the cell of that id")
-    parser.add_argument("argv", nargs="*", metavar="ARGV", help="a command line, after --")
+    parser.add_argument(
+        "--variable",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an environment variable of the command line",
+    )
+    parser.add_argument(
+        "argv", nargs="*", metavar="ARGV", help="a file with command lines, or one after --"
+    )
     parser.set_defaults(func=explain)
 
 
@@ -109,9 +120,12 @@ def explain(options: argparse.Namespace) -> int:
     failing = untold = 0
     with open_workbench(catalogue=catalogue) as workbench:
         if options.argv:
-            line = server_arguments(options.argv, "explain")
-            workbench.add_subject(StaticSubject(SUBJECT, line))
-            cells = _static_cells([SUBJECT], static, workbench)
+            names = []
+            for name, line in given_lines(options.argv, options.variable, "explain").items():
+                subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, line)
+                workbench.add_subject(subject)
+                names.append(subject.name)
+            cells = _static_cells(names, static, workbench)
         elif any(spec.startswith(_STATIC) for spec in selection.subjects):
             cells = _static_cells(selection.subjects, static, workbench)
         else:
@@ -155,13 +169,20 @@ def _static_cells(
         )
         for spec in specs
         for environment in selection.environments or ("cpu",)
-        for model in selection.models or [fitting_model(_words(workbench.subject(spec)))]
+        for model in selection.models or [_model_for(workbench.subject(spec))]
         for build in builds
     )
 
 
-def _words(subject: Subject) -> tuple[str, ...]:
-    return tuple(getattr(subject, "words", ()))
+def _model_for(subject: Subject) -> str:
+    line = line_of(subject)
+    return fitting_model(line.words if line else ())
+
+
+def line_of(subject: Subject) -> CommandLine | None:
+    """The command line that a subject always gives; None for one that makes its own."""
+    line = getattr(subject, "line", None)
+    return line if isinstance(line, CommandLine) else None
 
 
 def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
@@ -172,7 +193,14 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         return result
     complaint = found[0]
     capabilities = workbench.capabilities(cell.build)
-    groups = _groups(read_arguments(result.argv, capabilities))
+    line = line_of(workbench.subject(cell.subject)) or CommandLine(
+        words=result.argv, env=result.env
+    )
+    own = _is_own(cell)
+    variables = [
+        Argument(flag=name, values=(value,), option=None) for name, value in line.env.items()
+    ]
+    groups = (*variables, *_groups(read_arguments(line.words, capabilities)))
     kept = [group for group in groups if group.flag in _KEPT]
     suspects = [group for group in groups if group.flag not in _KEPT]
     launches = 0
@@ -180,15 +208,21 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
     def fails(selected: Sequence[Argument]) -> bool:
         nonlocal launches
         launches += 1
-        words = tuple(word for group in (*kept, *selected) for word in group.words)
-        subject = FixedSubject(f"{cell.subject}, {launches} tried", words, result)
+        chosen = (*kept, *selected)
+        subject = FixedSubject(
+            f"{cell.subject}, {launches} tried",
+            words=tuple(w for one in chosen if one.flag not in line.env for w in one.words),
+            env={one.flag: one.value for one in chosen if one.flag in line.env},
+            like=result,
+            provenance=Provenance.FRAGMENT if own else Provenance.HERE,
+        )
         workbench.add_subject(subject)
         tried = replace(cell, subject=subject.name)
         return complaint in complaints_of(run_cell(tried, workbench), cell)
 
     culprits = minimise(suspects, fails)
     if complaint.check == STARTS and result.failure is not None:
-        sentence = diagnose_refusal(result.argv, result.failure, cell.build, capabilities)
+        sentence = diagnose_refusal(line.words, result.failure, cell.build, capabilities, line.env)
     elif complaint.check == EFFECT:
         words = tuple(word for group in culprits for word in group.words)
         sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)
@@ -220,23 +254,35 @@ def _groups(arguments: Sequence[Argument]) -> tuple[Argument, ...]:
 
 
 class FixedSubject:
-    """Plans one argument list, whatever is asked; its port follows the cell's."""
+    """Plans one command line, whatever is asked; its port follows the cell's."""
 
-    def __init__(self, name: str, words: tuple[str, ...], result: CellResult) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        words: tuple[str, ...],
+        env: Mapping[str, str],
+        like: CellResult,
+        provenance: Provenance,
+    ) -> None:
         self.name = name
         self._words = words
-        self._result = result
+        self._env = env
+        self._like = like
+        self._provenance = provenance
 
     def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:  # noqa: ARG002
-        """The argument list."""
+        """The command line."""
         argv = list(self._words)
-        for index, (flag, _) in enumerate(pairwise(self._words)):
-            if flag in PORT_FLAGS:
+        for index, (flag, value) in enumerate(pairwise(self._words)):
+            if flag in PORT_FLAGS and value.isdecimal():
                 argv[index + 1] = str(target.port)
         return LaunchPlan(
             argv=tuple(argv),
-            resolved_mode=self._result.resolved_mode,
-            reason=self._result.reason,
+            env=self._env,
+            resolved_mode=self._like.resolved_mode,
+            reason=self._like.reason,
+            provenance=self._provenance,
         )
 
 

@@ -2,24 +2,30 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
-from harness.flags.families import NGRAM_MOD_OF_SHARED, REPLACEABLE, SPEC_TYPE
+from harness.flags.families import SPEC_TYPE
+from harness.flags.rewrites import renamed_variable, rewritten
 from harness.model import Failure, FailureKind
 
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
 
 
 def diagnose_refusal(
-    words: Sequence[str], failure: Failure, build: str, capabilities: Capabilities
+    words: Sequence[str],
+    failure: Failure,
+    build: str,
+    capabilities: Capabilities,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """Why a build refuses a command line, and what it would take instead.
 
     Args:
-        words: The whole command line.
+        words: The whole command line, as it was written.
+        env: Its variables.
         failure: What the build said.
         build: Its id.
         capabilities: What it accepts.
@@ -28,9 +34,10 @@ def diagnose_refusal(
     if flag is None:
         return f"{build} does not start: {failure.message}"
     if failure.kind is FailureKind.BAD_ENVIRONMENT:
-        return f"the variable {flag} stops {build}: {failure.message}; unset it"
+        instead = variable_instead(flag, env or {}, capabilities) or "leave the variable unset"
+        return f"the variable {flag} stops {build}: {failure.message}; {instead}"
     if not flag.startswith("-"):
-        return _stray_value(words, flag, build)
+        return _stray_value(words, flag, build, capabilities)
     if failure.kind is FailureKind.BAD_VALUE:
         swallowed = _swallowed(words, flag, capabilities)
         if swallowed is not None:
@@ -63,21 +70,19 @@ def cure_of(lack: str, words: Sequence[str], capabilities: Capabilities) -> str 
         return f", where the last of {len(types)} --spec-type wins; choose one"
     if not types and "draft-simple" in lack and "draft-simple" in capabilities.speculative_types:
         return ": a draft model alone does not turn drafting on there; add --spec-type draft-simple"
+    if "kv_unified" in lack and not any(one.spelling in {"-np", "--parallel"} for one in arguments):
+        return " while it chooses the number of slots; write -np 4 --no-kv-unified"
     return None
 
 
 def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> str | None:
-    """A live flag that says what ``flag`` meant; None where the build offers none."""
-    family = next((one for one in REPLACEABLE if flag in one), None)
-    if family is not None:
-        wishes_ngram_mod = "ngram-mod" in " ".join(words)
-        meant = NGRAM_MOD_OF_SHARED.get(family) if wishes_ngram_mod else None
-        for wish in filter(None, (meant, family)):
-            live = next(
-                (one for one in wish.flags if one != flag and capabilities.offers(one)), None
-            )
-            if live:
-                return live
+    """What to write for ``flag``, with its value; None where the build offers nothing for it."""
+    argument = next((one for one in read_arguments(words, capabilities) if one.flag == flag), None)
+    if argument is None:
+        argument = Argument(flag=flag, values=(), option=capabilities.option(flag))
+    instead = rewritten(argument, words, capabilities)
+    if instead is not None:
+        return " ".join(instead) or None
     stub = capabilities.option(flag)
     if stub is not None and stub.removed:
         named = (one for one in _FLAG.findall(stub.description) if capabilities.offers(one))
@@ -87,12 +92,34 @@ def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> 
     return close[0] if close and capabilities.offers(close[0]) else None
 
 
-def _stray_value(words: Sequence[str], value: str, build: str) -> str:
-    index = words.index(value) if value in words else 0
-    if index:
-        flag = words[index - 1]
-        return f"{flag} is a switch on {build} and takes no value; leave out {value!r}"
-    return f"{build} does not know what {value!r} is"
+def variable_instead(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
+    """``write NEW=VALUE instead`` where a variable has another name on a build."""
+    became = renamed_variable(name, capabilities)
+    return None if became is None else f"write {became}={env.get(name, '')} instead"
+
+
+def owner(words: Sequence[str], value: str, capabilities: Capabilities) -> Argument | None:
+    """The argument that a word is left over from: the last one before it that the build knows."""
+    before: Argument | None = None
+    for argument in read_arguments(words, capabilities):
+        if argument.flag == value:
+            return before
+        if argument.option is not None:
+            before = argument
+    return None
+
+
+def _stray_value(words: Sequence[str], value: str, build: str, capabilities: Capabilities) -> str:
+    before = owner(words, value, capabilities)
+    if before is None or before.option is None:
+        return f"{build} does not know what {value!r} is; leave it out"
+    if not before.option.takes_value:
+        return f"{before.flag} is a switch on {build} and takes no value; leave out {value!r}"
+    count = f"{len(before.values)} value{'' if len(before.values) == 1 else 's'}"
+    return (
+        f"{before.flag} takes {count} on {build} ({before.option.placeholder}), and {value!r} is "
+        "left over; leave it out"
+    )
 
 
 def _swallowed(

@@ -151,7 +151,65 @@ THREADS: Final = Family(
     variables=("LLAMA_ARG_THREADS", "LLAMA_ARG_THREADS_BATCH"),
 )
 
+FLASH: Final = Family(
+    flags=("--flash-attn", "-fa"),
+    variables=("LLAMA_ARG_FLASH_ATTN",),
+    negations=("--no-flash-attn", "-no-fa"),
+)
+PRESETS: Final = Family(
+    flags=("--models-preset", "--models-dir"),
+    variables=("LLAMA_ARG_MODELS_PRESET", "LLAMA_ARG_MODELS_DIR"),
+)
+DEVICE: Final = Family(
+    flags=("--device", "-dev", "--spec-draft-device", "--device-draft", "-devd"),
+    variables=("LLAMA_ARG_DEVICE",),
+)
+SPLIT_MODE: Final = Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",))
+RPC: Final = Family(flags=("--rpc",), variables=("LLAMA_ARG_RPC",))
+TEMPLATES: Final = Family(
+    flags=("--chat-template", "--chat-template-kwargs", "--grammar", "--json-schema", "-j"),
+    variables=(
+        *("LLAMA_ARG_CHAT_TEMPLATE", "LLAMA_ARG_CHAT_TEMPLATE_KWARGS"),
+        "LLAMA_CHAT_TEMPLATE_KWARGS",
+    ),
+)
+"""Their values may hold braces of their own."""
+WRITTEN: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
+"""A file that the server writes."""
+PLACES: Final = Family(
+    flags=("--slot-save-path", "--path", "--media-path", "--log-prompts-dir"),
+    variables=("LLAMA_ARG_SLOT_SAVE_PATH", "LLAMA_ARG_STATIC_PATH"),
+)
+"""Directories."""
+FILES: Final = Family(
+    flags=(
+        *("--mmproj", "-mm", "--lora", "--lora-scaled", "--control-vector"),
+        *("--control-vector-scaled", "--grammar-file", "--json-schema-file", "-jf"),
+        *("--chat-template-file", "--api-key-file", "--ssl-key-file", "--ssl-cert-file"),
+        *("--model-vocoder", "-mv", "--mmproj-url", "-mmu", "--mcp-servers-config"),
+        *("--ui-config-file", "--webui-config-file", "--lookup-cache-static", "-lcs"),
+    ),
+    variables=(
+        *("LLAMA_ARG_MMPROJ", "LLAMA_ARG_MMPROJ_URL", "LLAMA_ARG_CHAT_TEMPLATE_FILE"),
+        *("LLAMA_ARG_API_KEY_FILE", "LLAMA_ARG_SSL_KEY_FILE", "LLAMA_ARG_SSL_CERT_FILE"),
+        *("LLAMA_ARG_MCP_SERVERS_CONFIG", "LLAMA_ARG_UI_CONFIG_FILE"),
+    ),
+)
+"""Files that the server reads."""
+
+CHECKPOINT_STEP: Final = Family(
+    flags=("--checkpoint-min-step", "-cms", "--checkpoint-every-n-tokens", "-cpent"),
+    variables=("LLAMA_ARG_CHECKPOINT_MIN_SPACING_NT", "LLAMA_ARG_CHECKPOINT_EVERY_NT"),
+)
+TEMPLATE_KWARGS: Final = Family(
+    flags=("--chat-template-kwargs",),
+    variables=("LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "LLAMA_CHAT_TEMPLATE_KWARGS"),
+)
+ONCE_TWO_VALUES: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
+"""Take one value with a colon since Nov 2025."""
+
 REPLACEABLE: Final = (
+    CHECKPOINT_STEP,
     DRAFT_MAX,
     DRAFT_MIN,
     DRAFT_P_MIN,
@@ -161,6 +219,8 @@ REPLACEABLE: Final = (
     CONTEXT_SHIFT,
 )
 """Families whose spellings of one era say the same in another."""
+
+RENAMED_VARIABLES: Final = (*REPLACEABLE, TEMPLATE_KWARGS, WRITTEN)
 
 NGRAM_MOD_OF_SHARED: Final = {DRAFT_MAX: NGRAM_MOD_MAX, DRAFT_MIN: NGRAM_MOD_MIN}
 """What the lengths that all implementations shared up to b8929 became for ngram-mod."""

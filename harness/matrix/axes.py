@@ -12,21 +12,17 @@ from harness.environments import parse_environment
 from harness.errors import UsageError
 from harness.gguf_models.models import MODELS
 from harness.matrix.shards import deal, parse_shard
-from harness.model import MODE_UNSET, Cell, CellResult, LoadRequest, Mode
+from harness.model import Cell, CellResult, LoadRequest, Mode
 from harness.report.jsonl import read_results
+from harness.settings import axes
 from harness.subjects import check_subject
 
 DEFAULT_PROFILE: Final = "smoke"
 DEFAULT_ENVIRONMENTS: Final = ("cpu", "cuda-spoof")
 DEFAULT_SUBJECTS: Final = ("reference",)
-DEFAULT_MODES: Final = tuple(mode.value for mode in Mode)
-DEFAULT_CONTEXT: Final = 512
-DEFAULT_LENGTHS: Final = (None, 1, 5, 16)
 DEFAULT_MODELS: Final = (DEFAULT_MODEL, "tiny-llama")
 SMALL_MODEL: Final = "tiny-mtp-1b"
 """Under 3B: only ``auto`` treats it otherwise than ``tiny-mtp``."""
-
-LENGTH_DEFAULT: Final = "default"
 
 
 def _option(name: str, metavar: str, text: str, *, default: Any = ()) -> Any:
@@ -35,6 +31,10 @@ def _option(name: str, metavar: str, text: str, *, default: Any = ()) -> Any:
     ``harness.matrix.options`` declares them to a parser.
     """
     return field(default=default, metadata={"name": name, "metavar": metavar, "help": text})
+
+
+def _option_of(axis: axes.Axis) -> Any:
+    return _option(axis.option, axis.metavar, axis.help)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +62,14 @@ class Selection:
     subjects: tuple[str, ...] = _option(
         "subject", "S", "flag generator under test (default: reference)"
     )
-    modes: tuple[str, ...] = _option(
-        "mode", "M", "speculative mode as a user writes it, or unset (default: every mode)"
-    )
-    draft_lengths: tuple[str, ...] = _option(
-        "draft-max", "N", "draft length in tokens, or default (default: default, 1, 5, 16)"
-    )
+    modes: tuple[str, ...] = _option_of(axes.MODE)
+    draft_lengths: tuple[str, ...] = _option_of(axes.DRAFT_LENGTH)
     models: tuple[str, ...] = _option(
         "model", "NAME", "model to load (default: tiny-mtp and tiny-llama)"
     )
-    contexts: tuple[str, ...] = _option("context", "N", "context size in tokens (default: 512)")
-    cache_types: tuple[str, ...] = _option(
-        "cache-type", "T", "KV cache type, or default for the build's own (default: default)"
-    )
-    chat_templates: tuple[str, ...] = _option(
-        "chat-template", "NAME", "chat template, or default for the model's own (default: default)"
-    )
+    contexts: tuple[str, ...] = _option_of(axes.CONTEXT)
+    cache_types: tuple[str, ...] = _option_of(axes.CACHE_TYPE)
+    chat_templates: tuple[str, ...] = _option_of(axes.CHAT_TEMPLATE)
     extra_args: tuple[str, ...] = _option(
         "extra-arg", "WORD", "an argument that the user adds by hand; write --extra-arg=--flag"
     )
@@ -130,7 +122,7 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
         if model not in MODELS:
             raise UsageError(f"--model {model!r}: there are {', '.join(MODELS)}")
     # One for all builds, environments and subjects: thousands of cells share a few dozen.
-    requests = tuple(_requests(selection, _lengths(selection.draft_lengths)))
+    requests = tuple(_requests(selection))
     cells = [
         Cell(build=build.id, subject=subject, environment=environment, request=request)
         for build in builds
@@ -141,51 +133,21 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
     return _unique(cells)
 
 
-def _requests(selection: Selection, lengths: Sequence[int | None]) -> Iterator[LoadRequest]:
-    others = tuple(
-        product(
-            [_number("--context", word) for word in selection.contexts] or [DEFAULT_CONTEXT],
-            [_or_default(word) for word in selection.cache_types] or [None],
-            [_or_default(word) for word in selection.chat_templates] or [None],
-        )
-    )
+def _requests(selection: Selection) -> Iterator[LoadRequest]:
+    wishes = {axis.field: _wishes(axis, selection) for axis in axes.AXES}
     for model in selection.models or (*DEFAULT_MODELS, SMALL_MODEL):
-        for mode in selection.modes or DEFAULT_MODES:
-            if not selection.models and model == SMALL_MODEL and mode != Mode.AUTO:
-                continue
-            for length, (context, cache_type, chat_template) in product(lengths, others):
-                yield LoadRequest(
-                    model=model,
-                    mode=None if mode == MODE_UNSET else mode,
-                    draft_n_max=length,
-                    extra_args=selection.extra_args,
-                    context_length=context,
-                    cache_type=cache_type,
-                    chat_template=chat_template,
-                )
+        for values in product(*wishes.values()):
+            request = LoadRequest(
+                model=model,
+                extra_args=selection.extra_args,
+                **dict(zip(wishes, values, strict=True)),
+            )
+            if selection.models or model != SMALL_MODEL or request.mode == Mode.AUTO:
+                yield request
 
 
-def _lengths(written: Sequence[str]) -> tuple[int | None, ...]:
-    if not written:
-        return DEFAULT_LENGTHS
-    return tuple(_length(word) for word in written)
-
-
-def _length(word: str) -> int | None:
-    if word == LENGTH_DEFAULT:
-        return None
-    return _number("--draft-max", word, f", or {LENGTH_DEFAULT}")
-
-
-def _number(option: str, word: str, instead: str = "") -> int:
-    try:
-        return int(word)
-    except ValueError:
-        raise UsageError(f"{option} {word!r}: give a number of tokens{instead}") from None
-
-
-def _or_default(word: str) -> str | None:
-    return None if word == LENGTH_DEFAULT else word
+def _wishes(axis: axes.Axis, selection: Selection) -> tuple[Any, ...]:
+    return tuple(map(axis.read, getattr(selection, axis.many))) or axis.varied
 
 
 def _unique(cells: Sequence[Cell]) -> tuple[Cell, ...]:

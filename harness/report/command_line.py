@@ -1,13 +1,13 @@
 """What a command line does on many builds, as text, table, Markdown or JSON."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
 from harness.builds import Build
 from harness.flags.capabilities import Capabilities
-from harness.model import Verdict
+from harness.model import Remark, Verdict
 from harness.settings.value import spoken
 from harness.verdicts.drift import OF_THE_HARNESS, Drift, drift
 from harness.verdicts.findings import Finding, remarks
@@ -105,7 +105,7 @@ def as_json(lines: Sequence[CheckedLine]) -> Mapping[str, Any]:
                 "name": line.name,
                 "argv": line.argv,
                 "env": line.env,
-                "left_out": [],
+                "left_out": _words(_all_left_out(line)),
                 "builds": {one.build: _finding_json(one) for one in line.findings},
                 "drift": [
                     {
@@ -122,6 +122,15 @@ def as_json(lines: Sequence[CheckedLine]) -> Mapping[str, Any]:
     }
 
 
+def _all_left_out(line: CheckedLine) -> Iterable[Remark]:
+    """What some build was started without."""
+    return dict.fromkeys(one for finding in line.findings for one in finding.left_out)
+
+
+def _words(of: Iterable[Remark]) -> list[Mapping[str, str]]:
+    return [{"word": one.word, "why": one.why} for one in of]
+
+
 def _finding_json(finding: Finding) -> Mapping[str, Any]:
     return {
         "status": finding.status.value,
@@ -132,8 +141,8 @@ def _finding_json(finding: Finding) -> Mapping[str, Any]:
         "settings": finding.settings,
         "witnesses": finding.witnesses,
         "lacks": finding.lacks,
-        "silent": [{"word": one.word, "why": one.why} for one in finding.silent],
-        "cannot_tell": [{"word": one.word, "why": one.why} for one in finding.cannot_tell],
+        "silent": _words(finding.silent),
+        "cannot_tell": _words((*finding.left_out, *finding.cannot_tell)),
         "not_seen": finding.not_seen,
         "replaced": finding.replaced,
     }

@@ -1,16 +1,26 @@
 """Results as JSON Lines: one line per cell, each complete on its own."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from harness.config.json_schema import schema_of
 from harness.errors import UsageError, writing
-from harness.model import CellResult, DraftRange
+from harness.model import RESULT_SCHEMA, CellResult, DraftRange
+from harness.settings.state import SPECULATION
+
+_BEFORE_IT_HAD_A_NUMBER: Final = 1
+_FORMER_NAMES: Final = {"context": "context_per_slot", "cache": "cache_type_k"}
+"""What settings were called in lines of schema 1."""
+
+
+class _Form(msgspec.Struct):
+    schema: int = _BEFORE_IT_HAD_A_NUMBER
 
 
 def encode_result(result: CellResult) -> bytes:
@@ -19,24 +29,39 @@ def encode_result(result: CellResult) -> bytes:
 
 
 def decode_result(line: bytes) -> CellResult:
-    """Read one line back.
+    """Read one line back, of this or an earlier version of the harness.
 
     Raises:
         msgspec.ValidationError: It is no result.
     """
     try:
-        return _typed(msgspec.json.decode(line, type=CellResult))
+        schema = msgspec.json.decode(line, type=_Form).schema
+        if schema > RESULT_SCHEMA:
+            raise msgspec.ValidationError(
+                f"it is of schema {schema}, and this version reads {RESULT_SCHEMA} and below"
+            )
+        return _typed(msgspec.json.decode(line, type=CellResult), schema)
     except UnicodeDecodeError as error:
         raise msgspec.ValidationError(f"not UTF-8: {error}") from error
 
 
-def _typed(result: CellResult) -> CellResult:
+def _typed(result: CellResult, schema: int) -> CellResult:
     """The result with the values of its settings as their settings hold them."""
     effective = result.effective
     if effective is not None:
-        drafts = msgspec.convert(effective.get("speculation", {}), dict[str, DraftRange])
-        effective = {**effective, "speculation": drafts}
-    return replace(result, effective=effective, attempts=tuple(map(_typed, result.attempts)))
+        if schema < RESULT_SCHEMA:
+            effective = _by_setting(effective)
+        drafts = msgspec.convert(effective.get(SPECULATION, {}), dict[str, DraftRange])
+        effective = {**effective, SPECULATION: drafts}
+    attempts = tuple(_typed(attempt, schema) for attempt in result.attempts)
+    return replace(result, schema=RESULT_SCHEMA, effective=effective, attempts=attempts)
+
+
+def _by_setting(effective: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What lines of schema 1 hold: at first the implementations that were on, later settings."""
+    if SPECULATION not in effective:
+        return {SPECULATION: effective}
+    return {_FORMER_NAMES.get(name, name): value for name, value in effective.items()}
 
 
 def result_schema() -> bytes:

@@ -55,11 +55,16 @@ UNEXPLAINED: Final = frozenset(
 """Failures that may be due to the command line, the build or the host; whether a plain command
 line starts tells."""
 
-_MODEL_REASON: Final = re.compile(
-    r"doesn't contain MTP layers|failed to create MTP context|unknown model architecture: \S+"
-    r"|failed to load (?:draft )?model|error loading model|failed to open GGUF|"
-    r"failed to initialize MTP"
+_ERROR: Final = re.compile(
+    r"^[\d.]+ E |requires|requested but|unknown model architecture|unsupported|not supported"
+    r"|\b[Ee]rror|[Ff]ailed|[Cc]annot|[Cc]ould not|[Uu]nable|exceeds|invalid|doesn't contain"
 )
+_GENERIC: Final = re.compile(
+    r"exiting due to|failed to create.?context|failed to create MTP context|unable to load model"
+    r"|failed to load (?:draft )?model|error loading model|failed to initialize MTP|cleaning up"
+    r"|request: |log_server_r"
+)
+"""Says that a model does not load, and not why."""
 _MODEL: Final = re.compile(r"exiting due to model loading error|unable to load model")
 _ASSERT: Final = re.compile(
     r"GGML_ASSERT\(.*\) failed|terminate called"
@@ -67,9 +72,17 @@ _ASSERT: Final = re.compile(
 )
 _LOG_PREFIX: Final = re.compile(r"^[\d.]+ [A-Z] ")
 """Clock and level, which start every log line from b9246 on."""
+_SOURCE_TREE: Final = re.compile(
+    r"^.*[/\\](?=(?:src|ggml|common|tools|examples|vendor)[/\\]\S+:\d+:)"
+)
+"""Where a build was compiled, before the path of a file of its sources."""
 _HARMLESS: Final = re.compile(r"\b[Ww]arn|mlock|priority|affinity| W ")
 """Starts go on after such lines."""
+_PASSING: Final = re.compile(r"mlock|priority|affinity|warming up|[Ww]arning")
+"""Not what a start fails of, though it may be told as an error."""
 _LAST_WORDS: Final = 25
+_REASONS_WITHIN: Final = 60
+"""Lines before the end in which a reason is looked for."""
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 """The user's words, such as the name of a file; they are not the host's."""
 
@@ -149,11 +162,23 @@ def _from_lines(lines: Sequence[str]) -> Failure | None:
 
 
 def _from_model(lines: Sequence[str]) -> Failure | None:
-    reason = _first(_MODEL_REASON, lines) or _first(_MODEL, lines)
-    if reason is None:
+    if _first(_MODEL, lines) is None and _first(r"failed to load (?:draft )?model", lines) is None:
         return None
-    message = f"the model does not load: {_bare(reason)}"
+    message = f"the model does not load: {reason_in(lines) or _bare(_first(_GENERIC, lines) or '')}"
     return Failure(kind=FailureKind.MODEL_LOAD, message=message)
+
+
+def refused_in(lines: Sequence[str]) -> Failure | None:
+    """The refusal of an argument or variable that some lines tell of."""
+    return _from_lines(lines)
+
+
+def reason_in(lines: Sequence[str]) -> str | None:
+    """The last line that tells of an error, and not just that there was one."""
+    for line in reversed(lines[-_REASONS_WITHIN:]):
+        if _ERROR.search(line) and not _GENERIC.search(line) and not _PASSING.search(line):
+            return _bare(line.strip())
+    return None
 
 
 def _first(pattern: str | re.Pattern[str], lines: Sequence[str]) -> str | None:
@@ -177,8 +202,11 @@ def _from_host(exit_status: int, lines: Sequence[str]) -> Failure | None:
 def _from_status(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure:
     crashed = _as_signal(exit_status) or exit_status >= _WINDOWS_CRASH
     if crashed or _first(_ASSERT, lines):
-        message = f"the server ended by {_ending(exit_status, lines)}"
-        return Failure(kind=FailureKind.ABORT, message=message)
+        return Failure(
+            kind=FailureKind.ABORT,
+            message=f"the server ended by {_ending(exit_status, lines)}",
+            explained=bool(_last_error(lines)),
+        )
     last = log_tail[-1] if log_tail else "it printed nothing"
     return Failure(
         kind=FailureKind.EARLY_EXIT,
@@ -187,12 +215,17 @@ def _from_status(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ..
 
 
 def _ending(exit_status: int, lines: Sequence[str]) -> str:
+    error = _last_error(lines)
+    return _signal_name(exit_status) + (f": {error}" if error else "")
+
+
+def _last_error(lines: Sequence[str]) -> str | None:
     assertion = _first(_ASSERT, lines)
-    return _signal_name(exit_status) + (f": {assertion}" if assertion else "")
+    return _bare(assertion) if assertion else reason_in(lines)
 
 
 def _bare(line: str) -> str:
-    return _LOG_PREFIX.sub("", line)
+    return _SOURCE_TREE.sub("", _LOG_PREFIX.sub("", line))
 
 
 def _as_signal(exit_status: int) -> int:

@@ -111,7 +111,7 @@ class Oracle:
         """Where the effective state is not what the request must mean, fresh load or not."""
         demands = demands_of(DemandedBy.CONTRACT, self._situation(request))
         return tuple(
-            f"against the contract: {check.expected}, but {check.observed}"
+            f"{check.observed}, against the contract: {check.expected}"
             for check in demands.of_state(served, ())
             if not check.ok
         )

@@ -62,7 +62,7 @@ class HostServers:
 
     def start(self, plan: LaunchPlan, port: int) -> "HostServer":
         """Start one; see ``Servers``."""
-        plan, _ = hosted(plan)
+        plan = hosted(plan, self._surroundings.capabilities, None, port).plan
         with ExitStack() as stack:
             running = stack.enter_context(
                 launched(
@@ -148,7 +148,7 @@ class RememberedServers:
             ProtocolError: The server did not answer as a llama-server does.
             DisagreementError: The witnesses contradict each other.
         """
-        plan, _ = hosted(plan)
+        plan = hosted(plan, self._surroundings.capabilities, None, port).plan
         key = launch_key(self._surroundings.build_id, self._surroundings.environment, plan, port)
         if key not in self._memory.launches:
             shown = self._launch(plan, port)

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import Family
+from harness.flags.families import FLASH, Family
 from harness.model import Basis
 from harness.settings.observation import Observation
 from harness.settings.value import (
@@ -22,7 +22,6 @@ from harness.settings.value import (
 
 _TYPE_K: Final = Family(flags=("--cache-type-k", "-ctk"), variables=("LLAMA_ARG_CACHE_TYPE_K",))
 _TYPE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
-_FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
 _PROMPTS: Final = Family(flags=("--cache-ram", "-cram"), variables=("LLAMA_ARG_CACHE_RAM",))
 _CHECKPOINTS: Final = Family(
     flags=("--ctx-checkpoints", "-ctxcp", "--swa-checkpoints"),
@@ -38,7 +37,7 @@ _CACHED: Final = Family(
     negations=("--no-cache-prompt",),
     negating_variables=("LLAMA_ARG_NO_CACHE_PROMPT",),
 )
-_ASKED_OF_FLASH: Final = re.compile(r"llama_context: flash_attn +=\s+(\w+)")
+_ASKED_OF_FLASH: Final = re.compile(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
 _NO_PROMPTS: Final = re.compile(r"prompt cache is disabled")
 _ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}
@@ -51,7 +50,7 @@ def _asks_flash(argument: Argument) -> str | None:
     """``on`` or ``off``; a bare switch before Sep 2025."""
     if argument.value == "auto":
         return ANYTHING
-    return {True: "on", False: "off", None: None}[switch(_FLASH)(argument)]
+    return {True: "on", False: "off", None: None}[switch(FLASH)(argument)]
 
 
 def _flash(observation: Observation) -> str | None:
@@ -95,7 +94,7 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="flash_attention",
-        families=(_FLASH,),
+        families=(FLASH,),
         asks=_asks_flash,
         readings=(Reading(witness="startup-log", read=_flash),),
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from harness.server.http import ProtocolError, ServerClient
+from harness.settings.routing import RoutedModel, is_router, look_at_router
 
 PROMPT: Final = "hello"
 _TOKEN: Final = 70
@@ -29,9 +30,10 @@ _TOTAL: Final = "total time ="
 _FORK_LINE: Final = ' | tid="'
 _AFTER_MAIN: Final = (
     *("loading draft model", "creating MTP draft context"),
-    *("initializing slots, n_slots", "initializing, n_slots"),
+    *("initializing slots, n_slots", "initializing, n_slots", "load_model]  | tid="),
 )
 _NOT_SUPPORTED: Final = 501
+_NOT_SERVED: Final = frozenset({_NOT_SUPPORTED, http.HTTPStatus.NOT_FOUND})
 _UNAUTHORIZED: Final = 401
 _FEW: Final = 2
 _NO_LIMIT: Final = -1
@@ -94,6 +96,7 @@ class Probed:
         limit: The context that it names when it refuses a longer prompt.
         answers: By path, whether it serves that at all.
         jinja: Whether it takes a request with tools, which needs a Jinja template.
+        chat: Its answer to that.
         verbose: Whether it tells all of such a request; None where it does not take it.
         read_again: Tokens that it read of a prompt that it knew.
         limited: Tokens that a plain request may write, -1 for any number; None where the slot
@@ -113,6 +116,7 @@ class Probed:
     limit: int | None = None
     answers: Mapping[str, bool] = field(default_factory=dict)
     jinja: bool | None = None
+    chat: Mapping[str, Any] | None = None
     verbose: bool | None = None
     read_again: int | None = None
     limited: int | None = None
@@ -145,6 +149,7 @@ class Observation:
         locked: By path, whether it is refused to who does not know the API key.
         switched_on: Variables by which the harness switched on what it reads.
         probed: What it was seen doing when it was tried; None where it was not.
+        router: The models of a router by name; None for a server of one model.
     """
 
     build_number: int | None
@@ -161,6 +166,7 @@ class Observation:
     locked: Mapping[str, bool] = field(default_factory=dict)
     switched_on: frozenset[str] = frozenset()
     probed: Probed | None = None
+    router: Mapping[str, RoutedModel] | None = None
 
     @property
     def slot(self) -> Mapping[str, Any] | None:
@@ -249,6 +255,20 @@ def observe(
     started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
     startup = tuple(server.log.lines()[:started])
     fork = any(_FORK_LINE in line for line in startup)
+    properties = server.client.json("/props", _ANSWER_S)
+    if is_router(properties):
+        return Observation(
+            build_number=build_number,
+            completion={},
+            slots=(),
+            metrics=None,
+            startup_lines=startup,
+            run_lines=(),
+            properties=properties,
+            port=server.client.port,
+            prefix=server.client.prefix,
+            router=look_at_router(server.client, server.log),
+        )
     completion = _generate(server, FORK_TOKENS if fork else TOKENS)
     slots = server.client.json("/slots", _ANSWER_S)
     metrics = server.client.text("/metrics", _ANSWER_S)
@@ -260,7 +280,6 @@ def observe(
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
     run_lines = tuple(server.log.lines()[started:])
-    properties = server.client.json("/props", _ANSWER_S)
     models = server.client.json("/v1/models", _ANSWER_S)
     observation = Observation(
         build_number=build_number,
@@ -326,10 +345,11 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         full=full,
         limit=limit,
         answers={
-            path: client.reply(path, body, _ANSWER_S)[0] != _NOT_SUPPORTED
+            path: client.reply(path, body, _ANSWER_S)[0] not in _NOT_SERVED
             for path, body in _ENDPOINTS.items()
         },
         jinja="--jinja" not in str(answer),
+        chat=answer if isinstance(answer, Mapping) else None,
         verbose="__verbose" in answer
         if status == http.HTTPStatus.OK and isinstance(answer, Mapping)
         else None,
@@ -402,12 +422,16 @@ def _locks_memory(pid: int) -> bool | None:
 
 def _fill(client: ServerClient, tokens: int) -> tuple[int, int] | None:
     """Tokens read of a prompt that leaves room for four, and written after it."""
-    body = {"prompt": [_TOKEN] * (tokens - ROOM_LEFT), "n_predict": _WRITTEN, "temperature": 0}
-    status, answer = client.reply("/completion", body, _GENERATION_S)
-    if status != http.HTTPStatus.OK or not isinstance(answer, Mapping):
-        return 0, 0
-    read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
-    return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+    prompt = [_TOKEN] * (tokens - ROOM_LEFT)
+    for wanted in (_WRITTEN, 1):
+        # ik_llama.cpp goes on to end at what the request before was to end at, and refuses what it
+        # would have to shift its context for.
+        body = {"prompt": prompt, "n_predict": wanted, "temperature": 0, "stop": []}
+        status, answer = client.reply("/completion", body, _GENERATION_S)
+        if status == http.HTTPStatus.OK and isinstance(answer, Mapping):
+            read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
+            return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+    return 0, 0
 
 
 def _overfill(client: ServerClient, tokens: int) -> int | None:

@@ -243,7 +243,7 @@ SETTINGS: Final = (
         name="props_endpoint",
         families=(_PROPS,),
         asks=switch(_PROPS),
-        readings=(answers("/props"), from_properties("endpoint_props")),
+        readings=(answers("/props"), from_properties("endpoint_props", kind=bool)),
     ),
     ValueSetting(
         name="embeddings",
@@ -334,6 +334,6 @@ SETTINGS: Final = (
         name="mcp_proxy",
         families=(_PROXY, _AGENT),
         asks=switch(_PROXY, _AGENT),
-        readings=(from_properties("cors_proxy_enabled"),),
+        readings=(from_properties("cors_proxy_enabled", kind=bool),),
     ),
 )

@@ -19,19 +19,42 @@ from harness.settings import (
 )
 from harness.settings.base import EffectiveState, Setting
 from harness.settings.observation import Observation
+from harness.settings.router import MODEL_IDS, RoutedModels
 from harness.settings.speculation.setting import SpeculationSetting
+
+_OF_ONE_MODEL: Final = tuple(
+    chain.from_iterable(
+        theme.SETTINGS
+        for theme in (
+            *(context, slots, batches, cache, loading),
+            *(drafting, sampling, chat, serving),
+        )
+    )
+)
+
+
+def _of_a_routed_model(observation: Observation, words: Collection[str]) -> EffectiveState:
+    """What ``/props`` and ``/slots`` tell of one model of a router, of what it is given."""
+    about = [
+        setting
+        for setting in _OF_ONE_MODEL
+        if setting.name not in _OF_THE_ROUTER
+        and any(word in family for family in setting.shown_with for word in words)
+    ]
+    values = {setting.name: setting.agree(setting.testify(observation)) for setting in about}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+_OF_THE_ROUTER: Final = frozenset({"model", "model_id", "host", "port"})
+"""What the router gives each of its models."""
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     setting.name: setting
     for setting in (
         SpeculationSetting(),
-        *chain.from_iterable(
-            room.SETTINGS
-            for room in (
-                *(context, slots, batches, cache, loading),
-                *(drafting, sampling, chat, serving),
-            )
-        ),
+        *_OF_ONE_MODEL,
+        MODEL_IDS,
+        RoutedModels(read=_of_a_routed_model),
     )
 }
 """By name, in the order in which they are shown."""

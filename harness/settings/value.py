@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -46,6 +47,14 @@ class Wish:
     value: Any
     argument: Argument
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether builds read a number that the argument begins with, and drop the rest of it."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            return False
+        pattern = _INTEGER if isinstance(self.value, int) else _NUMBER
+        return pattern.fullmatch(self.argument.value.rstrip()) is None
+
 
 def _shortest(value: Any) -> Any:
     """A number as short as it was before the server held it in single precision."""
@@ -55,7 +64,10 @@ def _shortest(value: Any) -> Any:
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; numbers as near as single precision writes them."""
     if isinstance(one, float) or isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+        try:
+            return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+        except (TypeError, OverflowError):
+            return False
     return bool(one == other)
 
 
@@ -72,6 +84,8 @@ class ValueSetting:
             the build, ``NOTHING`` where it sets other things, None where it cannot be told.
         readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
         grants: Whether an effective value is what was asked for, in its effective state.
+        by_value: Whether the value is the narrowest word at fault, and not the flag.
+        follows: Families that set it without naming it.
         adds_up: Whether builds take all of its arguments together, each of which then asks for a
             list; else the last one wins.
     """
@@ -81,7 +95,14 @@ class ValueSetting:
     asks: Callable[[Argument], Any]
     readings: tuple[Reading, ...]
     grants: Callable[[Any, Any, EffectiveState], bool] = field(default=_is_same)
+    by_value: bool = False
+    follows: tuple[Family, ...] = ()
     adds_up: bool = False
+
+    @property
+    def shown_with(self) -> tuple[Family, ...]:
+        """The families that make it worth showing."""
+        return (*self.families, *self.follows)
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
         """What the arguments that set it ask for."""
@@ -146,8 +167,7 @@ class ValueSetting:
         """One check."""
         value = state[self.name]
         word = " ".join(demand.argument.words)
-        if self.asks in {integer, number, positive} and not _is_number(demand.argument.value):
-            # Builds read the number that a word begins with, and drop the rest of it.
+        if demand.is_cut_short:
             return (
                 Check(
                     name=EFFECT,
@@ -155,7 +175,7 @@ class ValueSetting:
                     observed=f"{word} is read as {spoken(demand.value)}, and {self.name} is "
                     f"{spoken(value)}",
                     ok=False,
-                    argument=demand.argument.flag,
+                    argument=demand.argument.value,
                 ),
             )
         return (
@@ -165,7 +185,7 @@ class ValueSetting:
                 observed=f"{word} asks for {self.name} {spoken(demand.value)}, and it is "
                 f"{spoken(value)}",
                 ok=demand.value == ANYTHING or self.grants(demand.value, value, state),
-                argument=demand.argument.flag,
+                argument=demand.argument.value if self.by_value else demand.argument.flag,
             ),
         )
 
@@ -188,18 +208,10 @@ def spoken(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def integer(argument: Argument) -> int | None:
     """The whole number that a value begins with, which is all that builds read of it."""
     found = _INTEGER.match(argument.value)
-    return int(found[0]) if found else None
+    return int(found[0]) if found and len(found[0]) < sys.int_info.default_max_str_digits else None
 
 
 def number(argument: Argument) -> float | None:
@@ -247,8 +259,8 @@ def tried_log(pattern: str, of: Callable[[str], Any] = str) -> Reading:
     compiled = re.compile(pattern)
 
     def read(observation: Observation) -> Any:
-        match = last_match(observation.probed.lines if observation.probed else (), compiled)
-        return None if match is None else of(match[1])
+        lines = observation.probed.lines if observation.probed else ()
+        return _group(last_match(lines, compiled), of)
 
     return Reading(witness="run-log", read=read)
 
@@ -274,10 +286,22 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
 
     def read(observation: Observation) -> Any:
         lines = observation.main_lines if main else observation.startup_lines
-        match = last_match(lines, compiled)
-        return None if match is None else of(match[1])
+        return _group(last_match(lines, compiled), of)
 
     return Reading(witness="startup-log", read=read)
+
+
+def _group(match: re.Match[str] | None, of: Callable[[str], Any]) -> Any:
+    """What is made of a group; None where it has another form."""
+    try:
+        return None if match is None else of(match[1])
+    except ValueError:
+        return None
+
+
+def of_context(name: str, of: Callable[[str], Any]) -> Reading:
+    """A witness: what the start-up log says of the model's context."""
+    return logged(rf"llama_(?:context|init_from_model): {name} +=\s+(\S+)", of)
 
 
 def at(value: Any, *path: str) -> Any:
@@ -287,9 +311,14 @@ def at(value: Any, *path: str) -> Any:
     return value
 
 
-def from_properties(*path: str) -> Reading:
-    """A witness: a value of the answer of ``/props``."""
-    return Reading(witness="props", read=lambda seen: at(seen.properties, *path))
+def from_properties(*path: str, kind: type) -> Reading:
+    """A witness: a value of some kind in the answer of ``/props``."""
+
+    def read(observation: Observation) -> Any:
+        told = at(observation.properties, *path)
+        return told if isinstance(told, kind) else None
+
+    return Reading(witness="props", read=read)
 
 
 def answers(path: str) -> Reading:

@@ -13,10 +13,10 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from harness.builds import wheels
 from harness.builds.locations import cache_root
 from harness.config.paths import is_file
 from harness.errors import SubjectError
-from harness.processes.running import ask
 
 REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "structlog")
 """What Studio's llama-server backend imports when it loads a model, in any of the versions
@@ -25,7 +25,6 @@ REQUIREMENTS: Final = ("fastapi", "httpx", "packaging", "psutil", "pyyaml", "str
 SUBJECTS_DIRECTORY: Final = "subjects"
 _BACKEND: Final = PurePosixPath("studio/backend")
 _ENTRY: Final = Path("core/inference/llama_cpp.py")
-_PIP_S: Final = 900.0
 
 Pip = Callable[[Sequence[str]], None]
 """Runs ``pip`` with some arguments; raises SubjectError."""
@@ -37,17 +36,7 @@ def run_pip(arguments: Sequence[str]) -> None:
     Raises:
         SubjectError: pip is missing, failed or took too long; with pip's own last line.
     """
-    # No questions: a program in a group of its own cannot ask at the terminal.
-    options = ("--disable-pip-version-check", "--no-input", "-q")
-    command = [sys.executable, "-m", "pip", *options, *arguments]
-    try:
-        done = ask(command, timeout_s=_PIP_S)
-    except OSError as error:
-        raise SubjectError(f"pip {arguments[0]}: {error}") from error
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no output"]
-        raise SubjectError(f"pip {arguments[0]} failed: {errors[-1].removeprefix('ERROR: ')}")
+    wheels.run_pip(arguments, raises=SubjectError, failed="failed")
 
 
 def backend_of_version(version: str, *, pip: Pip = run_pip) -> Path:

@@ -1,4 +1,4 @@
-"""Silent effects: what of a command line has no effect, or another one, without a refusal."""
+"""Remark effects: what of a command line has no effect, or another one, without a refusal."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities
-from harness.model import LaunchPlan, Silent
+from harness.model import LaunchPlan, Remark
 from harness.settings.base import EffectiveState
 from harness.settings.state import SETTINGS
 from harness.settings.value import Wish, same, spoken
@@ -40,7 +40,7 @@ def silent_effects(
     capabilities: Capabilities,
     state: EffectiveState,
     demands: Mapping[str, Any],
-) -> tuple[Silent, ...]:
+) -> tuple[Remark, ...]:
     """What a command line asks in vain, found without its flags being known one by one.
 
     Args:
@@ -58,13 +58,13 @@ def silent_effects(
     return tuple(dict.fromkeys(found))
 
 
-def _unread(env: Mapping[str, str], capabilities: Capabilities) -> Iterator[Silent]:
+def _unread(env: Mapping[str, str], capabilities: Capabilities) -> Iterator[Remark]:
     for name in env:
         if _OWN_VARIABLE.fullmatch(name) and capabilities.option_of_variable(name) is None:
-            yield Silent(word=name, why=f"{name} is not read by this build")
+            yield Remark(word=name, why=f"{name} is not read by this build")
 
 
-def _outdone(arguments: Sequence[Argument]) -> Iterator[Silent]:
+def _outdone(arguments: Sequence[Argument]) -> Iterator[Remark]:
     """Options that are set more than once: the command line wins, and there the last one."""
     last: dict[str, Argument] = {}
     for argument in arguments:
@@ -73,14 +73,14 @@ def _outdone(arguments: Sequence[Argument]) -> Iterator[Silent]:
             continue
         before = last.get(option.spellings[0])
         if before is not None and before.words != argument.words:
-            yield Silent(
+            yield Remark(
                 word=before.flag,
                 why=f"{' '.join(before.words)} is set aside: {' '.join(argument.words)} wins",
             )
         last[option.spellings[0]] = argument
 
 
-def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Silent]:
+def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Remark]:
     """Values that are granted, and not as they were written."""
     for name, demand in demands.items():
         if not isinstance(demand, Wish) or isinstance(demand.value, str | list):
@@ -91,7 +91,7 @@ def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Sile
         if not same(demand.value, state[name]) and all(
             check.ok for check in setting.compare(demand, state, ())
         ):
-            yield Silent(
+            yield Remark(
                 word=demand.argument.flag,
                 why=f"{name} {spoken(demand.value)} becomes {spoken(state[name])}",
             )
@@ -106,7 +106,7 @@ def warnings_in(lines: Iterable[str]) -> tuple[str, ...]:
 
 def silent_warnings(
     warnings: Iterable[str], plain: Iterable[str], arguments: Sequence[Argument]
-) -> tuple[Silent, ...]:
+) -> tuple[Remark, ...]:
     """Warnings that a plain command line does not have.
 
     Args:
@@ -116,7 +116,7 @@ def silent_warnings(
     """
     usual = {_VARYING.sub("#", line) for line in plain}
     told = (_CLOCK.sub("", line) for line in warnings if _VARYING.sub("#", line) not in usual)
-    return tuple(Silent(word=_meant(line, arguments), why=line) for line in dict.fromkeys(told))
+    return tuple(Remark(word=_meant(line, arguments), why=line) for line in dict.fromkeys(told))
 
 
 def _meant(line: str, arguments: Sequence[Argument]) -> str:

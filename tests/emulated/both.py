@@ -120,7 +120,7 @@ def by_emulation(
         Observation(
             build_number=number,
             completion=completion(settings, era, generation, TOKENS),
-            slot=slots(settings, active)[0] if settings.slots else None,
+            slots=tuple(slots(settings, active)) if settings.slots else (),
             metrics=metrics(era, generation) if settings.metrics else None,
             startup_lines=tuple(startup_lines(settings, era, announced)),
             run_lines=tuple(generation_lines(era, generation)),

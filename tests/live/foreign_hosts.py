@@ -10,7 +10,6 @@ from harness.builds import AcquiredBuild, Build, Store, load_catalogue
 from harness.builds.archives import unpack
 from harness.builds.catalogue import PackageFile, pinned_directory
 from harness.builds.manifest import options_text
-from harness.builds.pip_settings import read_pip_settings
 from harness.builds.platforms import Platform
 from harness.builds.recipe import FAST, compile_server, move_tree, recipe_with
 from harness.builds.sources.index import PackageIndexes
@@ -57,7 +56,7 @@ def fetch_sources(build: Build, store: Store) -> Path:
     """The archive that a build is compiled from, put where a store looks before it fetches."""
     origin = sources_of(build)
     store.packed.mkdir(parents=True, exist_ok=True)
-    fetched = PackageIndexes(read_pip_settings()).fetch(
+    fetched = PackageIndexes().fetch(
         origin.project,
         origin.file,
         sha256=origin.sha256,

@@ -18,7 +18,7 @@ import pytest
 from docker.errors import APIError
 
 from harness.builds import AcquiredBuild, Build, Catalogue
-from harness.builds.bundle import Contents, export_bundle
+from harness.builds.bundle import export_bundle
 from harness.builds.catalogue import ContainerImage
 from harness.builds.offers import catalogue_text
 from harness.cells.qualification import open_store
@@ -148,12 +148,11 @@ def test_an_extracted_build_replaces_one_that_runs_in_containers(
     in_container = open_store(tmp_path).acquire(imaged.build)
     assert open_store(tmp_path).acquire(imaged.build).manifest == in_container.manifest
     assert in_container.binary.read_bytes().startswith(b"#!")
-    contents = Contents(builds=[imaged.build])
     with pytest.raises(StoreError, match="runs in containers of this machine"):
-        export_bundle(open_store(tmp_path), contents, tmp_path / "builds.tar.gz")
+        export_bundle(open_store(tmp_path), tmp_path / "builds.tar.gz", builds=[imaged.build])
     extracted = open_store(tmp_path, extract=True).acquire(imaged.build)
     assert extracted.binary.read_bytes() == imaged.direct.binary.read_bytes()
-    export_bundle(open_store(tmp_path), contents, tmp_path / "builds.tar.gz")
+    export_bundle(open_store(tmp_path), tmp_path / "builds.tar.gz", builds=[imaged.build])
 
 
 def test_output_and_exit_status_are_the_servers(imaged: Imaged, tmp_path: Path) -> None:

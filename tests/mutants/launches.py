@@ -7,7 +7,7 @@ from harness.cells import running as cells
 from harness.cells.workbench import Launched
 from harness.model import Cell
 from harness.settings.observation import Observation
-from harness.settings.speculation.testimony import testify
+from harness.settings.state import testify
 
 
 class ObservedLaunches(dict[object, Launched]):
@@ -35,6 +35,6 @@ class ObservedLaunches(dict[object, Launched]):
         checks: Any = cells  # where a mutant puts its own
         return replace(
             super().__getitem__(key),
-            witnesses=testify(observation),
+            seen=testify(observation),
             log=checks.check_log(observation.startup_lines),
         )

@@ -12,8 +12,9 @@ from harness.model import (
     LoadRequest,
     Speculation,
 )
+from harness.settings.speculation.comparison import TWO_WITNESSES, compare
 from harness.settings.speculation.contract import Expectation, ExpectedDraft, expect
-from harness.verdicts.checks import check_log, check_plan, check_start, check_state, check_witnesses
+from harness.verdicts.checks import check_log, check_plan, check_start
 from tests.unit.era import CPU, LEGACY, MTP, NEWEST, RENAMED, capabilities, model
 
 MTP_OF_FIVE = Expectation(implementations={"draft-mtp": ExpectedDraft(n_max=5)})
@@ -39,13 +40,18 @@ def state_checks(
     expectation: Expectation,
     *argv: str,
     idle: tuple[str, ...] = (),
-    extra: tuple[str, ...] = (),
 ) -> dict[str, Check]:
     state = Speculation(implementations=observed, idle=idle)
-    request = LoadRequest(model="model", mode="mtp", extra_args=extra)
-    arguments = read_arguments(argv, capabilities(MTP))
-    checks = check_state(state, expectation, request, arguments)
+    checks = compare(expectation, state, read_arguments(argv, capabilities(MTP)))
     return {check.name: check for check in reversed(checks)}
+
+
+def witness_checks(
+    name: str, n_max: int | None, witnesses: tuple[str, ...], expected: ExpectedDraft
+) -> list[Check]:
+    state = Speculation(implementations={name: length(n_max)}, witnessed_by={name: witnesses})
+    checks = compare(Expectation(implementations={name: expected}), state, ())
+    return [check for check in checks if check.name == TWO_WITNESSES]
 
 
 def length(n_max: int | None, n_min: int | None = None) -> DraftRange:
@@ -195,10 +201,21 @@ def test_an_effective_minimum_above_its_maximum() -> None:
 
 
 def test_the_users_own_types_are_what_must_be_on() -> None:
-    own = Expectation(implementations=None, user_owns_speculation=True)
-    extra = ("--spec-type", "none,ngram-mod")
-    assert state_checks({"ngram-mod": length(9)}, own, extra=extra)["implementations"].ok
-    assert not state_checks({}, own, extra=extra)["implementations"].ok
+    request = LoadRequest(model="m", mode="mtp", extra_args=("--spec-type", "none,ngram-mod"))
+    own = expect(request, capabilities(MTP), CPU, model())
+    assert state_checks({"ngram-mod": length(9)}, own)["implementations"].ok
+    assert not state_checks({}, own)["implementations"].ok
+    both = {"ngram-mod": length(9), "draft-mtp": length(5)}
+    assert not state_checks(both, own)["implementations"].ok
+
+
+def test_what_a_command_line_asks_for_need_not_be_all_that_is_on() -> None:
+    asked = Expectation(implementations={"ngram-mod": ExpectedDraft(n_max=64)}, exactly=False)
+    both = {"ngram-mod": length(64), "draft-mtp": length(5)}
+    assert state_checks(both, asked) == {}
+    (lack,) = state_checks({"ngram-mod": length(9)}, asked).values()
+    assert (lack.name, lack.ok) == ("effect", False)
+    assert lack.observed == "ngram-mod drafts 9 tokens at most, not 64"
 
 
 @pytest.mark.parametrize(
@@ -208,10 +225,7 @@ def test_the_users_own_types_are_what_must_be_on() -> None:
 def test_two_witnesses_and_a_told_length(
     witnesses: tuple[str, ...], n_max: int | None, ok: bool
 ) -> None:
-    state = Speculation(
-        implementations={"draft-mtp": length(n_max)}, witnessed_by={"draft-mtp": witnesses}
-    )
-    (check,) = check_witnesses(state, MTP_OF_FIVE)
+    (check,) = witness_checks("draft-mtp", n_max, witnesses, ExpectedDraft(n_max=5))
     assert check.ok is ok
 
 
@@ -221,12 +235,7 @@ def test_two_witnesses_and_a_told_length(
 def test_one_witness_for_what_never_drafts_and_has_no_length(
     witnesses: tuple[str, ...], n_max: int | None, ok: bool
 ) -> None:
-    state = Speculation(
-        implementations={"ngram-simple": length(n_max)}, witnessed_by={"ngram-simple": witnesses}
-    )
-    (check,) = check_witnesses(
-        state, Expectation(implementations={"ngram-simple": ExpectedDraft()})
-    )
+    (check,) = witness_checks("ngram-simple", n_max, witnesses, ExpectedDraft())
     assert check.ok is ok
 
 

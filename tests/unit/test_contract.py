@@ -8,7 +8,6 @@ from harness.settings.speculation.contract import (
     ExpectedDraft,
     canonical_mode,
     expect,
-    speculative_types_in,
 )
 from tests.unit.era import (
     ANCIENT,
@@ -163,7 +162,7 @@ def test_auto_with_another_model_takes_the_builds_own_default(
 def test_the_users_own_types_leave_nothing_to_the_subject(mode: str | None) -> None:
     found = expected(MTP, mode, of=HEADED, extra=("--spec-type", "ngram-mod"))
     assert found.user_owns_speculation
-    assert found.implementations is None
+    assert found.implementations == {"ngram-mod": ExpectedDraft()}
 
 
 @pytest.mark.parametrize(
@@ -192,5 +191,5 @@ def test_every_mode_is_a_canonical_mode() -> None:
 
 def test_types_in_the_users_arguments() -> None:
     extra = ("-c", "64", "--spec-type", "ngram-mod, draft-mtp", "--spec-type", "none")
-    assert speculative_types_in(extra) == ("ngram-mod", "draft-mtp", "none")
-    assert speculative_types_in(("--spec-type",)) == ()
+    assert [*expected(MTP, "mtp", extra=extra).implementations] == ["ngram-mod", "draft-mtp"]
+    assert expected(MTP, "mtp", extra=("--spec-type",)).implementations == {}

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.check import fitting_model, flag_ranges
+from harness.commands.check import fitting_model
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
 from harness.model import DraftRange, Failure, FailureKind, Speculation
-from harness.settings.speculation.asked import asked_for, missing
+from harness.report.command_line import flag_ranges
+from harness.settings.speculation.asked import asked_for
+from harness.settings.speculation.comparison import missing
 from harness.settings.speculation.contract import ExpectedDraft
 
 HELP = Path(__file__).parents[2] / "fixtures" / "help"

@@ -1,7 +1,7 @@
 """What every source is handed and what it answers."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +11,6 @@ from harness.builds.catalogue import Build, Origin
 from harness.builds.platforms import Platform
 from harness.config.paths import entries
 from harness.terminal import Progress
-
-
-class CompileSlot(Protocol):
-    """The right to use all cores; one holder at a time among all processes of a store."""
-
-    def __call__(self) -> AbstractContextManager[None]:
-        """Wait for the right and hold it while the context is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +24,10 @@ class Workspace:
         packed: Archives that came in a bundle; they stay, and no index is asked for them.
         platform: The machine that the build must run on.
         progress: Where to show what happens.
-        compile_slot: To be held while compiling.
+        compile_slot: The right to use all cores, to be held while compiling; one holder at a time
+            among all processes of a store.
         cancelled: Set when the user gave up; long work looks at it.
+        extract: Whether to copy programs out of container images instead of running containers.
         alone: Whether no other source is left, so that patience is worth its time.
     """
 
@@ -42,8 +37,9 @@ class Workspace:
     packed: Path
     platform: Platform
     progress: Progress
-    compile_slot: CompileSlot
+    compile_slot: Callable[[], AbstractContextManager[None]]
     cancelled: threading.Event
+    extract: bool = False
     alone: bool = True
 
 

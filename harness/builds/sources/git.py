@@ -5,9 +5,8 @@ import re
 import shutil
 
 from harness.builds.catalogue import Build, GitReference, Origin
-from harness.builds.manifest import OWN_OPTIONS, options_text
-from harness.builds.recipe import compile_server, recipe_with
 from harness.builds.sources.base import Delivery, Workspace
+from harness.builds.sources.compiled import compile_tree
 from harness.builds.toolchain import find_toolchain
 from harness.errors import DigestMismatchError, SourceUnavailableError
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
@@ -21,37 +20,14 @@ class GitSource:
         """Fetch and compile the commit; errors as in ``Source``."""
         assert isinstance(origin, GitReference)
         toolchain = find_toolchain()
-        tree = workspace.scratch / "tree"
         commit = _fetch(origin, workspace)
         if origin.commit and commit != origin.commit:
             raise DigestMismatchError(
                 f"{build.id}: {origin.ref} leads to commit {commit}, pinned is {origin.commit}"
             )
         with workspace.compile_slot():
-            compiled = compile_server(
-                tree,
-                workspace.scratch,
-                toolchain=toolchain,
-                platform=workspace.platform,
-                progress=workspace.progress,
-                cancelled=workspace.cancelled,
-                label=build.id,
-                number=build.number if build.numbered else 0,
-                commit=commit[:9],
-                recipe=recipe_with(origin.options),
-            )
-        binary = workspace.output / workspace.platform.server_name
-        compiled.binary.replace(binary)
-        return Delivery(
-            binary=binary,
-            asset=origin.ref,
-            details={
-                **compiled.details,
-                "commit": commit,
-                OWN_OPTIONS: options_text(origin.options),
-                "compile_seconds": f"{compiled.seconds:.1f}",
-            },
-        )
+            binary, details = compile_tree(build, origin, workspace, toolchain, commit[:9])
+        return Delivery(binary=binary, asset=origin.ref, details={**details, "commit": commit})
 
 
 def _fetch(origin: GitReference, workspace: Workspace) -> str:

@@ -37,14 +37,6 @@ INTERPRETER = "interpreter"
 class ImageSource:
     """Serves images that a local engine has or can pull."""
 
-    def __init__(self, *, extract: bool = False) -> None:
-        """Choose how.
-
-        Args:
-            extract: Copy the program and its libraries out instead of running containers.
-        """
-        self._extract = extract
-
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
         """Pull the image and make a program of it; errors as in ``Source``."""
         assert isinstance(origin, ContainerImage)
@@ -63,7 +55,7 @@ class ImageSource:
                     f"{build.id}: image {origin.reference} is {digest}, pinned is {origin.digest}"
                 )
             details = {DIGESTS: " ".join(known)}
-            if self._extract:
+            if workspace.extract:
                 binary = _copy_out(client, digest, origin, workspace)
                 env = library_variables(binary, workspace)
             else:

@@ -23,7 +23,7 @@ from pypi_simple import (
 
 from harness.builds.digest import sha256_of
 from harness.builds.download import Patience, fetch_file, get, redacted
-from harness.builds.pip_settings import PipSettings
+from harness.builds.pip_settings import PipSettings, read_pip_settings
 from harness.config.paths import entries, is_dir
 from harness.errors import DigestMismatchError, SourceUnavailableError
 from harness.terminal import Progress
@@ -54,17 +54,14 @@ class PackageIndexes:
     """All indexes and link directories of the user's pip, as one."""
 
     def __init__(
-        self,
-        settings: PipSettings,
-        *,
-        patience: Patience | None = None,
-        session: requests.Session | None = None,
+        self, settings: PipSettings | None = None, *, patience: Patience | None = None
     ) -> None:
-        self._settings = settings
+        """Take pip's settings, the user's if None, and its patience unless another is given."""
+        self._settings = settings = settings or read_pip_settings()
         self._patience = patience or Patience(
             tries=settings.retries + 1, timeout_s=settings.timeout_s
         )
-        self._session = session or open_session(settings)
+        self._session = open_session(settings)
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
         """Return all files of a project, from every index that has it.

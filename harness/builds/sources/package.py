@@ -8,10 +8,10 @@ from pathlib import Path
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, Origin, PackageFile
 from harness.builds.digest import sha256_of
-from harness.builds.manifest import OWN_OPTIONS, options_text
 from harness.builds.platforms import Platform
-from harness.builds.recipe import compile_server, move_tree, recipe_with
+from harness.builds.recipe import move_tree
 from harness.builds.sources.base import Delivery, Workspace, library_variables
+from harness.builds.sources.compiled import compile_tree
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
 from harness.errors import SourceUnavailableError
@@ -20,8 +20,8 @@ from harness.errors import SourceUnavailableError
 class PackageSource:
     """Serves files of package indexes."""
 
-    def __init__(self, indexes: PackageIndexes) -> None:
-        self._indexes = indexes
+    def __init__(self) -> None:
+        self._indexes = PackageIndexes()
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
         """Fetch the pinned file and unpack or compile it; errors as in ``Source``."""
@@ -50,27 +50,11 @@ class PackageSource:
             env = library_variables(binary, workspace)
         else:
             with workspace.compile_slot():
-                unpack(archive, workspace.scratch / "unpacked", below=origin.tree)
-                tree = move_tree(
-                    workspace.scratch / "unpacked", origin.tree, workspace.scratch / "tree"
-                )
-                compiled = compile_server(
-                    tree,
-                    workspace.scratch,
-                    toolchain=toolchain,
-                    platform=workspace.platform,
-                    progress=workspace.progress,
-                    cancelled=workspace.cancelled,
-                    label=build.id,
-                    number=build.number if build.numbered else 0,
-                    commit=build.commit,
-                    recipe=recipe_with(origin.options),
-                )
-            binary = workspace.output / workspace.platform.server_name
-            compiled.binary.replace(binary)
-            details |= compiled.details
-            details[OWN_OPTIONS] = options_text(origin.options)
-            details["compile_seconds"] = f"{compiled.seconds:.1f}"
+                unpacked = workspace.scratch / "unpacked"
+                unpack(archive, unpacked, below=origin.tree)
+                move_tree(unpacked, origin.tree, workspace.scratch / "tree")
+                binary, compiled = compile_tree(build, origin, workspace, toolchain, build.commit)
+            details |= compiled
             env = {}
         return Delivery(
             binary=binary,

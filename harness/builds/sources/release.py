@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from harness.builds.archives import find_program, unpack
-from harness.builds.catalogue import Build, Origin, ReleaseAsset
+from harness.builds.catalogue import UPSTREAM, Build, Origin, ReleaseAsset
 from harness.builds.download import Patience, brief, fetch_file, get, redacted
 from harness.builds.platforms import Platform
 from harness.builds.sources.base import (
@@ -58,7 +58,6 @@ class GitHub:
         *,
         api: str | None = None,
         token: str | None = None,
-        session: requests.Session | None = None,
         patience: Patience | None = None,
     ) -> None:
         """Name the API.
@@ -66,15 +65,14 @@ class GitHub:
         Args:
             api: Its address; ``GITHUB_API_URL`` or github.com's if None.
             token: Raises the rate limit; ``GITHUB_TOKEN`` or ``GH_TOKEN`` if None.
-            session: What to ask with.
             patience: How long to go on.
         """
         self.api = (api or os.environ.get("GITHUB_API_URL") or DEFAULT_API).rstrip("/")
         self._token = token or os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN")
-        self.session = session or requests.Session()
+        self.session = requests.Session()
         self.patience = patience or Patience()
         self._asked = threading.Lock()
-        self._silence: str | None = None
+        self._no_answer: str | None = None
 
     def unreachable(self, within_s: float = REACHABLE_WITHIN_S) -> str:
         """Why nothing answers at the API's address; empty where something does.
@@ -83,19 +81,19 @@ class GitHub:
         search for the address included, which no time-out of a connection bounds.
         """
         with self._asked:
-            if self._silence is None:
+            if self._no_answer is None:
                 answers: queue.SimpleQueue[str] = queue.SimpleQueue()
                 asking = threading.Thread(
-                    target=lambda: answers.put(self._knock(within_s)), daemon=True
+                    target=lambda: answers.put(self._ask_for_limits(within_s)), daemon=True
                 )
                 asking.start()
                 try:
-                    self._silence = answers.get(timeout=within_s)
+                    self._no_answer = answers.get(timeout=within_s)
                 except queue.Empty:
-                    self._silence = f"no answer within {within_s:g} s"
-            return self._silence
+                    self._no_answer = f"no answer within {within_s:g} s"
+            return self._no_answer
 
-    def _knock(self, timeout_s: float) -> str:
+    def _ask_for_limits(self, timeout_s: float) -> str:
         try:
             # Does not count against the rate limit.
             with requests.get(f"{self.api}/rate_limit", timeout=timeout_s, stream=True):
@@ -163,20 +161,20 @@ class GitHub:
 class ReleaseSource:
     """Serves release assets."""
 
-    def __init__(self, github: GitHub) -> None:
-        self._github = github
+    def __init__(self, github: GitHub | None = None) -> None:
+        self._github = github or GitHub()
         self._told = False
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:  # noqa: ARG002
         """Fetch and unpack the asset that fits this host; errors as in ``Source``."""
         assert isinstance(origin, ReleaseAsset)
-        if origin.repository == "ggml-org/llama.cpp" and origin.tag in KNOWN_BAD:
+        if origin.repository == UPSTREAM and origin.tag in KNOWN_BAD:
             raise SourceUnavailableError(
                 f"release {origin.tag} is known to be bad: {KNOWN_BAD[origin.tag]}; take another "
                 "build or source"
             )
-        if not workspace.alone and (silence := self._github.unreachable()):
-            reason = f"{redacted(self._github.api)} is not reached ({silence})"
+        if not workspace.alone and (problem := self._github.unreachable()):
+            reason = f"{redacted(self._github.api)} is not reached ({problem})"
             if not self._told:
                 self._told = True
                 workspace.progress.note(f"no releases: {reason}; taking builds from other sources")

@@ -44,11 +44,30 @@ function* evidence(cell) {
   if (cell.witnesses.length) {
     yield make("h3", {}, "Witnesses");
     yield make("div", { class: "witnesses" }, ...[...cell.witnesses].sort((a, b) => b.speaks - a.speaks).map((witness) => {
-      const supports = Object.entries(cell.witnessed_by).filter(([, names]) => names.includes(witness.witness)).map(([name]) => name);
+      const drafts = Object.keys(cell.effective?.speculation ?? {});
+      const of = witness.setting === "speculation" ? drafts : [witness.setting];
+      const supports = of.filter((name) => (cell.witnessed_by[name] ?? []).includes(witness.witness));
       return make("div", { class: `witness${witness.speaks ? "" : " silent"}` }, make("h4", {}, witness.witness, make("span", { class: "quiet" }, ` ${witness.basis}`)),
         witness.speaks ? witness.detail : "nothing to say on this build", supports.length ? make("div", { class: "supports" }, `supports ${supports.join(", ")}`) : "");
     }));
   }
+  const settings = Object.entries(cell.effective ?? {}).filter(([name]) => name !== "speculation");
+  if (settings.length) {
+    const asked = new Set(cell.witnesses.map((witness) => witness.setting));
+    settings.sort(([one], [other]) => asked.has(other) - asked.has(one));
+    yield make("h3", {}, "Settings");
+    yield make("details", { class: "settings" }, make("summary", {}, `${settings.length} settings are told`),
+      make("div", { class: "scroll" }, make("table", { class: "facts" }, headRow(["setting", "effective", "told by"]),
+        make("tbody", {}, ...settings.map(([name, value]) => make("tr", {}, make("td", {}, asked.has(name) ? make("strong", {}, name) : name),
+          make("td", {}, typeof value === "object" ? JSON.stringify(value) : String(value)), make("td", {}, (cell.witnessed_by[name] ?? []).join(", "))))))));
+  }
+  for (const [heading, remarks] of [["Without effect", cell.silent], ["Left out", cell.left_out]]) {
+    if (remarks.length) {
+      yield make("h3", {}, heading);
+      yield make("ul", {}, ...remarks.map((one) => make("li", {}, one.why)));
+    }
+  }
+  if (cell.not_seen.length) yield make("p", {}, `Asked for, and nothing tells: ${cell.not_seen.join(", ")}`);
   if (cell.failure?.log_tail?.length) {
     yield make("h3", {}, "Log, last lines");
     yield make("pre", { tabindex: "0" }, cell.failure.log_tail.join("\n"));

@@ -36,15 +36,15 @@ class SpeculationSetting:
 
     def testify(self, observation: Observation) -> tuple[Evidence, ...]:
         """The evidence of every witness, the silent ones included."""
-        return testify(observation)
+        return () if observation.router is not None else testify(observation)
 
-    def agree(self, evidence: Sequence[Evidence]) -> Speculation:
-        """What drafts, and how far.
+    def agree(self, evidence: Sequence[Evidence]) -> Speculation | None:
+        """What drafts, and how far; None for a router, whose models draft on their own.
 
         Raises:
             DisagreementError: Witnesses contradict each other, or none of them speaks.
         """
-        return agree(evidence)
+        return agree(evidence) if evidence else None
 
     def compare(
         self, demand: Expectation, state: EffectiveState, arguments: Sequence[Argument]

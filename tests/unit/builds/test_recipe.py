@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.builds.cmake_model import read_program
+from harness.builds.cmake_model import read_sources
 from harness.builds.platforms import this_platform
 from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
 from harness.builds.toolchain import Toolchain, find_toolchain
@@ -109,16 +109,26 @@ def test_giving_up_ends_the_compilers(tmp_path: Path, toolchain: Toolchain) -> N
         )
 
 
-def test_the_model_lists_every_source_and_prerequisite(
-    tmp_path: Path, toolchain: Toolchain
-) -> None:
-    make(tmp_path, toolchain)
-    program = read_program(tmp_path / "build", "llama-server")
-    names = {source.name for group in program.groups for source in group.sources}
+def test_the_model_lists_every_source(tmp_path: Path, toolchain: Toolchain) -> None:
+    make(tmp_path, toolchain, PLAIN)
+    groups = read_sources(tmp_path / "build", "llama-server")
+    names = {source.name for group in groups for source in group.sources}
     assert names == {"server.cpp", "one.cpp", "two.cpp", "three.cpp", "four.c", "loose.cpp"}
-    assert program.prerequisites == ("generated.h",)
-    assert "-lm" in program.link_arguments
-    assert {group.language for group in program.groups} == {"C", "CXX"}
+    assert {group.language for group in groups} == {"C", "CXX"}
+
+
+def test_a_shared_library_of_the_tree_is_named(tmp_path: Path, toolchain: Toolchain) -> None:
+    lists = CMAKELISTS.replace("add_library(part", "add_library(part SHARED")
+    with pytest.raises(CompileError, match="part is a shared library in spite of the options"):
+        make(tmp_path, toolchain, CMakeLists_txt=lists)
+
+
+def test_units_are_free_of_absolute_paths(tmp_path: Path, toolchain: Toolchain) -> None:
+    """A compiler cache finds them again, wherever the scratch directory is."""
+    make(tmp_path, toolchain)
+    units = list(tmp_path.glob("build/**/Unity/*.cxx"))
+    assert units
+    assert not any(str(tmp_path) in unit.read_text(encoding="utf-8") for unit in units)
 
 
 def test_a_missing_compiler_is_one_line(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from harness.builds.cmake_model import SourceGroup
-from harness.builds.unity import Names, UnityPlanner, unit_text
+from harness.builds.unity import Names, UnityPlanner, cmake_text, divide
 
 
 def group(directory: Path, sources: dict[str, str], target: str = "t") -> SourceGroup:
@@ -10,7 +10,6 @@ def group(directory: Path, sources: dict[str, str], target: str = "t") -> Source
     return SourceGroup(
         target=target,
         language="CXX",
-        arguments=("-O1",),
         include_directories=(),
         sources=tuple(directory / name for name in sources),
     )
@@ -23,10 +22,11 @@ def test_every_source_is_in_exactly_one_unit_of_its_group(tmp_path: Path) -> Non
     ]
     units = UnityPlanner(groups, jobs=2).plan()
     for each in groups:
-        planned = [source for unit in units if unit.group is each for source in unit.sources]
+        planned = [
+            source for unit in units if unit.target == each.target for source in unit.sources
+        ]
         assert sorted(planned) == sorted(each.sources)
-    costs = [unit.cost for unit in units]
-    assert costs == sorted(costs, reverse=True), "the longest first"
+    assert len({unit.name for unit in units}) == len(units)
 
 
 def test_more_jobs_make_more_units(tmp_path: Path) -> None:
@@ -85,9 +85,8 @@ def test_a_macro_that_another_source_asks_about_keeps_them_apart() -> None:
 
 def test_divide_takes_out_the_sources_that_the_errors_name(tmp_path: Path) -> None:
     names = ["a.cpp", "b.cpp", "c.cpp"]
-    planner = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1)
-    (unit,) = planner.plan()
-    parts = planner.divide(unit, "b.cpp:1:5: error: redefinition of 'int x'\n", tmp_path)
+    (unit,) = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1).plan()
+    parts = divide(unit, "b.cpp:1:5: error: redefinition of 'int x'\n", tmp_path)
     assert [[source.name for source in part.sources] for part in parts] == [
         ["a.cpp", "c.cpp"],
         ["b.cpp"],
@@ -96,16 +95,19 @@ def test_divide_takes_out_the_sources_that_the_errors_name(tmp_path: Path) -> No
 
 def test_divide_halves_a_unit_when_the_errors_name_none_or_all(tmp_path: Path) -> None:
     names = ["a.cpp", "b.cpp", "c.cpp", "d.cpp"]
-    planner = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1)
-    (unit,) = planner.plan()
+    (unit,) = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1).plan()
     every = "".join(f"{name}:1:5: error: no\n" for name in names)
     for output in ("shared.h:1:1: error: no\n", every, "internal compiler error"):
-        parts = planner.divide(unit, output, tmp_path)
+        parts = divide(unit, output, tmp_path)
         assert [len(part.sources) for part in parts] == [2, 2]
 
 
-def test_unit_text_is_free_of_absolute_paths(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (unit,) = UnityPlanner([group(tmp_path / "src", {"a.cpp": "", "b.cpp": ""})], jobs=1).plan()
-    text = unit_text(unit, tmp_path / "units")
-    assert text == '#include "../src/a.cpp"\n#include "../src/b.cpp"\n'
+def test_only_targets_that_do_arithmetic_are_optimised(tmp_path: Path) -> None:
+    groups = [
+        group(tmp_path, {f"{target}.cpp": ""}, target)
+        for target in ("ggml-cpu", "llama", "llama-common")
+    ]
+    text = cmake_text(UnityPlanner(groups, jobs=1).plan(), ("-O0",))
+    assert [line for line in text.splitlines() if "-O0" in line] == [
+        "target_compile_options(llama-common PRIVATE -O0)"
+    ]

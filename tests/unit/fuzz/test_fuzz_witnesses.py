@@ -59,7 +59,7 @@ observations = st.builds(
     completion=st.fixed_dictionaries(
         {}, optional={"generation_settings": st.one_of(fields, json_value), "timings": fields}
     ),
-    slot=st.one_of(st.none(), fields),
+    slots=st.lists(fields, max_size=2).map(tuple),
     metrics=metrics,
     startup_lines=st.lists(log_line, max_size=6).map(tuple),
     run_lines=st.lists(log_line, max_size=6).map(tuple),
@@ -90,7 +90,7 @@ def test_a_log_without_a_word_of_speculation_shows_none(lines: list[str]) -> Non
     observation = Observation(
         build_number=9246,
         completion={"timings": {"predicted_n": 128}},
-        slot=None,
+        slots=(),
         metrics=None,
         startup_lines=tuple(lines),
         run_lines=tuple(lines),
@@ -123,7 +123,7 @@ def test_lines_in_between_change_nothing(
                 Observation(
                     build_number=int(era[1:]),
                     completion={},
-                    slot=None,
+                    slots=(),
                     metrics=None,
                     startup_lines=(),
                     run_lines=tuple(run_lines),

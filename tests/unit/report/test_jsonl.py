@@ -1,5 +1,6 @@
 """Result lines: written one by one, read back as they were, torn ends told from damage."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,3 +134,52 @@ def test_a_result_without_room_leaves_the_others_whole(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, ignored)
         writer.close()
     assert path.read_bytes() == (encode_result(result()) + b"\n") * 2
+
+
+RECORDED = Path(__file__).with_name("schema_1.jsonl")
+"""Lines that versions before ``schema`` wrote: implementations as such, with one on and with none,
+and then by setting."""
+
+MTP = {"draft-mtp": DraftRange(n_min=0, n_max=5)}
+
+
+def test_lines_of_schema_1_are_read() -> None:
+    on, off, by_setting = read_results([RECORDED])
+    assert on.effective == {"speculation": MTP}
+    assert off.effective == {"speculation": {}}
+    assert by_setting.effective == {
+        "speculation": MTP,
+        "context_per_slot": 512,
+        "cache_type_k": "f16",
+    }
+    assert [one.drafts for one in (on, off, by_setting)] == [MTP, {}, MTP]
+    assert {one.schema for one in (on, off, by_setting)} == {2}
+    assert {one.setting for one in on.witnesses} == {"speculation"}
+    assert (on.not_seen, on.silent) == ((), ())
+
+
+def test_what_was_read_of_schema_1_is_written_as_schema_2(tmp_path: Path) -> None:
+    old = tuple(read_results([RECORDED]))
+    write(tmp_path / "new.jsonl", *old)
+    assert b'"schema":1' not in (tmp_path / "new.jsonl").read_bytes()
+    assert tuple(read_results([tmp_path / "new.jsonl"])) == old
+
+
+def test_the_tries_of_a_flaky_line_of_schema_1_are_read_as_it_is() -> None:
+    on, off, _ = (json.loads(line) for line in RECORDED.read_text("utf-8").splitlines())
+    flaky = decode_result(json.dumps({**on, "attempts": [on, off]}).encode())
+    assert [attempt.drafts for attempt in flaky.attempts] == [MTP, {}]
+
+
+def test_a_server_that_was_not_seen_stays_unseen() -> None:
+    (on, *_) = RECORDED.read_text("utf-8").splitlines()
+    line = json.dumps({**json.loads(on), "effective": None}).encode()
+    assert decode_result(line).effective is None
+
+
+def test_a_line_of_a_later_schema_is_refused_and_not_misread(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    line = {**json.loads(encode_result(result())), "schema": 3}
+    path.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="it is of schema 3, and this version reads 2 and below"):
+        list(read_results([path]))

@@ -112,6 +112,7 @@ def test_an_argument_is_to_blame_before_the_model() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_an_abort_tells_its_assertion(line: str) -> None:
     failure = classify_exit(-signal.SIGABRT, ["loading", line], ())
+    line = line.removeprefix("/home/me/a space/")  # where it was compiled is no matter
     assert failure.kind is FailureKind.ABORT
     assert failure.message == f"the server ended by SIGABRT: {line}"
     death = classify_death(-signal.SIGABRT, ["loading", line], ())

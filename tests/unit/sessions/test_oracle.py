@@ -2,17 +2,19 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model import LoadRequest, Verdict
+from harness.model import DraftRange, LoadRequest, Speculation, Verdict
 from harness.sessions.oracle import (
     NO_NEEDLESS_RELOAD,
     SAME_AS_FRESH_LOAD,
     SAYS_IT_DIED,
     FreshLoads,
     Oracle,
+    judge_look,
 )
 from harness.sessions.runner import Runner, StepReport
 from harness.sessions.script import Interruption, Load, Step
 from harness.sessions.servers import Memory, RememberedServers
+from harness.settings.base import EffectiveState
 from harness.subjects.reference.guards import Guards, LoadedState
 from tests.unit.sessions.worlds import (
     PaperServers,
@@ -135,3 +137,35 @@ def test_one_kept_load_in_so_many_is_observed_again_and_the_last() -> None:
     runner = Runner(session(), place.oracle, look_again_every=3)
     looked = [report.looked_again for report in runner.run(loads(*[MTP] * 9))]
     assert looked == [False, False, False, True, False, False, True, False, True]
+
+
+DRAFTS = Speculation(implementations={"draft-mtp": DraftRange(n_min=0, n_max=5)})
+STATE = {"speculation": DRAFTS, "context": 512, "slots": 1, "temperature": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("loaded", "seen", "expected", "observed"),
+    [
+        (STATE, STATE, "draft-mtp 0…5", "draft-mtp 0…5"),
+        (
+            STATE,
+            {**STATE, "slots": 4},
+            "draft-mtp 0…5, slots 1",
+            "draft-mtp 0…5, slots 4",
+        ),
+        (
+            STATE,
+            {**STATE, "temperature": 0.5, "metrics": True},
+            "draft-mtp 0…5, temperature 0.8",
+            "draft-mtp 0…5, temperature 0.5, metrics on",
+        ),
+        (STATE, None, "draft-mtp 0…5", "nothing loaded"),
+        (None, None, "nothing loaded", "nothing loaded"),
+    ],
+)
+def test_every_setting_is_compared_and_only_what_differs_is_told(
+    loaded: EffectiveState | None, seen: EffectiveState | None, expected: str, observed: str
+) -> None:
+    check = judge_look(loaded, seen)
+    assert (check.expected, check.observed) == (expected, observed)
+    assert check.ok is (expected == observed)

@@ -169,7 +169,7 @@ def served(argv: Sequence[str]) -> EffectiveState:
         "speculation": Speculation(implementations=implementations),
         "model": Path(value("-m", "")).stem,
         "context": int(value("-c", "0")),
-        "cache": value("--cache-type-k", "f16"),
+        "cache_type_k": value("--cache-type-k", "f16"),
     }
 
 

@@ -31,7 +31,7 @@ def plan(
         ("--port 8080 --model '/my models/x.gguf'", f"--port {PORT} --model {MODEL}"),
         ("-hf org/repo:Q4 --hf-file x.gguf --jinja", f"-m {MODEL} --jinja --port {PORT}"),
         ("# a comment\nllama-server \\\n  -fa on", f"-fa on -m {MODEL} --port {PORT}"),
-        ("llama-server --api-key secret -c 1", f"-c 1 -m {MODEL} --port {PORT}"),
+        ("llama-server --api-key secret -c 1", f"--api-key secret -c 1 -m {MODEL} --port {PORT}"),
         ("llama-server --alias a{port}", f"--alias a{PORT} -m {MODEL} --port {PORT}"),
         ("llama-server --host {host}", f"--host 127.0.0.1 -m {MODEL} --port {PORT}"),
         ("--flash-attn --ctx-size 1", f"--flash-attn --ctx-size 1 -m {MODEL} --port {PORT}"),

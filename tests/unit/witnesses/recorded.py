@@ -29,7 +29,7 @@ def observation(
     return Observation(
         build_number=build_number,
         completion={"generation_settings": dict(settings or {}), "timings": timings},
-        slot=None if slot_speculates is None else {"id": 0, "speculative": slot_speculates},
+        slots=() if slot_speculates is None else ({"id": 0, "speculative": slot_speculates},),
         metrics=metrics,
         startup_lines=tuple(startup.strip().splitlines()),
         run_lines=tuple(run.strip().splitlines()),

@@ -76,7 +76,7 @@ def test_http_settings_after_the_rename_tell_only_the_types() -> None:
 
 
 def test_a_slot_that_does_not_speculate_outweighs_the_types() -> None:
-    seen = replace(recorded.B9246_MTP, slot={"speculative": False})
+    seen = replace(recorded.B9246_MTP, slots=({"speculative": False},))
     assert evidence(seen, "http-settings").configured == {}
 
 

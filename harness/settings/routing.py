@@ -1,0 +1,129 @@
+"""A router looked at: which models it offers, whether each loads, and what it is set to then."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from harness.server.failure import reason_in, refused_in
+from harness.server.http import ProtocolError, ServerClient
+
+_ANSWER_S: Final = 10.0
+_LOADING_S: Final = 20.0
+_BEFORE_LOADING_S: Final = 1.0
+"""A model waits unloaded for another to make room."""
+_POLL_S: Final = 0.02
+_MODEL_FLAGS: Final = frozenset({"--model", "-m", "--hf-repo", "-hf", "--model-url", "-mu"})
+
+
+class Lines(Protocol):
+    """A log so far."""
+
+    def lines(self) -> list[str]:
+        """Its lines, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutedModel:
+    """One model of a router.
+
+    Attributes:
+        loads: Whether it became ready; None for an entry that names no file.
+        words: The arguments that the router starts it with.
+        blame: The key at fault where it does not load.
+        why: What was said of that.
+        properties: The answer of ``/props`` for it.
+        slots: The entries of ``/slots`` for it.
+    """
+
+    loads: bool | None
+    words: tuple[str, ...] = ()
+    blame: str | None = None
+    why: str = ""
+    properties: Mapping[str, Any] | None = None
+    slots: Sequence[Mapping[str, Any]] = ()
+
+
+def is_router(properties: object) -> bool:
+    """Whether the answer of ``/props`` is that of a router."""
+    return isinstance(properties, Mapping) and properties.get("role") == "router"
+
+
+def look_at_router(client: ServerClient, log: Lines) -> Mapping[str, RoutedModel]:
+    """Each model of a router, loaded and looked at one after the other.
+
+    Raises:
+        ProtocolError: The router does not answer.
+    """
+    return {name: _look_at(name, entry, client, log) for name, entry in _entries(client).items()}
+
+
+def _entries(client: ServerClient) -> Mapping[str, Mapping[str, Any]]:
+    answer = client.json("/v1/models", _ANSWER_S)
+    entries = answer.get("data") if isinstance(answer, Mapping) else None
+    if not isinstance(entries, list):
+        raise ProtocolError("GET /v1/models: the answer lists no models")
+    return {str(one["id"]): one for one in entries if isinstance(one, Mapping) and "id" in one}
+
+
+def _status(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    status = entry.get("status")
+    return status if isinstance(status, Mapping) else {}
+
+
+def _look_at(name: str, entry: Mapping[str, Any], client: ServerClient, log: Lines) -> RoutedModel:
+    given = _status(entry).get("args")
+    words = tuple(map(str, given)) if isinstance(given, list) else ()
+    if words and _MODEL_FLAGS.isdisjoint(words):
+        return RoutedModel(loads=None, words=words, why="it names no model file")
+    before = len(log.lines())
+    client.reply("/models/load", {"model": name}, _ANSWER_S)
+    status = _settled(name, client)
+    if status.get("value") != "loaded":
+        lines = [_own(line) for line in log.lines()[before:]]
+        refused = refused_in(lines)
+        blame = refused.argument.lstrip("-") if refused and refused.argument else None
+        why = refused.message if refused else reason_in(lines) or "it does not load"
+        return RoutedModel(loads=False, words=words, blame=blame, why=why)
+    query = f"?model={quote(name, safe='')}"
+    properties = client.json(f"/props{query}", _ANSWER_S)
+    slots = client.json(f"/slots{query}", _ANSWER_S)
+    _unload(name, client)
+    return RoutedModel(
+        loads=True,
+        words=words,
+        properties=properties if isinstance(properties, Mapping) else None,
+        slots=tuple(one for one in slots if isinstance(one, Mapping))
+        if isinstance(slots, list)
+        else (),
+    )
+
+
+def _unload(name: str, client: ServerClient) -> None:
+    """Make room for the next: a router may have room for one."""
+    client.reply("/models/unload", {"model": name}, _ANSWER_S)
+    deadline = time.monotonic() + _ANSWER_S
+    while _status(_entries(client).get(name, {})).get("value") == "loaded":
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_POLL_S)
+
+
+def _own(line: str) -> str:
+    """A line of a model's own server, without the port that the router puts before it."""
+    return line.partition("] ")[2] if line.startswith("[") and "] " in line else line
+
+
+def _settled(name: str, client: ServerClient) -> Mapping[str, Any]:
+    """A model's status once it loads no more."""
+    begun = time.monotonic()
+    deadline = begun + _LOADING_S
+    while True:
+        status = _status(_entries(client).get(name, {}))
+        value, now = status.get("value"), time.monotonic()
+        if value == "loaded" or status.get("failed") or now > deadline:
+            return status
+        if value != "loading" and now > begun + _BEFORE_LOADING_S:
+            return status
+        time.sleep(_POLL_S)
