@@ -117,7 +117,7 @@ def packages(session: nox.Session) -> None:
 @nox.session(reuse_venv=True)
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""
-    install_once(session, "-e", ".[image]")
+    install_once(session, "-e", ".[image]", "selenium>=4.27")
     every = sorted(path.stem for path in Path("benchmarks").glob("[!_]*.py"))
     names = session.posargs or every
     for name in names:
