@@ -38,6 +38,7 @@ _OWN_PLACE: Final = "."
 _OWN_LOG: Final = "server.log"
 _OWN_PRESET: Final = "preset.ini"
 _OWN_MODELS: Final = "models"
+_SCALE: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
@@ -133,9 +134,9 @@ class _Fitting:
             return self._instead(argument, _OWN_LOG, WHY_PLACE)
         if families.PLACES.is_set_by(argument) and not exists(Path(argument.value)):
             return self._instead(argument, _OWN_PLACE, WHY_PLACE)
-        if families.FILES.is_set_by(argument) and exists(Path(argument.value)):
+        if families.FILES.is_set_by(argument):
             # The server's working directory is not the user's.
-            return (str(Path(argument.value).absolute()), *argument.values[1:])
+            return (_absolute(argument.value), *argument.values[1:])
         return argument.values
 
     def _models_of(self, argument: Argument) -> tuple[str, ...]:
@@ -166,9 +167,28 @@ def _lacking(argument: Argument) -> str | None:
         why = f"the harness has no draft model for {argument.value}"
     elif families.SPLIT_MODE.is_set_by(argument) and _splits(argument):
         why = "a split over GPUs needs GPUs"
-    elif families.FILES.is_set_by(argument) and is_elsewhere(argument.value):
-        why = f"{argument.value} is not on this host"
+    elif families.FILES.is_set_by(argument):
+        lacking = next((path for path, _ in _files(argument.value) if is_elsewhere(path)), None)
+        why = None if lacking is None else f"{lacking} is not on this host"
     return why
+
+
+def _files(value: str) -> Iterator[tuple[str, str]]:
+    """Each file of a value, and what follows its name: a comma separates them, a colon a scale."""
+    if exists(Path(value)):
+        yield value, ""
+        return
+    for word in value.split(","):
+        path, colon, scale = word.rpartition(":")
+        scaled = bool(colon) and _SCALE.fullmatch(scale) is not None
+        yield (path, colon + scale) if scaled else (word, "")
+
+
+def _absolute(value: str) -> str:
+    return ",".join(
+        (str(Path(path).absolute()) if exists(Path(path)) else path) + rest
+        for path, rest in _files(value)
+    )
 
 
 def _needs_other_drafter(argument: Argument) -> bool:
