@@ -1,0 +1,264 @@
+"""Where words and variables stand in a file, and the edits that change them there."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from harness.formats.traced import Encode, Spot, Traced
+
+
+class Unwritable(Exception):
+    """What is to be written cannot stand there; the message says why."""
+
+
+class Edit(NamedTuple):
+    """One stretch of the file, and what stands there afterwards."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Row(Protocol):
+    """What words stand in side by side: a command, a list."""
+
+    def insert(
+        self, words: Sequence[str], *, after: "Place | None" = None, before: "Place | None" = None
+    ) -> Edit:
+        """More words, beside one that stands there; beside none where the row is empty."""
+
+    def remove(self, first: "Place", last: "Place") -> Edit:
+        """One word or several neighbours fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a word is written.
+
+    Attributes:
+        start: Where it begins in the file, its quotes included.
+        end: Where it ends.
+        write: How a word is written there.
+        row: What it stands in.
+    """
+
+    start: int
+    end: int
+    write: Encode
+    row: Row
+
+    def becomes(self, word: str) -> Edit:
+        """Another word in its place."""
+        return Edit(self.start, self.end, self.write(word))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a command line, and where it stands; no place where it cannot be changed."""
+
+    text: Traced
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return self.text.text
+
+
+@dataclass(frozen=True, slots=True)
+class BlankRow:
+    """Words parted by blanks.
+
+    Attributes:
+        file: The whole file.
+        write: How a word is written where there is none beside it.
+        head: Where the first word would stand; None where none can.
+        pad: What comes before it there.
+        continuation: What goes on with the next line: a backslash, a caret, a backtick.
+    """
+
+    file: str
+    write: Encode
+    head: int | None = None
+    pad: str = " "
+    continuation: str = "\\"
+
+    def insert(
+        self, words: Sequence[str], *, after: Place | None = None, before: Place | None = None
+    ) -> Edit:
+        """See Row."""
+        if after:
+            text = "".join(f" {after.write(word)}" for word in words)
+            return Edit(after.end, after.end, text)
+        if before:
+            text = "".join(f"{before.write(word)} " for word in words)
+            return Edit(before.start, before.start, text)
+        if self.head is None:
+            raise Unwritable("nothing stands there that words could be put beside")
+        return Edit(self.head, self.head, self.pad + " ".join(map(self.write, words)))
+
+    def remove(self, first: Place, last: Place) -> Edit:
+        """See Row: with the blanks before it, or the whole line where it stands alone on one."""
+        file = self.file
+        start, end = first.start, last.end
+        while start and file[start - 1] in " \t":
+            start -= 1
+        mark = re.escape(self.continuation)
+        rest = re.compile(rf"[ \t]*({mark})?[ \t]*(\r?\n|$)").match(file, end)
+        if start and file[start - 1] != "\n":
+            return Edit(start, end, "")
+        if rest is None:
+            blanks = re.compile(r"[ \t]*").match(file, end)
+            return Edit(first.start, blanks.end() if blanks else end, "")
+        before = re.compile(rf"[ \t]*{mark}[ \t]*\r?\n$").search(file, 0, start)
+        if before and not rest[1]:  # the last of its command: the line before must end it
+            return Edit(before.start(), end, "")
+        return Edit(start, rest.end(), "")
+
+
+_FLOW: Final = re.compile(r"\s*,\s*")
+_BLOCK: Final = re.compile(r"\r?\n[ \t]*-[ \t]+")
+_BARE: Final = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """Items of a list.
+
+    Attributes:
+        file: The whole file.
+        write: How an item is written.
+        separator: What parts two items where the list has none to look at.
+        opened: Where the first item would stand.
+        closed: Where the list ends.
+        items: Where the items stand, in their order.
+    """
+
+    file: str
+    write: Encode
+    separator: str = ", "
+    opened: int | None = None
+    closed: int | None = None
+    items: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def _is_block(self) -> bool:
+        return "\n" in self.separator
+
+    def _between(self) -> str:
+        shape = _BLOCK if self._is_block else _FLOW if "," in self.separator else _BARE
+        for (_, end), (start, _) in zip(self.items, self.items[1:], strict=False):
+            if shape.fullmatch(self.file, end, start):
+                return self.file[end:start]
+        return self.separator
+
+    def insert(
+        self, words: Sequence[str], *, after: Place | None = None, before: Place | None = None
+    ) -> Edit:
+        """See Row."""
+        between = self._between()
+        written = [self.write(word) for word in words]
+        if after:
+            text = "".join(between + word for word in written)
+            return Edit(after.end, after.end, text)
+        if before:
+            text = "".join(word + between for word in written)
+            return Edit(before.start, before.start, text)
+        if self.opened is None:
+            raise Unwritable("nothing stands there that words could be put beside")
+        head = "" if not self._is_block else self.separator
+        return Edit(self.opened, self.opened, head + between.join(written))
+
+    def remove(self, first: Place, last: Place) -> Edit:
+        """See Row."""
+        return self.cut((first.start, first.end), (last.start, last.end))
+
+    def cut(self, first: tuple[int, int], last: tuple[int, int]) -> Edit:
+        """Without the items from the first to the last."""
+        start, end = self.items.index(first), self.items.index(last)
+        line = self.file.rfind("\n", 0, first[0]) + 1
+        if self._is_block and not self.file[line : first[0]].strip(" \t-"):
+            after = self.file.find("\n", last[1])
+            return Edit(line, after + 1 if after >= 0 else len(self.file), "")
+        if end + 1 < len(self.items):
+            return Edit(first[0], self.items[end + 1][0], "")
+        if start:
+            return Edit(self.items[start - 1][1], last[1], "")
+        return Edit(first[0], last[1] if self.closed is None else self.closed, "")
+
+
+class VariablePlace(Protocol):
+    """Where a variable is set in a file."""
+
+    def becomes(self, name: str, value: str) -> list[Edit]:
+        """Another name or value in its place."""
+
+    def removed(self) -> list[Edit]:
+        """Without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A variable set in one word, ``NAME=value``."""
+
+    place: Place
+
+    def becomes(self, name: str, value: str) -> list[Edit]:
+        """See VariablePlace."""
+        return [self.place.becomes(f"{name}={value}")]
+
+    def removed(self) -> list[Edit]:
+        """See VariablePlace."""
+        return [self.place.row.remove(self.place, self.place)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A variable whose name and value stand apart.
+
+    Attributes:
+        name: Where the name stands; None where it cannot be changed.
+        value: Where the value stands.
+        old: Name and value as they are.
+        without: The edit that takes both away.
+    """
+
+    name: Place | None
+    value: Place | None
+    old: tuple[str, str]
+    without: Callable[[], Edit]
+
+    def becomes(self, name: str, value: str) -> list[Edit]:
+        """See VariablePlace."""
+        edits = []
+        for place, new, old in zip((self.name, self.value), (name, value), self.old, strict=True):
+            if new != old:
+                if place is None:
+                    raise Unwritable(f"{old!r} is put together from several places")
+                edits.append(place.becomes(new))
+        return edits
+
+    def removed(self) -> list[Edit]:
+        """See VariablePlace."""
+        return [self.without()]
+
+
+def place_of(spot: Spot | None, quote: Encode, row: Row) -> Place | None:
+    """The place of a word that is written at a spot, quoted in a way of its own."""
+    if spot is None:
+        return None
+    return Place(spot.start, spot.end, lambda word: spot.encode(quote(word)), row)
+
+
+def applied(text: str, edits: Sequence[Edit]) -> str:
+    """A text after some edits.
+
+    Raises:
+        Unwritable: Two of them change the same stretch.
+    """
+    pieces, position = [], 0
+    for start, end, new in sorted(set(edits)):
+        if start < position and new and start != end:
+            raise Unwritable("two of the words stand for one and the same piece of the file")
+        pieces += [text[position:start], new]
+        position = max(position, end)
+    return "".join([*pieces, text[position:]])
