@@ -1,18 +1,26 @@
 """A file as formats look at it, and the files beside it."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine
 from harness.formats.traced import Traced
 
+if TYPE_CHECKING:
+    from harness.formats.nodes import MapNode, Node
+
 SIZE_LIMIT: Final = 1024 * 1024
+_JSON: Final = re.compile(r"\s*(?://[^\n]*\s*)*(?:\{\s*(?:[\"}/]|$)|\[\s*(?:[\"\]\d\[{/]|$))")
+_YAML: Final = re.compile(
+    r"(?:\s*(?:#[^\n]*)?\n|\{\{[^\n]*\n)*[ ]*(?:---|%YAML|- |[\w.\"'*&/-]+[\"']?[ ]*:(?:\s|$))"
+)
 
 
 class Document:
@@ -69,9 +77,43 @@ class Document:
         return None
 
     @cached_property
-    def lines(self) -> tuple[Traced, ...]:
-        """Its lines."""
-        return tuple(self.source.lines())
+    def nodes(self) -> "tuple[Node, ...]":
+        """The documents of JSON or YAML that it holds; none where it is neither."""
+        return self._tree[0]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not the JSON or YAML that it looks like; None where it is."""
+        return self._tree[1]
+
+    @cached_property
+    def _tree(self) -> "tuple[tuple[Node, ...], str | None]":
+        from harness.formats.json_nodes import read_json
+        from harness.formats.yaml_nodes import read_yaml, without_templates
+
+        is_json = bool(_JSON.match(self.text))
+        try:
+            if is_json:
+                return (read_json(self.source, self.file),), None
+            if not _YAML.match(self.text):
+                return (), None
+            try:
+                return tuple(read_yaml(self.source, self.file)), None
+            except ValueError:
+                plain = without_templates(self.source)
+                if plain is None:
+                    raise
+                return tuple(read_yaml(plain, self.file)), None
+        except ValueError as error:
+            return (), f"is not {'JSON' if is_json else 'YAML'}: {error}"
+
+    @property
+    def mapping(self) -> "MapNode | None":
+        """The mapping that its first document is; None where it is none."""
+        from harness.formats.nodes import MapNode
+
+        first = self.nodes[0] if self.nodes else None
+        return first if isinstance(first, MapNode) else None
 
 
 class Format(Protocol):

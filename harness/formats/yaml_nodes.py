@@ -43,6 +43,28 @@ def read_yaml(source: Traced, file: str) -> list[Node]:
     return [_Reader(source, file).node(root, 0) for root in roots]
 
 
+def without_templates(source: Traced) -> Traced | None:
+    """A chart's template without the lines that hold nothing but instructions; None elsewhere."""
+    if "{{" not in source.text:
+        return None
+    pieces = list[Traced]()
+    for line in source.lines():
+        bare = re.sub(r"\{\{.*?\}\}", "", line.text).strip()
+        pieces += [Traced.made("\n"), line if bare else Traced.made("")]
+    return Traced.joined(_quoted_templates(pieces[1:]))
+
+
+def _quoted_templates(lines: list[Traced]) -> Iterator[Traced]:
+    """A value that begins with ``{{`` is text, not a mapping."""
+    for line in lines:
+        match = re.match(r"(\s*(?:- )?(?:[\w.-]+:\s+)?)(\{\{.*\}\}[^\"']*)$", line.text)
+        if match and '"' not in match[2]:
+            quote = Traced.made('"')
+            yield from (line[: match.end(1)], quote, line[match.start(2) :], quote)
+        else:
+            yield line
+
+
 class _Reader:
     def __init__(self, source: Traced, file: str) -> None:
         self.source = source
