@@ -128,20 +128,18 @@ def _environment(holder: MapNode) -> Mapping[str, Variable]:
 
 def _without_conditions(text: Traced) -> tuple[Traced, tuple[str, ...]]:
     """A template with its conditions taken to hold, and what that takes for granted."""
-    pieces, position, assumed, skipping = list[Traced](), 0, list[str](), 0
+    pieces, position, assumed, holds = list[Traced](), 0, list[str](), list[bool]()
     for match in _CONDITION.finditer(text.text):
-        mark = (match["jinja"] or match["mark"]).lstrip("#/")
-        begins = match["jinja"] == "if" or (match["mark"] or "").startswith("#")
-        ends = match["jinja"] == "endif" or (match["mark"] or "").startswith("/")
-        if not skipping:
+        if all(holds):
             pieces.append(text[position : match.start()])
-        if begins:
-            skipping += bool(skipping)
-            if not skipping:
+        kind = match["jinja"] or match["mark"]
+        if kind == "if" or kind.startswith("#"):
+            if all(holds):
                 assumed.append(f"{match[0]} holds")
-        elif ends:
-            skipping -= bool(skipping)
-        elif mark in {"else", "elif"} and skipping <= 1:
-            skipping = 1
+            holds.append(True)
+        elif kind in {"else", "elif"} and holds:
+            holds[-1] = False
+        elif holds:
+            holds.pop()
         position = match.end()
     return Traced.joined([*pieces, text[position:]]), tuple(assumed)

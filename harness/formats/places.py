@@ -158,8 +158,8 @@ class ListRow:
         between = self._between()
         written = [self.write(word) for word in words]
         if after:
-            text = "".join(between + word for word in written)
-            return Edit(after.end, after.end, text)
+            end = self.behind(after.end)
+            return Edit(end, end, "".join(between + word for word in written))
         if before:
             text = "".join(word + between for word in written)
             return Edit(before.start, before.start, text)
@@ -167,6 +167,11 @@ class ListRow:
             raise Unwritable("nothing stands there that words could be put beside")
         head = "" if not self._is_block else self.separator
         return Edit(self.opened, self.opened, head + between.join(written))
+
+    def behind(self, end: int) -> int:
+        """Where the line of an item ends that has a comment behind it."""
+        comment = re.compile(r"[ \t]+#[^\n]*").match(self.file, end) if self._is_block else None
+        return comment.end() if comment else end
 
     def remove(self, first: Place, last: Place) -> Edit:
         """See Row."""
