@@ -4,7 +4,7 @@ Nothing of what is read is ever run.
 """
 
 from harness.formats.command_line import CommandLine, CommandLines, Fault
-from harness.formats.files import read_file, read_text, write, write_file
+from harness.formats.files import read_file, read_text, server_arguments, write, write_file
 from harness.formats.registry import FORMATS
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Fault",
     "read_file",
     "read_text",
+    "server_arguments",
     "write",
     "write_file",
 ]

@@ -14,10 +14,12 @@ class Fault:
     Attributes:
         word: What in the file is to blame, as it is written there.
         why: What becomes of it.
+        words: What the server is handed in place of the arguments that were meant.
     """
 
     word: str
     why: str
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,9 @@ class CommandLines(Mapping[str, CommandLine]):
         if name in self.unread:
             raise FormatError(self.unread[name])
         return self._lines[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._lines
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._lines)

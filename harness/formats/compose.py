@@ -92,9 +92,7 @@ class _Service:
             add=add,
         )
         del after
-        return [
-            replace(x, row=x.row or row, assumed=(*self._assumed, *x.assumed)) for x in lines
-        ]
+        return [replace(x, row=x.row or row, assumed=(*self._assumed, *x.assumed)) for x in lines]
 
     def _text(self, key: str) -> str:
         value = self._node.get(key)
@@ -158,9 +156,7 @@ class _Service:
         """A variable that Compose takes from where it is started itself."""
         return Variable(value=self._outer.get(name))
 
-    def _from_pair(
-        self, name: str, key: Scalar, value: Scalar, remove: object
-    ) -> Variable:
+    def _from_pair(self, name: str, key: Scalar, value: Scalar, remove: object) -> Variable:
         if value.is_null:
             return self._passed(name)
         filled = self._filled(value)

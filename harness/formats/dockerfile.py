@@ -100,9 +100,7 @@ def _begun(text: str, stages: dict[str, _Stage], arguments: Mapping[str, str]) -
     return stage
 
 
-def _set(
-    stage: _Stage, value: Traced, document: Document, arguments: Mapping[str, str]
-) -> None:
+def _set(stage: _Stage, value: Traced, document: Document, arguments: Mapping[str, str]) -> None:
     first = re.match(r"\s*([A-Za-z_]\w*)(\s+|=)", value.text)
     known = {**arguments, **{n: v.value for n, v in stage.env.items() if v.value is not None}}
     if first and "=" not in first[2]:  # the old form: one variable, the rest of the line
@@ -160,6 +158,7 @@ def _no_list(cmd: _Command, entrypoint: Sequence[Word] | None) -> Fault:
     return Fault(
         word="CMD",
         why=f"CMD {reads}, so {what} is handed /bin/sh -c {text[:80]!r} as its arguments",
+        words=("/bin/sh", "-c", text),
     )
 
 
@@ -220,5 +219,3 @@ def _instructions(document: Document) -> Iterator[tuple[str, Traced, int | None]
         pieces = []
     if pieces:
         yield name, Traced.joined(pieces), begin
-
-

@@ -86,6 +86,17 @@ class Document:
         """Why it is not the JSON or YAML that it looks like; None where it is."""
         return self._tree[1]
 
+    @property
+    def trouble_named(self) -> bool:
+        """Whether it claims to be JSON or YAML and is not."""
+        is_json = (self.trouble or "").startswith("is not JSON")
+        return is_json or bool(self.trouble and self.suffix in {".yaml", ".yml"})
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it says itself that it is for a shell."""
+        return self.suffix in {".sh", ".bash", ".zsh"} or self.text.startswith("#!")
+
     @cached_property
     def _tree(self) -> "tuple[tuple[Node, ...], str | None]":
         from harness.formats.json_nodes import read_json

@@ -16,7 +16,9 @@ LOOKED_FOR: Final = "lines NAME=value with some LLAMA_… among them (.env)"
 
 _LINE: Final = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*")
 _SET: Final = re.compile(r"[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*=")
-_OTHER_COMMAND: Final = re.compile(r"^[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*=[^\s'\"#]*[ \t]+[^\s#]", re.M)
+_OTHER_COMMAND: Final = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*=[^\s'\"#]*[ \t]+[^\s#]", re.M
+)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
 

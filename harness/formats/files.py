@@ -1,14 +1,19 @@
 """Reading files of command lines, and writing changed ones."""
 
+import shlex
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
 from harness.errors import FormatError, writing
 from harness.formats.command_line import CommandLine, CommandLines, PlacedLine
 from harness.formats.document import SIZE_LIMIT, Document, Reading, decoded, encoding_of
-from harness.formats.places import Edit, Unwritable, VariablePlace, applied
+from harness.formats.places import Edit, Unwritable, VariablePlace, Word, applied
+from harness.formats.programs import servers_of
 from harness.formats.registry import read_document
 from harness.formats.traced import Traced
+from harness.formats.units import around
+from harness.formats.words import assignment
 
 
 def read_file(path: Path, format: str | None = None) -> CommandLines:  # noqa: A002
@@ -55,7 +60,9 @@ def _check(line: CommandLine, origin: str) -> None:
         try:
             word.encode()
         except UnicodeEncodeError as error:
-            raise FormatError(f"{origin}: {word!r} is no text that a program can be given") from error
+            raise FormatError(
+                f"{origin}: {word!r} is no text that a program can be given"
+            ) from error
 
 
 def _read(text: str, origin: str, name: str | None, path: Path | None) -> Reading:
@@ -68,6 +75,31 @@ def _read(text: str, origin: str, name: str | None, path: Path | None) -> Readin
         reasons = "; ".join(reading.unread.values())
         raise FormatError(reasons or f"{origin}: holds no llama-server command line")
     return reading
+
+
+def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
+    """The command line that some words are: a program with its arguments, or these alone.
+
+    Raises:
+        FormatError: There are none, or something else than a llama-server is run.
+    """
+    made = [Word(Traced.made(word)) for word in words]
+    document = Document(Traced.made(""), "", origin)
+    if lines := servers_of(made, {}, around(document)):
+        return lines[0].line
+    env = dict[str, str]()
+    while made and (assigned := assignment(made[0])):
+        env[assigned[0]] = assigned[1].text
+        made.pop(0)
+    plain = tuple(map(str, made))
+    if not plain:
+        raise FormatError(f"{origin}: holds no arguments of a llama-server")
+    if not plain[0].startswith("-"):
+        raise FormatError(
+            f"{origin}: cannot tell where the arguments of the llama-server begin in "
+            f"{shlex.join(plain)[:120]!r}; begin with the program or with its first flag"
+        )
+    return CommandLine(words=plain, env=env)
 
 
 def _content(path: Path) -> str:

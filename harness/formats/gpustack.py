@@ -48,8 +48,7 @@ def _backends(document: Document) -> Iterator[MapNode]:
 def _own_commands(backend: MapNode) -> bool:
     versions = backend.mapping("version_configs")
     return versions is not None and any(
-        isinstance(one.value, MapNode) and one.value.get("run_command")
-        for one in versions.entries
+        isinstance(one.value, MapNode) and one.value.get("run_command") for one in versions.entries
     )
 
 

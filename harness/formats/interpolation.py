@@ -31,9 +31,7 @@ def interpolated(source: Traced, lookup: Lookup, depth: int = 0) -> Traced:
     return Traced.joined([*pieces, source[run:]])
 
 
-def _reference(
-    source: Traced, at: int, lookup: Lookup, depth: int
-) -> tuple[Traced, int] | None:
+def _reference(source: Traced, at: int, lookup: Lookup, depth: int) -> tuple[Traced, int] | None:
     text = source.text
     if text.startswith("$$", at):
         return Traced.at("$", source.span(at, at + 2)), at + 2

@@ -160,9 +160,7 @@ class _Addition:
     def texts(self, pairs: list[tuple[str, str]]) -> Edit:
         return self._put([f"{_dumped(name)}: {_dumped(value)}" for name, value in pairs])
 
-    def key(
-        self, key: str, inner: list[list[tuple[str, str]]] | list[tuple[str, str]]
-    ) -> Edit:
+    def key(self, key: str, inner: list[list[tuple[str, str]]] | list[tuple[str, str]]) -> Edit:
         def value(part: object) -> object:
             if isinstance(part, list) and all(isinstance(one, tuple) for one in part):
                 return dict(part)

@@ -22,7 +22,6 @@ LOOKED_FOR: Final = "Kubernetes manifests or Helm values with a container (image
 
 _REFERENCE: Final = re.compile(r"\$(\$)?\((\w+)\)")
 _ARGUMENTS: Final = ("args", "extraArgs", "arguments", "extra_args")
-_GENERIC: Final = frozenset({"containers", "app", "main", "container", "template", "spec"})
 
 
 def recognises(document: Document) -> bool:
@@ -68,8 +67,7 @@ def _name(path: Sequence[str], mapping: MapNode) -> str:
     own = mapping.text("name")
     if own:
         return own
-    telling = [part for part in path if part not in _GENERIC]
-    return (telling or list(path) or [""])[-1]
+    return path[-1] if path else ""
 
 
 def _image(mapping: MapNode, root: Node, path: Sequence[str]) -> str:
@@ -153,9 +151,7 @@ class _Container:
             around=around(self._document),
             add=add,
         )
-        return [
-            replace(x, row=x.row or row, assumed=(*self._assumed, *x.assumed)) for x in lines
-        ]
+        return [replace(x, row=x.row or row, assumed=(*self._assumed, *x.assumed)) for x in lines]
 
     def _words(self, key: str, env: Mapping[str, Variable]) -> list[Word] | None:
         node = self._node.get(key)

@@ -120,9 +120,7 @@ def _appended(entries: ListNode, pairs: Sequence[tuple[str, str]]) -> list[Edit]
 def _macros(holder: MapNode) -> dict[str, Traced]:
     macros = holder.mapping("macros")
     entries = macros.entries if macros else []
-    return {
-        str(one.key): one.value.text for one in entries if isinstance(one.value, Scalar)
-    }
+    return {str(one.key): one.value.text for one in entries if isinstance(one.value, Scalar)}
 
 
 def _expanded(text: Traced, macros: Mapping[str, Traced]) -> Traced:
@@ -147,5 +145,3 @@ def _expanded(text: Traced, macros: Mapping[str, Traced]) -> Traced:
         if len(text) > _LONGEST:
             break
     raise FormatError("a macro uses itself")
-
-

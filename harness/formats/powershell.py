@@ -26,7 +26,9 @@ _UNIX: Final = re.compile(r"(?m)^#!.*\b(ba|z|da|k)?sh\b|\\[ \t]*\r?$|^\s*export\
 _NAME: Final = re.compile(r"\$(?:\{([^}]*)\}|((?:env|global|script|local):)?(\w+))", re.IGNORECASE)
 _MEMBER: Final = re.compile(r"(?:\.\w+|\[[^\]]*\]|\([^)]*\))+")
 _SAFE: Final = re.compile(r"[\w./:=%+\\-][\w./:=%+\\,~-]*")
-_FURTHER: Final = re.compile(r"\$\{?\w*(ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS)\w*\}?", re.IGNORECASE)
+_FURTHER: Final = re.compile(
+    r"\$\{?\w*(ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS)\w*\}?", re.IGNORECASE
+)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "`": "`"}
 _ENV: Final = "env:"
 
@@ -118,11 +120,13 @@ class _Reader:
             return at + 1
         if head := re.compile(r"(?i)param\s*\(").match(self.text, at):
             return self._parameters(head.end())
-        if head := re.compile(
-            r"(?i)(if|elseif|while|foreach|for|switch|until)\s*\("
-        ).match(self.text, at):
+        if head := re.compile(r"(?i)(if|elseif|while|foreach|for|switch|until)\s*\(").match(
+            self.text, at
+        ):
             return self._behind_parentheses(head.end() - 1)
-        if head := re.compile(r"(?i)(else|try|finally|do|begin|process|end)\b").match(self.text, at):
+        if head := re.compile(r"(?i)(else|try|finally|do|begin|process|end)\b").match(
+            self.text, at
+        ):
             return head.end()
         if head := re.compile(r"(?i)function\s+[\w:-]+").match(self.text, at):
             return head.end()
@@ -236,7 +240,9 @@ class _Reader:
         if text[at] == "@" and (splat := re.compile(r"@(\w+)").match(text, at)):
             value = self.values.get(splat[1].lower())
             items = value if isinstance(value, list) else None
-            return _Token("array" if items is not None else "unknown", nothing, at, splat.end(), items)
+            return _Token(
+                "array" if items is not None else "unknown", nothing, at, splat.end(), items
+            )
         pieces, i, items = [nothing], at, None
         while i < len(text) and not text[i].isspace() and text[i] not in stops + "|;{}":
             char = text[i]
@@ -353,7 +359,11 @@ class _Reader:
             i = self._blank(i, lines=False)
             if i >= len(self.text) or self.text[i] in ";|{}\r\n)#":
                 break
-            if self.text[i] in "&." and (not words) and self.text[i + 1 : i + 2] in (" ", '"', "'", "$"):
+            if (
+                self.text[i] in "&."
+                and (not words)
+                and self.text[i + 1 : i + 2] in (" ", '"', "'", "$")
+            ):
                 i += 1
                 continue
             if redirection := re.compile(
@@ -380,8 +390,7 @@ class _Reader:
         if token.items is not None:
             yield from token.items
         elif not first and (
-            token.kind == "unknown"
-            or (token.text.text == written and _FURTHER.fullmatch(written))
+            token.kind == "unknown" or (token.text.text == written and _FURTHER.fullmatch(written))
         ):
             assumed.append(f"{written} is empty")
         else:
@@ -405,7 +414,8 @@ class _Reader:
                 i += 1
                 while i < len(words) and not re.fullmatch(
                     r"(?i)-(NoNewWindow|PassThru|Wait|WindowStyle|Redirect\w+|WorkingDirectory"
-                    r"|Verb|Environment)", str(words[i])
+                    r"|Verb|Environment)",
+                    str(words[i]),
                 ):
                     arguments.append(words[i])
                     i += 1
@@ -445,9 +455,7 @@ class _Reader:
         if begin is None:
             return None
         at = self.document.file.rfind("\n", 0, begin.start) + 1
-        return lambda pairs: [
-            Edit(at, at, "".join(f"$env:{n} = {_item(v)}\n" for n, v in pairs))
-        ]
+        return lambda pairs: [Edit(at, at, "".join(f"$env:{n} = {_item(v)}\n" for n, v in pairs))]
 
 
 def _grown(old: Value, new: Value) -> Value:

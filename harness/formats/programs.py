@@ -160,7 +160,9 @@ def arguments_at(words: Sequence[str], index: int) -> int | None:
     """Where the arguments begin if a llama-server program stands at an index; else None."""
     word, rest = words[index], words[index + 1 :]
     if word.startswith("-") or re.search(r"\s", PureWindowsPath(word).name):
-        found = re.fullmatch(r"\$\([^()]*\bllama-server\b[^()]*\)|`[^`]*\bllama-server\b[^`]*`", word)
+        found = re.fullmatch(
+            r"\$\([^()]*\bllama-server\b[^()]*\)|`[^`]*\bllama-server\b[^`]*`", word
+        )
         return index + 1 if found else None
     name = program_name(word)
     if _SERVER.fullmatch(name) and PurePosixPath(name).suffix not in _NO_PROGRAM:
@@ -420,9 +422,7 @@ def _run_by_engine(
     add: AddVariables | None = None
     if place and isinstance(place.row, BlankRow):
         add = lambda pairs: [  # noqa: E731
-            place.row.insert(
-                [word for n, v in pairs for word in ("-e", f"{n}={v}")], before=place
-            )
+            place.row.insert([word for n, v in pairs for word in ("-e", f"{n}={v}")], before=place)
         ]
     lines = container(
         image=plain[index],

@@ -9,11 +9,22 @@ from harness.formats.command_line import PlacedLine
 from harness.formats.document import Document, Format, Reading
 
 _ORDER: Final = (
-    *("argument_list", "lemonade", "llama_swap", "gpustack", "compose", "kubernetes", "program_map"),
+    *(
+        "argument_list",
+        "lemonade",
+        "llama_swap",
+        "gpustack",
+        "compose",
+        "kubernetes",
+        "program_map",
+    ),
     *("launchd", "quadlet", "systemd", "supervisord", "preset", "dockerfile", "procfile"),
     *("dotenv", "powershell", "batch", "shell"),
 )
 """From the one that is told most surely to the one that takes what is left."""
+
+_TEXT: Final = frozenset({"dotenv", "powershell", "batch", "shell"})
+"""Those that a file of JSON or YAML is not."""
 
 _NESTED: Final = ("compose", "kubernetes", "llama_swap", "quadlet", "systemd", "supervisord",
                   "launchd", "dockerfile")  # fmt: skip
@@ -53,11 +64,28 @@ def read_document(document: Document, name: str | None = None) -> Reading:
         if name not in FORMATS:
             raise FormatError(f"format {name!r}: there are {', '.join(FORMATS)}")
         return FORMATS[name].read(document)
-    for one in FORMATS.values():
-        if one.recognises(document):
-            return one.read(document)
-    looked_for = "; ".join(one.LOOKED_FOR for one in FORMATS.values())
-    raise FormatError(f"{document.origin}: is of no known kind; looked for {looked_for}")
+    if not document.text.strip():
+        document.refuse("is empty")
+    for kind, one in FORMATS.items():
+        if kind in _TEXT and (document.nodes or document.trouble_named):
+            document.refuse(document.trouble or _unknown())
+        if kind == "shell" or one.recognises(document):
+            break
+    try:
+        return one.read(document)
+    except FormatError as error:
+        if kind != "shell" or document.is_script:
+            raise
+        reason = str(error).removeprefix(f"{document.origin}: ")
+        raise FormatError(
+            f"{document.origin}: {_unknown()}; as a shell command it {reason}"
+        ) from error
+
+
+def _unknown() -> str:
+    return (
+        f"is of no known kind; looked for {'; '.join(one.LOOKED_FOR for one in FORMATS.values())}"
+    )
 
 
 def read_nested(document: Document) -> list[PlacedLine]:

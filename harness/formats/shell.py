@@ -40,13 +40,12 @@ def read(document: Document) -> Reading:
     """The command lines of all servers that a script starts, numbered where there are several."""
     if found := _OTHER_LANGUAGE.match(document.text):
         document.refuse(f"is a program for {found[1]}, which is not read")
+    if (line := _open_quote(document.text)) is not None:
+        document.refuse(f"line {line}: a quote stays open")
     script = Script(document)
-    lines = script.read()
+    lines = script.read() or ([script.bare] if script.bare else [])
     if not lines:
-        text = document.text.lstrip()
-        line = f" (line {script.broken} reads as no shell command)" if script.broken else ""
-        if not text:
-            document.refuse("is empty")
+        line = f"; line {script.broken} does not read as a shell command" if script.broken else ""
         document.refuse(f"holds no command that starts a llama-server{line}")
     return Reading(lines=numbered(lines), unread={})
 
@@ -117,10 +116,9 @@ class Script:
         self.state = _State(given=dict(given or {}))
         for name, variable in self.state.given.items():
             value = variable.value
-            self.state.values[name] = (
-                Unknown.UNKNOWN if value is None else Traced.made(value)
-            )
+            self.state.values[name] = Unknown.UNKNOWN if value is None else Traced.made(value)
         self.found: list[PlacedLine] = []
+        self.bare: PlacedLine | None = None
         self.broken: int | None = None
         self.called: set[str] = set()
         self.around = Around(
@@ -583,6 +581,8 @@ class Script:
             self._call(plain[0], words[1:])
             return None
         lines = servers_of(words, self._environment(), self.around)
+        if self.bare is None and plain[0].startswith("-") and not lines:
+            self.bare = PlacedLine(words=tuple(words), env=self._environment())
         notes = (*self.state.assumed, *assumed)
         self.found += [replace(line, assumed=(*notes, *line.assumed)) for line in lines]
         return None
@@ -704,6 +704,23 @@ def _errors(root: "Node") -> Iterator[int]:
         if node.is_error or node.is_missing:
             yield node.start_point.row + 1
         pending += reversed([child for child in node.children if child.has_error])
+
+
+_QUOTED: Final = re.compile(
+    r"\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\"|\$'(?:[^'\\]|\\.)*'|(?<![^\s;&|(])#[^\n]*|[^'\"\\]",
+    re.DOTALL,
+)
+
+
+def _open_quote(text: str) -> int | None:
+    """The line of a quote that does not end; None where all do, or a here-document may hold it."""
+    if "<<" in text:
+        return None
+    position = 0
+    while match := _QUOTED.match(text, position):
+        position = match.end()
+    rest = text[position:].strip()
+    return text.count("\n", 0, position) + 1 if rest and rest[0] in "'\"" else None
 
 
 _COMMENT_IN_BACKTICKS: Final = re.compile(r"`#[^`\n]*`")

@@ -228,5 +228,3 @@ def line_before(
     if begin is None:
         return None
     return lambda pairs: [Edit(begin, begin, "".join(f"{written(n, v)}\n" for n, v in pairs))]
-
-

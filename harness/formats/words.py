@@ -197,7 +197,9 @@ def row_of(source: Traced, file: str, quote: Encode) -> BlankRow:
 def parted(source: Traced, row: Row) -> list[Word]:
     """Words parted by nothing but blanks, as where a variable's value is split."""
     return [
-        Word(source[m.start() : m.end()], place_of(source.span(m.start(), m.end()), _blankless, row))
+        Word(
+            source[m.start() : m.end()], place_of(source.span(m.start(), m.end()), _blankless, row)
+        )
         for m in re.finditer(r"\S+", source.text)
     ]
 

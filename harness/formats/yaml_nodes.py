@@ -330,7 +330,9 @@ def _block(source: Traced, value: str, *, folded: bool) -> Traced:
     if header < 0:
         return Traced.made(value)
     lines = list(_lines(source, header + 1))
-    indents = [len(t) - len(t.lstrip(" ")) for t in (source.text[a:b] for a, b in lines) if t.strip()]
+    indents = [
+        len(t) - len(t.lstrip(" ")) for t in (source.text[a:b] for a, b in lines) if t.strip()
+    ]
     if not indents:
         return Traced.made(value)
     indent = indents[0]
@@ -338,7 +340,9 @@ def _block(source: Traced, value: str, *, folded: bool) -> Traced:
     pieces = [source[contents[0][0] : contents[0][1]]]
     for (begin, end), (start, stop) in pairwise(contents):
         spot = source.span(end, start)
-        pieces.append(Traced.at(_break(source.text[begin:end], source.text[start:stop], folded), spot))
+        pieces.append(
+            Traced.at(_break(source.text[begin:end], source.text[start:stop], folded), spot)
+        )
         pieces.append(source[start:stop])
     found = Traced.joined(pieces)
     if len(found) < len(value) and value == found.text + "\n" * (len(value) - len(found)):

@@ -1,17 +1,15 @@
-"""Static command lines: where the server's arguments begin, and what of them is the cell's."""
+"""Static command lines, and what of them is the cell's."""
 
-import re
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from harness.config.paths import is_file
 from harness.errors import SubjectError
 from harness.flags.families import DRAFT_MODEL, MODEL, PORT, REMOTE_DRAFT_MODEL, REMOTE_MODEL
+from harness.formats import CommandLine, server_arguments
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, TinyModel
-from harness.subjects.plans import checked_plan, is_server_program
+from harness.subjects.plans import checked_plan
 
 MODEL_FLAGS: Final = frozenset(MODEL.flags)
 REMOTE_MODEL_FLAGS: Final = frozenset(REMOTE_MODEL.flags)
@@ -35,67 +33,13 @@ _REPLACED: Final = frozenset().union(
     FILE_FLAGS,
 )
 
-_CONTINUED: Final = re.compile(r"\\\n")
 _MODEL_PLACEHOLDERS: Final = ("{model}", "{{model_path}}", "{{model}}", "${MODEL}")
 _DRAFT_PLACEHOLDERS: Final = ("{draft_model}", "{{draft_model_path}}", "${DRAFT_MODEL}")
 _PORT_PLACEHOLDERS: Final = ("{port}", "{{port}}", "{{worker_port}}", "${PORT}", "$PORT")
 _HOST_PLACEHOLDERS: Final = ("{host}", "{{host}}", "{{worker_ip}}", "${HOST}")
+_NAME_PLACEHOLDER: Final = "{{model_name}}"
 
-
-@dataclass(frozen=True, kw_only=True)
-class CommandLine:
-    """A command line as its file has it.
-
-    Attributes:
-        words: Arguments after the program.
-        env: Variables that the file sets.
-    """
-
-    words: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-def parse_command_line(text: str, origin: str) -> CommandLine:
-    """A shell-like command line: quotes, backslashes at line ends, ``#`` comment lines.
-
-    Raises:
-        SubjectError: A quote stays open, or it cannot be told where the server's arguments begin.
-    """
-    kept = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    try:
-        words = shlex.split(_CONTINUED.sub(" ", kept))
-    except ValueError as error:
-        raise SubjectError(f"{origin}: {error}") from error
-    return server_arguments(words, origin)
-
-
-def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
-    """Split off assignments of variables and the program before the server's arguments.
-
-    Raises:
-        SubjectError: There are none, or something else than a llama-server is run.
-    """
-    env: dict[str, str] = {}
-    rest = list(words)
-    while rest and _is_assignment(rest[0]):
-        variable, _, value = rest.pop(0).partition("=")
-        env[variable] = value
-    program = next((i for i, word in enumerate(rest) if is_server_program(word)), None)
-    if program is not None and not any(word.startswith("-") for word in rest[:program]):
-        rest = rest[program + 1 :]
-    if not rest:
-        raise SubjectError(f"{origin}: holds no arguments of a llama-server")
-    if not rest[0].startswith("-"):
-        raise SubjectError(
-            f"{origin}: cannot tell where the arguments of the llama-server begin in "
-            f"{shlex.join(rest)[:120]!r}; begin with the program or with its first flag"
-        )
-    return CommandLine(words=tuple(rest), env=env)
-
-
-def _is_assignment(word: str) -> bool:
-    variable, equals, _ = word.partition("=")
-    return bool(equals) and variable.isidentifier()
+__all__ = ["CommandLine", "StaticSubject", "fit_to_cell", "server_arguments"]
 
 
 class StaticSubject:
@@ -120,8 +64,10 @@ class StaticSubject:
         Raises:
             SubjectError: It needs a file that the cell does not have.
         """
-        argv = fit_to_cell(self._line.words, target.model, target.port, self.name)
-        return checked_plan(self.name, argv, env=self._line.env)
+        fault = self._line.fault
+        words = fault.words if fault else self._line.words
+        argv = fit_to_cell(words, target.model, target.port, self.name)
+        return checked_plan(self.name, argv, env=self._line.env, may_be_program=True)
 
 
 def fit_to_cell(words: Iterable[str], model: TinyModel, port: int, origin: str) -> tuple[str, ...]:
@@ -177,7 +123,7 @@ def _filled(word: str, model: TinyModel, port: int, origin: str) -> str:
         word = word.replace(placeholder, str(port))
     for placeholder in _HOST_PLACEHOLDERS:
         word = word.replace(placeholder, "127.0.0.1")
-    return word
+    return word.replace(_NAME_PLACEHOLDER, model.name)
 
 
 def _draft(model: TinyModel, origin: str) -> str:
