@@ -13,9 +13,8 @@ from harness.formats.dotenv import values
 from harness.formats.interpolation import Lookup, interpolated
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Node, Scalar
-from harness.formats.places import Assignment, Edit, Pair, Place, Row, Word
+from harness.formats.places import Edit, Pair, Place, Row, Word, assignment_at
 from harness.formats.programs import container
-from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, no_reference, quoted, stands, words_of
 
@@ -172,7 +171,7 @@ class _Service:
             assigned = assignment(word)
             if assigned:
                 text = assigned[1].text
-                place = word.place and Assignment(word.place)
+                place = assignment_at(word.place)
                 yield assigned[0], Variable(value=None if stands(text) else text, place=place)
             elif str(word).isidentifier():
                 yield str(word), self._passed(str(word))

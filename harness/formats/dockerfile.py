@@ -12,7 +12,7 @@ from harness.formats.interpolation import interpolated
 from harness.formats.json_nodes import read_json
 from harness.formats.naming import numbered
 from harness.formats.nodes import ListNode, Scalar
-from harness.formats.places import Assignment, Edit, Word
+from harness.formats.places import Edit, Word, assignment_at
 from harness.formats.programs import container
 from harness.formats.shell import commands
 from harness.formats.traced import Traced
@@ -37,7 +37,7 @@ def recognises(document: Document) -> bool:
     return bool(
         _FROM.search(document.text)
         and re.search(r"(?im)^[ \t]*(CMD|ENTRYPOINT|ENV|RUN|COPY)\b", document.text)
-        and re.match(r"(?i)(\s*#[^\n]*\n|\s)*(ARG|FROM)\s", document.text)
+        and re.match(r"(?i)(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(ARG|FROM)\s", document.text)
     )
 
 
@@ -113,7 +113,7 @@ def _set(stage: _Stage, value: Traced, document: Document, arguments: Mapping[st
             text = interpolated(assigned[1], known.get).text
             stage.env[assigned[0]] = Variable(
                 value=None if stands(text) else text,
-                place=word.place and Assignment(word.place),
+                place=assignment_at(word.place),
             )
 
 
@@ -205,8 +205,7 @@ def _instructions(document: Document) -> Iterator[tuple[str, Traced, int | None]
             if not match:
                 continue
             name = match[1].upper()
-            spot = line.span(0, 0)
-            begin = spot and spot.start
+            begin = line.begin()
             line = line[match.end() :]
         kept = line.text.rstrip()
         if kept.endswith(mark):

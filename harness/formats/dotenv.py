@@ -8,7 +8,7 @@ from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.interpolation import interpolated
 from harness.formats.places import Edit, Place, place_of
-from harness.formats.traced import Traced
+from harness.formats.traced import Spot, Traced
 from harness.formats.words import no_reference, stands
 
 NAME: Final = "dotenv"
@@ -121,7 +121,9 @@ def values(text: str, outer: Mapping[str, str], *, raw: bool = False) -> dict[st
     return found
 
 
-def _assignments(source: Traced, known: dict[str, str]) -> Iterator[tuple[str, Traced, object]]:
+def _assignments(
+    source: Traced, known: dict[str, str]
+) -> Iterator[tuple[str, Traced, Spot | None]]:
     """Name, value and whereabouts of each; what is found is added to what is known."""
     text, at = source.text, 0
     while at < len(text):

@@ -10,7 +10,10 @@ Lookup = Callable[[str], str | None]
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 _OPERATOR: Final = re.compile(r":?[-?+]")
+_BRACE: Final = re.compile("[{}]")
 _DEPTH: Final = 20
+_LONGEST: Final = 1024
+"""Characters of a reference with its default."""
 
 
 def interpolated(source: Traced, lookup: Lookup, depth: int = 0) -> Traced:
@@ -66,11 +69,8 @@ def _reference(source: Traced, at: int, lookup: Lookup, depth: int) -> tuple[Tra
 def closing(text: str, opened: int) -> int | None:
     """Where the brace that opens at an index is closed, and the index behind it."""
     depth = 0
-    for index in range(opened, len(text)):
-        if text[index] == "{":
-            depth += 1
-        elif text[index] == "}":
-            depth -= 1
-            if not depth:
-                return index + 1
+    for match in _BRACE.finditer(text, opened, opened + _LONGEST):
+        depth += 1 if match[0] == "{" else -1
+        if not depth:
+            return match.end()
     return None

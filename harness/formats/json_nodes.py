@@ -2,10 +2,10 @@
 
 import json
 import re
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Final
 
-from harness.formats.nodes import DEPTH, Entry, MapNode, Node, Scalar, ListNode
+from harness.formats.nodes import DEPTH, Entry, ListNode, MapNode, Node, Scalar
 from harness.formats.places import Edit, ListRow, Unwritable, place_of
 from harness.formats.traced import Spot, Traced
 
@@ -88,8 +88,7 @@ class _Reader:
         return Traced.joined(pieces).within(_escaped), end
 
     def _list(self, at: int, depth: int) -> tuple[ListNode, int]:
-        opened = self.source.span(at + 1, at + 1)
-        row = ListRow(self.file, _dumped, opened=opened and opened.start)
+        row = ListRow(self.file, _dumped, opened=self.source.begin(at + 1))
         items, at = list[Node](), self.skip(at + 1)
         while self.text[at : at + 1] != "]":
             start = at
@@ -102,8 +101,7 @@ class _Reader:
             if spot:
                 row.items.append((spot.start, spot.end))
             at = self._separated(at, "]")
-        closed = self.source.span(at, at + 1)
-        return ListNode(items, _closed(row, closed)), at + 1
+        return ListNode(items, row), at + 1
 
     def _separated(self, at: int, end: str) -> int:
         at = self.skip(at)
@@ -131,11 +129,6 @@ class _Reader:
         opened = self.source.span(begin + 1, begin + 1)
         addition = _Addition(self.file, opened, spots)
         return MapNode(entries, addition.texts, addition.key), at + 1
-
-
-def _closed(row: ListRow, spot: Spot | None) -> ListRow:
-    object.__setattr__(row, "closed", spot and spot.start)
-    return row
 
 
 class _Removal:

@@ -15,7 +15,7 @@ from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.nodes import ListNode, MapNode, Scalar
-from harness.formats.places import Assignment, Edit, Unwritable
+from harness.formats.places import Edit, Unwritable, assignment_at
 from harness.formats.programs import servers_of
 from harness.formats.traced import Traced
 from harness.formats.units import around
@@ -100,7 +100,7 @@ def _environment(
             place = item.place if text.text == str(item) else None
             env[assigned[0]] = Variable(
                 value=None if stands(value) or "${" in value else value,
-                place=place and Assignment(place),
+                place=assignment_at(place),
             )
     return env, partial(_appended, entries)
 

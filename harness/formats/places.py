@@ -129,7 +129,6 @@ class ListRow:
         write: How an item is written.
         separator: What parts two items where the list has none to look at.
         opened: Where the first item would stand.
-        closed: Where the list ends.
         items: Where the items stand, in their order.
     """
 
@@ -137,7 +136,6 @@ class ListRow:
     write: Encode
     separator: str = ", "
     opened: int | None = None
-    closed: int | None = None
     items: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -188,7 +186,8 @@ class ListRow:
             return Edit(first[0], self.items[end + 1][0], "")
         if start:
             return Edit(self.items[start - 1][1], last[1], "")
-        return Edit(first[0], last[1] if self.closed is None else self.closed, "")
+        comma = re.compile(r"\s*,").match(self.file, last[1]) if "," in self.separator else None
+        return Edit(first[0], comma.end() if comma else last[1], "")
 
 
 class VariablePlace(Protocol):
@@ -214,6 +213,11 @@ class Assignment:
     def removed(self) -> list[Edit]:
         """See VariablePlace."""
         return [self.place.row.remove(self.place, self.place)]
+
+
+def assignment_at(place: Place | None) -> Assignment | None:
+    """A variable that is set in the word at a place."""
+    return None if place is None else Assignment(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,8 +325,7 @@ class _Reader:
         return self.values.get(short), end
 
     def _array(self, at: int) -> _Token:
-        opened = self.source.span(at + 2, at + 2)
-        row = ListRow(self.document.file, _item, opened=opened and opened.start)
+        row = ListRow(self.document.file, _item, opened=self.source.begin(at + 2))
         items, i = list[Word](), at + 2
         while i < len(self.text):
             i = self._blank(i, lines=True)
@@ -344,8 +343,6 @@ class _Reader:
                 row.items.extend([(spot.start, spot.end)] if spot else [])
             i = self._blank(token.end, lines=True)
             i += self.text[i : i + 1] == ","
-        closed = self.source.span(i, i)
-        object.__setattr__(row, "closed", closed and closed.start)
         return _Token("array", self.source[at:at], at, i + 1, items)
 
     # Commands.

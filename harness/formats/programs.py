@@ -9,7 +9,7 @@ from typing import Final
 from harness.flags.families import MODEL, REMOTE_MODEL
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.containers import Kind, kind_of_image
-from harness.formats.places import Assignment, BlankRow, Edit, Row, Word
+from harness.formats.places import BlankRow, Edit, Row, Word, assignment_at
 from harness.formats.traced import Traced
 from harness.formats.words import assignment, stands
 
@@ -25,11 +25,7 @@ _ASKS: Final = frozenset({"--version", "--help", "-h", "--usage", "--list-device
 """With one of these a server tells something and ends."""
 
 _MENTIONS: Final = frozenset(
-    "[ [[ alias apk apt apt-get basename brew cat cd cd chmod chown cmake cp curl declare dirname "
-    "dnf echo export file find git grep hash install kill killall ldd ln local ls make man mkdir "
-    "mv ninja pacman pgrep pidof pip pkill printf ps read readonly realpath rm sed strip systemctl "
-    "tail tar taskkill test touch trap type unset wget where which whereis unzip where.exe title "
-    "rem journalctl service rc-service tee awk wait".split()
+    ["[", "[[", "alias", "apk", "apt", "apt-get", "basename", "brew", "cat", "cd", "cd", "chmod", "chown", "cmake", "cp", "curl", "declare", "dirname", "dnf", "echo", "export", "file", "find", "git", "grep", "hash", "install", "kill", "killall", "ldd", "ln", "local", "ls", "make", "man", "mkdir", "mv", "ninja", "pacman", "pgrep", "pidof", "pip", "pkill", "printf", "ps", "read", "readonly", "realpath", "rm", "sed", "strip", "systemctl", "tail", "tar", "taskkill", "test", "touch", "trap", "type", "unset", "wget", "where", "which", "whereis", "unzip", "where.exe", "title", "rem", "journalctl", "service", "rc-service", "tee", "awk", "wait"]
 )
 """Commands that name the program and do not start it."""
 
@@ -127,10 +123,7 @@ _WRAPPERS: Final[Mapping[str, Wrapper]] = {
 }
 
 _FLAGS_OF_RUN: Final = frozenset(
-    "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only -P --publish-all "
-    "--no-healthcheck --oom-kill-disable --sig-proxy --disable-content-trust -q --quiet --replace "
-    "--rmi --env-host --http-proxy --no-hosts --rootfs --tls-verify --use-api-socket "
-    "--no-hostname --systemd-activation --read-only-tmpfs -it -dit".split()
+    ["-d", "--detach", "-i", "--interactive", "-t", "--tty", "--rm", "--init", "--privileged", "--read-only", "-P", "--publish-all", "--no-healthcheck", "--oom-kill-disable", "--sig-proxy", "--disable-content-trust", "-q", "--quiet", "--replace", "--rmi", "--env-host", "--http-proxy", "--no-hosts", "--rootfs", "--tls-verify", "--use-api-socket", "--no-hostname", "--systemd-activation", "--read-only-tmpfs", "-it", "-dit"]
 )
 """Options of ``docker run`` and ``podman run`` that take no value."""
 
@@ -243,7 +236,7 @@ def servers_of(
 def variable_of(value: Traced, word: Word) -> Variable:
     """A variable that one word sets."""
     known = None if stands(value.text) else value.text
-    return Variable(value=known, place=word.place and Assignment(word.place))
+    return Variable(value=known, place=assignment_at(word.place))
 
 
 def _line(

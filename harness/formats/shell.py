@@ -14,7 +14,7 @@ from harness.formats.places import BlankRow, Edit, Place, VariablePlace, Word, p
 from harness.formats.programs import Around, servers_of
 from harness.formats.shell_words import Unknown, Value, fields, text_of
 from harness.formats.traced import Traced
-from harness.formats.words import _blankless, parted, shell_quoted, stands
+from harness.formats.words import _blankless, shell_quoted, stands
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -462,7 +462,7 @@ class Script:
     def _array(self, node: "Node") -> Iterator[Word]:
         opened = self._chars(node.start_byte) + 1
         spot = self.source.span(opened, opened)
-        head = spot and spot.start
+        head = None if spot is None else spot.start
         row = BlankRow(self.document.file, _in(spot, shell_quoted), head, pad="")
         for child in node.named_children:
             if child.type != "comment":

@@ -7,7 +7,7 @@ from typing import Final
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.naming import named
-from harness.formats.places import Assignment, Edit, ListRow, Unwritable, place_of
+from harness.formats.places import Edit, ListRow, Unwritable, assignment_at, place_of
 from harness.formats.programs import servers_of
 from harness.formats.traced import Traced
 from harness.formats.units import Entry, around, has_section
@@ -80,7 +80,7 @@ def _environment(entry: Entry, file: str) -> dict[str, Variable]:
         outside = "%(" in text
         env[match[1]] = Variable(
             value=None if outside else text.replace("%%", "%"),
-            place=place and Assignment(place),
+            place=assignment_at(place),
         )
     return env
 
@@ -118,7 +118,6 @@ def _entries(source: Traced) -> Iterator[Entry]:
             section = header[1]
         elif match := re.match(r"([^\s=:]+)\s*[=:][ \t]*", text):
             key, pieces = match[1], [line[match.end() :]]
-            spot = line.span(0, 0)
-            begin = spot and spot.start
+            begin = line.begin()
     if key:
         yield Entry(section, key, Traced.joined(pieces), begin)

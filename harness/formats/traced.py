@@ -119,6 +119,11 @@ class Traced:
             return None
         return Spot(first_spot.start, last.end, first_spot.encode)
 
+    def begin(self, at: int = 0) -> int | None:
+        """Where in the file a character stands; None where it is in no file."""
+        spot = self.span(at, at)
+        return None if spot is None else spot.start
+
     def _between(self, index: int) -> Spot | None:
         if index and (before := self.spots[index - 1]):
             return Spot(before.end, before.end, before.encode)

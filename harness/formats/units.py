@@ -10,7 +10,7 @@ from harness.config.paths import entries
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, readable
 from harness.formats.dotenv import values
-from harness.formats.places import Assignment, BlankRow, Edit, Word
+from harness.formats.places import BlankRow, Edit, Word, assignment_at
 from harness.formats.programs import Around
 from harness.formats.shell import commands
 from harness.formats.traced import Traced
@@ -58,8 +58,8 @@ def unit_entries(source: Traced) -> Iterator[Entry]:
             if found or not match or match[2] != "=":
                 continue
             key, line = match[1], line[match.end() :]
-            spot = line.span(0, 0)
-            begin = spot and spot.start - match.end()
+            spot = line.begin(0)
+            begin = None if spot is None else spot - match.end()
         kept = line.text.rstrip()
         if kept.endswith("\\"):
             cut = len(kept) - 1
@@ -141,7 +141,7 @@ class Environment:
     def _set(self, name: str, value: Traced, word: Word) -> None:
         text = value.text.replace("%%", "%")
         self.known[name] = value
-        self.env[name] = Variable(value=text, place=word.place and Assignment(word.place))
+        self.env[name] = Variable(value=text, place=assignment_at(word.place))
 
     def _file(self, name: str) -> None:
         optional, path = name.startswith("-"), name.removeprefix("-").strip("'\"")

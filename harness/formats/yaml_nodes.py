@@ -8,9 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.formats.nodes import DEPTH, Entry, ListNode, MapNode, Node, Scalar, nothing_to_add
-from harness.formats.places import Edit, ListRow, Place, Unwritable, place_of
+from harness.formats.places import Edit, ListRow, Unwritable, place_of
 from harness.formats.traced import Encode, Traced
-from harness.formats.words import in_single_quotes
 
 if TYPE_CHECKING:
     import yaml
@@ -81,9 +80,11 @@ class _Reader:
         return self.seen[id(node)]
 
     def _read(self, node: "yaml.Node", depth: int) -> Node:
-        if node.id == "mapping":
+        import yaml
+
+        if isinstance(node, yaml.MappingNode):
             return self._mapping(node, depth)
-        if node.id == "sequence":
+        if isinstance(node, yaml.SequenceNode):
             return self._list(node, depth)
         return self.scalar(node, _scalar_row(self.file))
 
@@ -98,8 +99,8 @@ class _Reader:
         start = node.start_mark.index
         style = node.value[0].style if node.value and node.value[0].id == "scalar" else None
         if node.flow_style:
-            opened, closed = self._at(start + 1), self._at(node.end_mark.index - 1)
-            row = ListRow(self.file, _writer(style, flow=True), ", ", opened, closed)
+            opened = self.source.begin(start + 1)
+            row = ListRow(self.file, _writer(style, flow=True), ", ", opened)
         else:
             indent = " " * node.start_mark.column
             row = ListRow(self.file, _writer(style), f"\n{indent}- ")
@@ -115,10 +116,6 @@ class _Reader:
             if spot:
                 row.items.append((spot.start, spot.end))
         return ListNode(items, row)
-
-    def _at(self, index: int) -> int | None:
-        spot = self.source.span(index, index)
-        return spot and spot.start
 
     def end(self, node: Any) -> int:
         """Where a node's own text ends: not where the next begins."""
@@ -175,7 +172,7 @@ class _Reader:
 
     def _last(self, node: Any) -> int:
         last = self.end(node.value[-1][1]) if node.value else node.end_mark.index
-        at = self._at(last)
+        at = self.source.begin(last)
         if at is None:
             raise Unwritable("nothing can be added there")
         end = self.file.find("\n", at)  # a comment behind the value stays behind it
@@ -189,10 +186,10 @@ class _Reader:
     def _add_flow(self, node: Any, pairs: list[tuple[str, str]]) -> Edit:
         written = ", ".join(f"{json.dumps(n)}: {json.dumps(v)}" for n, v in pairs)
         if node.value:
-            at = self._at(self.end(node.value[-1][1]))
+            at = self.source.begin(self.end(node.value[-1][1]))
             written = f", {written}"
         else:
-            at = self._at(node.start_mark.index + 1)
+            at = self.source.begin(node.start_mark.index + 1)
         if at is None:
             raise Unwritable("nothing can be added there")
         return Edit(at, at, written)
@@ -286,11 +283,9 @@ def _doubled(source: Traced, at: int) -> tuple[Traced, int] | None:
     return None
 
 
-_SHORT: Final = {
-    **{"0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f"},
-    **{"r": "\r", "e": "\x1b", " ": " ", '"': '"', "/": "/", "\\": "\\", "N": "\x85"},
-    **{"_": "\xa0", "L": "\u2028", "P": "\u2029"},
-}
+_SHORT: Final = dict(
+    zip('0abt\tnvfre "/\\N_LP', '\0\a\b\t\t\n\v\f\r\x1b "/\\\x85\xa0\u2028\u2029', strict=True)
+)
 
 
 def _escaped(source: Traced, at: int) -> tuple[Traced, int] | None:
@@ -340,9 +335,8 @@ def _block(source: Traced, value: str, *, folded: bool) -> Traced:
     pieces = [source[contents[0][0] : contents[0][1]]]
     for (begin, end), (start, stop) in pairwise(contents):
         spot = source.span(end, start)
-        pieces.append(
-            Traced.at(_break(source.text[begin:end], source.text[start:stop], folded), spot)
-        )
+        line, following = source.text[begin:end], source.text[start:stop]
+        pieces.append(Traced.at(_break(line, following, folded=folded), spot))
         pieces.append(source[start:stop])
     found = Traced.joined(pieces)
     if len(found) < len(value) and value == found.text + "\n" * (len(value) - len(found)):
@@ -350,7 +344,7 @@ def _block(source: Traced, value: str, *, folded: bool) -> Traced:
     return found[: len(value)] if found.text.startswith(value) else Traced.made(value)
 
 
-def _break(line: str, following: str, folded: bool) -> str:
+def _break(line: str, following: str, *, folded: bool) -> str:
     """What the end of a line within a block reads as."""
     if not folded:
         return "\n"
