@@ -8,13 +8,13 @@ from typing import Final
 
 from harness.errors import FormatError
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
+from harness.formats.containers import container
 from harness.formats.document import Document, Reading
 from harness.formats.dotenv import values
 from harness.formats.interpolation import Lookup, interpolated
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Node, Scalar
 from harness.formats.places import Edit, Pair, Place, Row, Word, assignment_at
-from harness.formats.programs import container
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, no_reference, quoted, stands, words_of
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from harness.formats.command_line import AddVariables, Fault, PlacedLine, Variable
-from harness.formats.containers import Kind, kind_of_image
+from harness.formats.containers import Kind, container, kind_of_image
 from harness.formats.document import Document, Reading
 from harness.formats.interpolation import interpolated
 from harness.formats.json_nodes import read_json
 from harness.formats.naming import numbered
 from harness.formats.nodes import ListNode, Scalar
 from harness.formats.places import Edit, Word, assignment_at
-from harness.formats.programs import container
 from harness.formats.shell import commands
 from harness.formats.traced import Traced
 from harness.formats.units import around

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.errors import FormatError, writing
 from harness.formats.command_line import CommandLine, CommandLines, PlacedLine
 from harness.formats.document import SIZE_LIMIT, Document, Reading, decoded, encoding_of
-from harness.formats.places import Edit, Unwritable, VariablePlace, Word, applied
+from harness.formats.places import Edit, UnwritableError, VariablePlace, Word, applied
 from harness.formats.programs import servers_of
 from harness.formats.registry import read_document
 from harness.formats.traced import Traced
@@ -149,7 +149,7 @@ def write(
         raise FormatError(f"{where}: does not hold the command line that is to be changed")
     try:
         written = applied(text, [*_word_edits(placed, new), *_variable_edits(placed, new)])
-    except Unwritable as error:
+    except UnwritableError as error:
         raise FormatError(f"{where}: cannot be changed there: {error}") from error
     again = _read_again(written, origin, format, path, name)
     if again is None or (again.words, again.env) != (new.words, dict(new.env)):
@@ -207,7 +207,7 @@ def _word_edits(placed: PlacedLine, new: CommandLine) -> list[Edit]:
         for i, word in zip(range(i1, i1 + pairs), new.words[j1 : j1 + pairs], strict=True):
             place = places[i]
             if place is None:
-                raise Unwritable(f"{before[i]!r} does not stand in it by itself")
+                raise UnwritableError(f"{before[i]!r} does not stand in it by itself")
             edits.append(place.becomes(word))
         if i1 + pairs < i2:
             edits += _removals(placed, i1 + pairs, i2)
@@ -222,7 +222,7 @@ def _removals(placed: PlacedLine, start: int, end: int) -> list[Edit]:
     while i < end:
         first = placed.words[i].place
         if first is None:
-            raise Unwritable(f"{placed.words[i]!s} does not stand in it by itself")
+            raise UnwritableError(f"{placed.words[i]!s} does not stand in it by itself")
         last = first
         while i + 1 < end and (following := placed.words[i + 1].place):
             if following.row is not first.row or following.start < last.end:
@@ -242,7 +242,7 @@ def _insertion(placed: PlacedLine, at: int, words: tuple[str, ...]) -> Edit:
     if after:
         return after.row.insert(words, before=after)
     if placed.row is None or placed.words:
-        raise Unwritable("there is no place in it for more words")
+        raise UnwritableError("there is no place in it for more words")
     return placed.row.insert(words)
 
 
@@ -261,7 +261,7 @@ def _variable_edits(placed: PlacedLine, new: CommandLine) -> list[Edit]:
         edits += _place(placed, name).removed()
     if added[renamed:]:
         if placed.add is None:
-            raise Unwritable("there is no place in it for more variables")
+            raise UnwritableError("there is no place in it for more variables")
         edits += placed.add(added[renamed:])
     return edits
 
@@ -269,5 +269,5 @@ def _variable_edits(placed: PlacedLine, new: CommandLine) -> list[Edit]:
 def _place(placed: PlacedLine, name: str) -> VariablePlace:
     place = placed.env[name].place
     if place is None:
-        raise Unwritable(f"{name} is not set in it by itself")
+        raise UnwritableError(f"{name} is not set in it by itself")
     return place

@@ -10,11 +10,10 @@ from typing import Final
 
 from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.containers import Kind, kind_of_image
+from harness.formats.containers import Kind, container, kind_of_image
 from harness.formats.document import Document, Reading
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Scalar
-from harness.formats.programs import container
 from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import Rules, quoted, words_of

@@ -6,7 +6,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Final
 
 from harness.formats.nodes import DEPTH, Entry, ListNode, MapNode, Node, Scalar
-from harness.formats.places import Edit, ListRow, Unwritable, place_of
+from harness.formats.places import Edit, ListRow, UnwritableError, place_of
 from harness.formats.traced import Spot, Traced
 
 _BLANK: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
@@ -138,7 +138,7 @@ class _Removal:
     def __call__(self) -> Edit:
         spot = self._spots[self._index]
         if spot is None:
-            raise Unwritable("it is put together from several places")
+            raise UnwritableError("it is put together from several places")
         after = self._spots[self._index + 1 : self._index + 2]
         if after and after[0]:
             return Edit(spot.start, after[0].start, "")
@@ -165,7 +165,7 @@ class _Addition:
         last = self._spots[-1] if self._spots else None
         if last is None:
             if self._opened is None or self._spots:
-                raise Unwritable("nothing can be added there")
+                raise UnwritableError("nothing can be added there")
             start = self._opened.start
             return Edit(start, start, self._opened.encode(", ".join(written)))
         between = ", "

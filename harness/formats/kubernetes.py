@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
+from harness.formats.containers import container
 from harness.formats.document import Document, Reading
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Node, Scalar, mappings
-from harness.formats.places import Edit, Pair, Unwritable, Word
-from harness.formats.programs import container
+from harness.formats.places import Edit, Pair, UnwritableError, Word
 from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import SHLEX, words_of
@@ -243,7 +243,7 @@ def _filled(text: Traced, env: Mapping[str, Variable]) -> Traced:
 
 def _appended(node: ListNode, pairs: Sequence[tuple[str, str]]) -> list[Edit]:
     if not node.row.items:
-        raise Unwritable("its env is empty")
+        raise UnwritableError("its env is empty")
     _, indent, block = node.row.separator.partition("\n")
     start = node.row.items[-1][1]
     written = list[str]()

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from harness.formats.command_line import Variable
 from harness.formats.document import Document, Reading
 from harness.formats.naming import numbered
-from harness.formats.places import Edit, ListRow, Pair, Place, Unwritable, Word
+from harness.formats.places import Edit, ListRow, Pair, Place, UnwritableError, Word
 from harness.formats.programs import servers_of
 from harness.formats.traced import Traced
 from harness.formats.units import around
@@ -87,7 +87,7 @@ def _environment(job: _Element, document: Document) -> dict[str, Variable]:
 
 def _cut(document: Document, spot: Any) -> Edit:
     if spot is None:
-        raise Unwritable("it is put together from several places")
+        raise UnwritableError("it is put together from several places")
     line = document.file.rfind("\n", 0, spot.start) + 1
     after = re.compile(r"[ \t]*\r?\n").match(document.file, spot.end)
     if after and not document.file[line : spot.start].strip():
@@ -100,14 +100,14 @@ def _added(job: _Element, document: Document, pairs: Sequence[tuple[str, str]]) 
     written = "".join(f"{_key(name)}{_string(value)}" for name, value in pairs)
     if variables is not None:
         if not variables.children:
-            raise Unwritable("its EnvironmentVariables are empty")
+            raise UnwritableError("its EnvironmentVariables are empty")
         at = variables.children[-1].end
     else:
         at = job.children[-1].end
         written = f"\n  {_key('EnvironmentVariables')}<dict>{written}</dict>"
     spot = document.source.span(at, at)
     if spot is None:
-        raise Unwritable("variables cannot be added there")
+        raise UnwritableError("variables cannot be added there")
     return [Edit(spot.start, spot.start, spot.encode(written))]
 
 

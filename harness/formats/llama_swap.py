@@ -15,7 +15,7 @@ from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.nodes import ListNode, MapNode, Scalar
-from harness.formats.places import Edit, Unwritable, assignment_at
+from harness.formats.places import Edit, UnwritableError, assignment_at
 from harness.formats.programs import servers_of
 from harness.formats.traced import Traced
 from harness.formats.units import around
@@ -107,7 +107,7 @@ def _environment(
 
 def _opened(model: MapNode, pairs: Sequence[tuple[str, str]]) -> list[Edit]:
     del model, pairs
-    raise Unwritable("the model has no env that variables could be put in")
+    raise UnwritableError("the model has no env that variables could be put in")
 
 
 def _appended(entries: ListNode, pairs: Sequence[tuple[str, str]]) -> list[Edit]:

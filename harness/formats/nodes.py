@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.formats.places import Edit, ListRow, Place, Unwritable, Word
+from harness.formats.places import Edit, ListRow, Place, UnwritableError, Word
 from harness.formats.traced import Traced
 
 DEPTH: Final = 100
@@ -132,4 +132,4 @@ def _mappings(
 
 def nothing_to_add(*_: object) -> Edit:
     """Where nothing can be added."""
-    raise Unwritable("nothing can be added there")
+    raise UnwritableError("nothing can be added there")

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from harness.formats.traced import Encode, Spot, Traced
 
 
-class Unwritable(Exception):
+class UnwritableError(Exception):
     """What is to be written cannot stand there; the message says why."""
 
 
@@ -93,7 +93,7 @@ class BlankRow:
             text = "".join(f"{before.write(word)} " for word in words)
             return Edit(before.start, before.start, text)
         if self.head is None:
-            raise Unwritable("nothing stands there that words could be put beside")
+            raise UnwritableError("nothing stands there that words could be put beside")
         return Edit(self.head, self.head, self.pad + " ".join(map(self.write, words)))
 
     def remove(self, first: Place, last: Place) -> Edit:
@@ -162,7 +162,7 @@ class ListRow:
             text = "".join(word + between for word in written)
             return Edit(before.start, before.start, text)
         if self.opened is None:
-            raise Unwritable("nothing stands there that words could be put beside")
+            raise UnwritableError("nothing stands there that words could be put beside")
         head = "" if not self._is_block else self.separator
         return Edit(self.opened, self.opened, head + between.join(written))
 
@@ -242,7 +242,7 @@ class Pair:
         for place, new, old in zip((self.name, self.value), (name, value), self.old, strict=True):
             if new != old:
                 if place is None:
-                    raise Unwritable(f"{old!r} is put together from several places")
+                    raise UnwritableError(f"{old!r} is put together from several places")
                 edits.append(place.becomes(new))
         return edits
 
@@ -262,12 +262,12 @@ def applied(text: str, edits: Sequence[Edit]) -> str:
     """A text after some edits.
 
     Raises:
-        Unwritable: Two of them change the same stretch.
+        UnwritableError: Two of them change the same stretch.
     """
     pieces, position = [], 0
     for start, end, new in sorted(set(edits)):
         if start < position and new and start != end:
-            raise Unwritable("two of the words stand for one and the same piece of the file")
+            raise UnwritableError("two of the words stand for one and the same piece of the file")
         pieces += [text[position:start], new]
         position = max(position, end)
     return "".join([*pieces, text[position:]])

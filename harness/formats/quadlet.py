@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 from typing import Final
 
+from harness.formats.containers import container
 from harness.formats.document import Document, Reading
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Word
-from harness.formats.programs import container
 from harness.formats.traced import Traced
 from harness.formats.units import (
     Entry,

@@ -7,7 +7,7 @@ from typing import Final
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.naming import named
-from harness.formats.places import Edit, ListRow, Unwritable, assignment_at, place_of
+from harness.formats.places import Edit, ListRow, UnwritableError, assignment_at, place_of
 from harness.formats.programs import servers_of
 from harness.formats.traced import Traced
 from harness.formats.units import Entry, around, has_section
@@ -60,7 +60,7 @@ def _program(
         if entry and (spot := entry.value[: len(entry.value.text.rstrip(", \t"))].span()):
             return [Edit(spot.end, spot.end, f",{written}")]
         if entry or begin is None:
-            raise Unwritable("its variables are put together from several places")
+            raise UnwritableError("its variables are put together from several places")
         return [Edit(begin, begin, f"environment={written}\n")]
 
     return servers_of(words, env, around(document), add)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.formats.places import BlankRow, Row, Unwritable, Word, place_of
+from harness.formats.places import BlankRow, Row, UnwritableError, Word, place_of
 from harness.formats.traced import Encode, Traced
 
 _BLANKS: Final = " \t\r\n"
@@ -14,7 +14,7 @@ _REFERENCE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
 """A variable whose value is not in the file; it stays as it stands."""
 
 
-class OpenQuote(ValueError):
+class OpenQuoteError(ValueError):
     """A quote that does not end."""
 
     def __init__(self, text: str, start: int) -> None:
@@ -50,10 +50,10 @@ def in_single_quotes(text: str) -> str:
     """Text between single quotes.
 
     Raises:
-        Unwritable: It has one itself.
+        UnwritableError: It has one itself.
     """
     if "'" in text:
-        raise Unwritable(f"{text!r} has a quote and would stand between such quotes")
+        raise UnwritableError(f"{text!r} has a quote and would stand between such quotes")
     return text
 
 
@@ -158,7 +158,7 @@ def _word(source: Traced, start: int, rules: Rules) -> tuple[Traced, int]:
             pieces.append(source[i : i + 1])
         i += 1
     if quote:
-        raise OpenQuote(text, start)
+        raise OpenQuoteError(text, start)
     return Traced.joined(pieces), i
 
 
@@ -206,7 +206,7 @@ def parted(source: Traced, row: Row) -> list[Word]:
 
 def _blankless(word: str) -> str:
     if re.search(r"\s", word) or not word:
-        raise Unwritable(f"{word!r} would fall apart at its blanks")
+        raise UnwritableError(f"{word!r} would fall apart at its blanks")
     return word
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.formats.nodes import DEPTH, Entry, ListNode, MapNode, Node, Scalar, nothing_to_add
-from harness.formats.places import Edit, ListRow, Unwritable, place_of
+from harness.formats.places import Edit, ListRow, UnwritableError, place_of
 from harness.formats.traced import Encode, Traced
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ class _Reader:
             return self._removal_from_flow(node, key)
         spot = self.source.span(key.start_mark.index, self.end(value))
         if spot is None:
-            raise Unwritable("it is put together from several places")
+            raise UnwritableError("it is put together from several places")
         line = self.file.rfind("\n", 0, spot.start) + 1
         if self.file[line : spot.start].strip():
-            raise Unwritable("it stands on a line with something else")
+            raise UnwritableError("it stands on a line with something else")
         after = self.file.find("\n", spot.end)
         return Edit(line, after + 1 if after >= 0 else len(self.file), "")
 
@@ -165,7 +165,7 @@ class _Reader:
         for number, (one, value) in enumerate(node.value):
             spot = self.source.span(one.start_mark.index, value.end_mark.index)
             if spot is None:
-                raise Unwritable("it is put together from several places")
+                raise UnwritableError("it is put together from several places")
             row.items.append((spot.start, spot.end))
             index = number if one is key else index
         return row.cut(row.items[index], row.items[index])
@@ -174,7 +174,7 @@ class _Reader:
         last = self.end(node.value[-1][1]) if node.value else node.end_mark.index
         at = self.source.begin(last)
         if at is None:
-            raise Unwritable("nothing can be added there")
+            raise UnwritableError("nothing can be added there")
         end = self.file.find("\n", at)  # a comment behind the value stays behind it
         return end if end >= 0 else len(self.file)
 
@@ -191,7 +191,7 @@ class _Reader:
         else:
             at = self.source.begin(node.start_mark.index + 1)
         if at is None:
-            raise Unwritable("nothing can be added there")
+            raise UnwritableError("nothing can be added there")
         return Edit(at, at, written)
 
     def _open(
@@ -252,7 +252,7 @@ def _inner_single(text: str) -> str:
 
 def _inner_block(text: str) -> str:
     if "\n" in text:
-        raise Unwritable(f"{text!r} has a line end, and stands in a block of text")
+        raise UnwritableError(f"{text!r} has a line end, and stands in a block of text")
     return text
 
 
