@@ -4,7 +4,14 @@ Nothing of what is read is ever run.
 """
 
 from harness.formats.command_line import CommandLine, CommandLines, Fault
-from harness.formats.files import read_file, read_text, server_arguments, write, write_file
+from harness.formats.files import (
+    read_file,
+    read_text,
+    server_arguments,
+    write,
+    write_all,
+    write_file,
+)
 from harness.formats.registry import FORMATS
 
 __all__ = [
@@ -16,5 +23,6 @@ __all__ = [
     "read_text",
     "server_arguments",
     "write",
+    "write_all",
     "write_file",
 ]

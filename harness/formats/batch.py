@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.naming import numbered
-from harness.formats.places import BlankRow, Edit, Place
+from harness.formats.places import BlankRow, Edit, OwnLine, Place
 from harness.formats.programs import servers_of
 from harness.formats.traced import Traced
 from harness.formats.units import around
@@ -80,30 +80,11 @@ def _joined(source: Traced) -> Iterator[Traced]:
         yield Traced.joined(pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class _Set:
-    """A variable that a line ``set NAME=value`` sets."""
-
-    place: Place
-
-    def becomes(self, name: str, value: str) -> list[Edit]:
-        """See VariablePlace."""
-        return [self.place.becomes(f"{name}={value}")]
-
-    def removed(self) -> list[Edit]:
-        """See VariablePlace."""
-        row = self.place.row
-        file = row.file if isinstance(row, BlankRow) else ""
-        start = file.rfind("\n", 0, self.place.start) + 1
-        end = file.find("\n", self.place.end)
-        return [Edit(start, end + 1 if end >= 0 else len(file), "")]
-
-
 class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.values: dict[str, Traced] = {}
-        self.places: dict[str, _Set] = {}
+        self.places: dict[str, OwnLine] = {}
         self.names: dict[str, str] = {}
         self.unknown: set[str] = set()
         self.found: list[PlacedLine] = []
@@ -217,7 +198,8 @@ class _Reader:
         spot = rest.span()
         if spot:
             row = BlankRow(self.document.file, str)
-            self.places[key] = _Set(Place(spot.start, spot.end, _percents, row))
+            place = Place(spot.start, spot.end, _percents, row)
+            self.places[key] = OwnLine(place, self.document.file)
 
     def _filled(self, text: Traced) -> Traced:
         pieces, position = list[Traced](), 0

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.places import BlankRow, Edit, Place, Word
+from harness.formats.places import BlankRow, Edit, Option, Place, Word
 from harness.formats.programs import (
     Around,
     Started,
@@ -117,6 +117,7 @@ class _Options:
 
     def _take(self) -> None:
         word = self._words[self._at]
+        place = word.place
         option, equals, _ = str(word).partition("=")
         self._at += 1
         if _CLUSTERED.fullmatch(option) or option in known_programs().run_switches:
@@ -130,12 +131,14 @@ class _Options:
             self._at += 1
         else:
             return
-        self._put(option, value)
+        self._put(option, value, place)
 
-    def _put(self, option: str, value: Word) -> None:
+    def _put(self, option: str, value: Word, place: Place | None) -> None:
         if option in {"-e", "--env"}:
             if assigned := assignment(value):
-                self.env[assigned[0]] = variable_of(assigned[1], value)
+                variable = variable_of(assigned[1], value)
+                both = Option(place, value.place) if place and value.place else None
+                self.env[assigned[0]] = replace(variable, place=both)
             else:
                 given = self._given.get(str(value), Variable(value=None))
                 self.env[str(value)] = replace(given, place=None)

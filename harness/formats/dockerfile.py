@@ -12,7 +12,7 @@ from harness.formats.interpolation import interpolated
 from harness.formats.json_nodes import read_json
 from harness.formats.naming import numbered
 from harness.formats.nodes import ListNode, Scalar
-from harness.formats.places import Edit, Word, assignment_at
+from harness.formats.places import Edit, OwnLine, VariablePlace, Word, assignment_at
 from harness.formats.shell import commands
 from harness.formats.traced import Traced
 from harness.formats.units import around
@@ -110,10 +110,10 @@ def _set(stage: _Stage, value: Traced, document: Document, arguments: Mapping[st
     for word in words:
         if assigned := assignment(word):
             text = interpolated(assigned[1], known.get).text
-            stage.env[assigned[0]] = Variable(
-                value=None if stands(text) else text,
-                place=assignment_at(word.place),
-            )
+            place: VariablePlace | None = assignment_at(word.place)
+            if len(words) == 1 and word.place:
+                place = OwnLine(word.place, document.file)
+            stage.env[assigned[0]] = Variable(value=None if stands(text) else text, place=place)
 
 
 def _command(value: Traced, document: Document) -> _Command:

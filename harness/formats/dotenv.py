@@ -1,13 +1,13 @@
 """``.env`` files: one ``NAME=value`` a line."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.interpolation import interpolated
-from harness.formats.places import Edit, Place, place_of
+from harness.formats.places import BlankRow, Edit, OwnLine, place_of
 from harness.formats.traced import Spot, Traced
 from harness.formats.words import no_reference, stands
 
@@ -37,60 +37,27 @@ def recognises(document: Document) -> bool:
 
 def read(document: Document) -> Reading:
     """The variables, for a server without arguments."""
-    env, places = dict[str, Variable](), list[Place]()
-    row = _Lines(document.file)
-    values_so_far = dict[str, str]()
-    for name, value, span in _assignments(document.source, values_so_far):
+    env, file = dict[str, Variable](), document.file
+    row = BlankRow(file, _written)
+    for name, value, span in _assignments(document.source, {}):
         place = place_of(span, _written, row)
-        known = None if stands(value.text) else value.text
-        env[name] = Variable(value=known, place=place and _Line(place, document.file))
-        places += [place] if place else []
+        env[name] = Variable(
+            value=None if stands(value.text) else value.text,
+            place=None if place is None else OwnLine(place, file),
+        )
     end = len(document.file)
 
-    def add(pairs: object) -> list[Edit]:
-        lines = "".join(f"{n}={_value(v)}\n" for n, v in pairs)  # type: ignore[attr-defined]
+    def add(pairs: Sequence[tuple[str, str]]) -> list[Edit]:
+        lines = "".join(f"{name}={_value(value)}\n" for name, value in pairs)
         glue = "" if document.file.endswith("\n") or not document.file else "\n"
         return [Edit(end, end, glue + lines)]
 
     return Reading(lines={"": PlacedLine(words=(), env=env, add=add)}, unread={})
 
 
-class _Lines:
-    """The lines of such a file, which stand in no row of words."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-
-    def insert(self, words: object, *, after: object = None, before: object = None) -> Edit:
-        """Nothing is inserted between two."""
-        del after, before
-        raise NotImplementedError(words)
-
-    def remove(self, first: Place, last: Place) -> Edit:
-        """The lines that they stand on."""
-        start = self._file.rfind("\n", 0, first.start) + 1
-        end = self._file.find("\n", last.end)
-        return Edit(start, end + 1 if end >= 0 else len(self._file), "")
-
-
-class _Line:
-    """A variable on a line of its own."""
-
-    def __init__(self, place: Place, file: str) -> None:
-        self._place = place
-        self._file = file
-
-    def becomes(self, name: str, value: str) -> list[Edit]:
-        """See VariablePlace."""
-        return [self._place.becomes(f"{name}={_value(value)}")]
-
-    def removed(self) -> list[Edit]:
-        """See VariablePlace."""
-        return [self._place.row.remove(self._place, self._place)]
-
-
 def _written(text: str) -> str:
-    return text
+    name, _, value = text.partition("=")
+    return f"{name}={_value(value)}"
 
 
 def _value(value: str) -> str:

@@ -1,7 +1,7 @@
 """Reading files of command lines, and writing changed ones."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -141,32 +141,77 @@ def write(
     Raises:
         FormatError: It is not in the text as it was read, or the change cannot be written there.
     """
-    if (old.words, dict(old.env)) == (new.words, dict(new.env)):
+    return write_all(text, {name: (old, new)}, origin=origin, format=format, path=path)
+
+
+def write_all(
+    text: str,
+    changes: Mapping[str, tuple[CommandLine, CommandLine]],
+    *,
+    origin: str = "the text",
+    format: str | None = None,  # noqa: A002
+    path: Path | None = None,
+) -> str:
+    """A text with several of its command lines changed at once, as where they share a piece.
+
+    Args:
+        text: The text.
+        changes: By name, each command line as it was read and as it shall be.
+        origin: Where the text is from, for messages.
+        format: The name of its format; told by its content where None.
+        path: The file that it is the content of.
+
+    Raises:
+        FormatError: See write; or another command line would be changed as well.
+    """
+    if all(_same(old, new) for old, new in changes.values()):
         return text
-    where = f"{origin}#{name}" if name else origin
-    placed = _read(text, origin, format, path).lines.get(name)
-    if placed is None or (placed.line.words, placed.line.env) != (old.words, dict(old.env)):
-        raise FormatError(f"{where}: does not hold the command line that is to be changed")
+    lines, edits = _read(text, origin, format, path).lines, list[Edit]()
+    for name, (old, new) in changes.items():
+        where = f"{origin}#{name}" if name else origin
+        placed = lines.get(name)
+        if placed is None or not _same(placed.line, old):
+            raise FormatError(f"{where}: does not hold the command line that is to be changed")
+        try:
+            edits += [*_word_edits(placed, new), *_variable_edits(placed, new)]
+        except UnwritableError as error:
+            raise FormatError(f"{where}: cannot be changed there: {error}") from error
     try:
-        written = applied(text, [*_word_edits(placed, new), *_variable_edits(placed, new)])
+        written = applied(text, edits)
     except UnwritableError as error:
-        raise FormatError(f"{where}: cannot be changed there: {error}") from error
-    again = _read_again(written, origin, format, path, name)
-    if again is None or (again.words, again.env) != (new.words, dict(new.env)):
-        raise FormatError(
-            f"{where}: cannot be changed there: it would not read back as {' '.join(new.words)}"
-        )
+        raise FormatError(f"{origin}: cannot be changed so: {error}") from error
+    wanted = {name: placed.line for name, placed in lines.items()}
+    wanted.update({name: new for name, (_, new) in changes.items()})
+    _compare(written, wanted, set(changes), origin, format, path)
     return written
 
 
-def _read_again(
-    text: str, origin: str, name: str | None, path: Path | None, line: str
-) -> CommandLine | None:
+def _compare(
+    text: str,
+    wanted: Mapping[str, CommandLine],
+    changed: set[str],
+    origin: str,
+    kind: str | None,
+    path: Path | None,
+) -> None:
+    """See whether a written text reads as it shall."""
     try:
-        placed = _read(text, origin, name, path).lines.get(line)
-    except FormatError:
-        return None
-    return placed and placed.line
+        lines = _read(text, origin, kind, path).lines
+    except FormatError as error:
+        raise FormatError(f"{origin}: cannot be changed so: {error}") from error
+    for name, line in wanted.items():
+        where = f"{origin}#{name}" if name else origin
+        if name not in lines or not _same(lines[name].line, line):
+            if name in changed:
+                raise FormatError(
+                    f"{where}: cannot be changed there: what would be written does not read back "
+                    f"as {shlex.join(line.words)}"
+                )
+            raise FormatError(f"{where}: shares what is to be changed, and would change as well")
+
+
+def _same(one: CommandLine, other: CommandLine) -> bool:
+    return (one.words, dict(one.env)) == (other.words, dict(other.env))
 
 
 def write_file(
@@ -225,7 +270,7 @@ def _removals(placed: PlacedLine, start: int, end: int) -> list[Edit]:
             raise UnwritableError(f"{placed.words[i]!s} does not stand in it by itself")
         last = first
         while i + 1 < end and (following := placed.words[i + 1].place):
-            if following.row is not first.row or following.start < last.end:
+            if following.row is not first.row or not first.row.adjoin(last, following):
                 break
             last = following
             i += 1

@@ -63,7 +63,7 @@ def _reference(source: Traced, at: int, lookup: Lookup, depth: int) -> tuple[Tra
         return Traced.at(value or "", spot), end
     if kind == "?":
         return source[at:end], end
-    return interpolated(operand, lookup, depth + 1), end
+    return interpolated(operand, lookup, depth + 1).standing_in(spot), end
 
 
 def closing(text: str, opened: int) -> int | None:

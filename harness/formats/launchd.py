@@ -21,7 +21,7 @@ LOOKED_FOR: Final = "a property list of launchd (ProgramArguments)"
 
 def recognises(document: Document) -> bool:
     """Whether it is a property list."""
-    return bool(re.search(r"<plist[\s>]", document.text))
+    return document.text.lstrip().startswith("<") and bool(re.search(r"<plist[\s>]", document.text))
 
 
 @dataclass

@@ -31,6 +31,9 @@ class Row(Protocol):
     def remove(self, first: "Place", last: "Place") -> Edit:
         """One word or several neighbours fewer."""
 
+    def adjoin(self, one: "Place", other: "Place") -> bool:
+        """Whether nothing but what parts words stands between two of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -41,12 +44,19 @@ class Place:
         end: Where it ends.
         write: How a word is written there.
         row: What it stands in.
+        whole: Where what goes with it begins and ends.
     """
 
     start: int
     end: int
     write: Encode
     row: Row
+    whole: tuple[int, int] = (-1, -1)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Begin and end with what goes with it."""
+        return self.whole if self.whole[0] >= 0 else (self.start, self.end)
 
     def becomes(self, word: str) -> Edit:
         """Another word in its place."""
@@ -88,18 +98,24 @@ class BlankRow:
         """See Row."""
         if after:
             text = "".join(f" {after.write(word)}" for word in words)
-            return Edit(after.end, after.end, text)
+            return Edit(after.bounds[1], after.bounds[1], text)
         if before:
             text = "".join(f"{before.write(word)} " for word in words)
-            return Edit(before.start, before.start, text)
+            return Edit(before.bounds[0], before.bounds[0], text)
         if self.head is None:
             raise UnwritableError("nothing stands there that words could be put beside")
         return Edit(self.head, self.head, self.pad + " ".join(map(self.write, words)))
 
+    def adjoin(self, one: Place, other: Place) -> bool:
+        """See Row."""
+        between = self.file[one.bounds[1] : other.bounds[0]] if one.end <= other.start else "x"
+        return not between.replace(self.continuation, "").strip()
+
     def remove(self, first: Place, last: Place) -> Edit:
         """See Row: with the blanks before it, or the whole line where it stands alone on one."""
         file = self.file
-        start, end = first.start, last.end
+        (start, _), (_, end) = first.bounds, last.bounds
+        begin = start
         while start and file[start - 1] in " \t":
             start -= 1
         mark = re.escape(self.continuation)
@@ -108,7 +124,7 @@ class BlankRow:
             return Edit(start, end, "")
         if rest is None:
             blanks = re.compile(r"[ \t]*").match(file, end)
-            return Edit(first.start, blanks.end() if blanks else end, "")
+            return Edit(begin, blanks.end() if blanks else end, "")
         before = re.compile(rf"[ \t]*{mark}[ \t]*\r?\n$").search(file, 0, start)
         if before and not rest[1]:  # the last of its command: the line before must end it
             return Edit(before.start(), end, "")
@@ -171,6 +187,11 @@ class ListRow:
         comment = re.compile(r"[ \t]+#[^\n]*").match(self.file, end) if self._is_block else None
         return comment.end() if comment else end
 
+    def adjoin(self, one: Place, other: Place) -> bool:
+        """See Row."""
+        ends = [end for _, end in self.items]
+        return one.end in ends[:-1] and self.items[ends.index(one.end) + 1][0] == other.start
+
     def remove(self, first: Place, last: Place) -> Edit:
         """See Row."""
         return self.cut((first.start, first.end), (last.start, last.end))
@@ -215,6 +236,40 @@ class Assignment:
         return [self.place.row.remove(self.place, self.place)]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnLine:
+    """A variable set on a line that sets no other."""
+
+    place: Place
+    file: str
+
+    def becomes(self, name: str, value: str) -> list[Edit]:
+        """See VariablePlace."""
+        return [self.place.becomes(f"{name}={value}")]
+
+    def removed(self) -> list[Edit]:
+        """See VariablePlace."""
+        start = self.file.rfind("\n", 0, self.place.start) + 1
+        end = self.file.find("\n", self.place.end)
+        return [Edit(start, end + 1 if end >= 0 else len(self.file), "")]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A variable set by an option and its value, ``-e NAME=value``."""
+
+    option: Place
+    value: Place
+
+    def becomes(self, name: str, value: str) -> list[Edit]:
+        """See VariablePlace."""
+        return [self.value.becomes(f"{name}={value}")]
+
+    def removed(self) -> list[Edit]:
+        """See VariablePlace."""
+        return [self.option.row.remove(self.option, self.value)]
+
+
 def assignment_at(place: Place | None) -> Assignment | None:
     """A variable that is set in the word at a place."""
     return None if place is None else Assignment(place)
@@ -255,7 +310,8 @@ def place_of(spot: Spot | None, quote: Encode, row: Row) -> Place | None:
     """The place of a word that is written at a spot, quoted in a way of its own."""
     if spot is None:
         return None
-    return Place(spot.start, spot.end, lambda word: spot.encode(quote(word)), row)
+    write = lambda word: spot.encode(quote(word))  # noqa: E731
+    return Place(spot.start, spot.end, write, row, spot.outer)
 
 
 def applied(text: str, edits: Sequence[Edit]) -> str:

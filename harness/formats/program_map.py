@@ -1,4 +1,4 @@
-"""JSON with ``command``, ``args`` and ``env``, as editors and process managers keep programs."""
+"""JSON or YAML with ``command``, ``args`` and ``env``, as editors and process managers keep programs."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from harness.formats.units import around
 from harness.formats.words import stands, words_of
 
 NAME: Final = "program-map"
-LOOKED_FOR: Final = "JSON with command, args and env"
+LOOKED_FOR: Final = "JSON or YAML with command, args and env"
 
 _COMMANDS: Final = ("command", "cmd", "program", "script", "exec", "executable")
 _ARGUMENTS: Final = ("args", "arguments", "argv")
@@ -24,8 +24,9 @@ _GENERIC: Final = frozenset({"servers", "mcpServers", "tasks", "configurations",
 
 
 def recognises(document: Document) -> bool:
-    """Whether some mapping in it starts a llama-server."""
-    return bool(document.nodes) and any(True for _ in _found(document))
+    """Whether some mapping in it starts a llama-server, and it is no manifest."""
+    is_manifest = document.mapping is not None and document.mapping.get("apiVersion") is not None
+    return bool(document.nodes) and not is_manifest and any(True for _ in _found(document))
 
 
 def read(document: Document) -> Reading:

@@ -251,6 +251,10 @@ class _Behind:
         """See Row."""
         return self.program.row.remove(first, last)
 
+    def adjoin(self, one: Place, other: Place) -> bool:
+        """See Row."""
+        return self.program.row.adjoin(one, other)
+
 
 def before_command(words: Sequence[Word]) -> AddVariables | None:
     """Sets variables in front of a command, as a shell reads them."""
@@ -276,7 +280,7 @@ def _spaced(words: Iterable[Word]) -> Traced:
 
 def _own_words(wrapper: Wrapper, words: Sequence[Word]) -> tuple[int, list[Word]]:
     """How many words are the wrapper's own, and which of them set variables."""
-    assigned, index, operands = [], 0, wrapper.operands
+    assigned, index, operands = list[Word](), 0, wrapper.operands
     while index < len(words):
         word = str(words[index])
         if word == "--" and not operands:

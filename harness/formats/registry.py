@@ -9,17 +9,9 @@ from harness.formats.command_line import PlacedLine
 from harness.formats.document import Document, Format, Reading
 
 _ORDER: Final = (
-    *(
-        "argument_list",
-        "lemonade",
-        "llama_swap",
-        "gpustack",
-        "compose",
-        "kubernetes",
-        "program_map",
-    ),
-    *("launchd", "quadlet", "systemd", "supervisord", "preset", "dockerfile", "procfile"),
-    *("dotenv", "powershell", "batch", "shell"),
+    *("argument_list", "lemonade", "llama_swap", "gpustack", "compose", "program_map"),
+    *("kubernetes", "launchd", "quadlet", "systemd", "supervisord", "preset", "dockerfile"),
+    *("procfile", "dotenv", "powershell", "batch", "shell"),
 )
 """From the one that is told most surely to the one that takes what is left."""
 

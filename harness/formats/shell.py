@@ -121,6 +121,8 @@ class Script:
         self.bare: PlacedLine | None = None
         self.broken: int | None = None
         self.called: set[str] = set()
+        self.more: dict[int, list[Node]] = {}
+        self.own = set(re.findall(r"(\w+)\+?=", self.source.text))
         self.around = Around(
             file=document.file,
             shell=self._nested_text,
@@ -159,6 +161,10 @@ class Script:
         if name == "#":
             return Traced.made(str(len(positional or ())))
         return self.state.values.get(name)
+
+    def sets(self, name: str) -> bool:
+        """See Scope."""
+        return name in self.own
 
     def assign(self, name: str, value: Traced) -> None:
         """See Scope."""
@@ -308,11 +314,11 @@ class Script:
             subject = None if stands(expanded) else expanded
             if unset and self.lookup(unset[1]) is None:
                 subject = ""
-        branches = list[tuple[bool | None, list[Node]]]()
+        branches: list[tuple[bool | None, list[Node]]] = []
         for item in node.named_children:
             if item.type != "case_item":
                 continue
-            patterns, body = list[str](), list[Node]()
+            patterns, body = list[str](), list["Node"]()
             for index, child in enumerate(item.children):
                 name = item.field_name_for_child(index)
                 if name == "value":
@@ -518,11 +524,11 @@ class Script:
             for word in words
         ]
 
-    def _visit_command(self, node: "Node", more: Sequence["Node"] = ()) -> bool | None:
+    def _visit_command(self, node: "Node") -> bool | None:
         start = self.source.span(self._chars(node.start_byte), self._chars(node.end_byte))
         row = BlankRow(self.document.file, _in(start, shell_quoted))
         words, assumed = list[Word](), list[str]()
-        for child in [*node.children, *more]:
+        for child in [*node.children, *self.more.get(node.id, ())]:
             if child.type in {"file_redirect", "herestring_redirect", "heredoc_redirect"}:
                 continue
             if child.type == "variable_assignment":
@@ -623,8 +629,8 @@ class Script:
         more = [child for redirect in redirects for child in _more_arguments(redirect)]
         status = None
         if body is not None:
-            is_command = body.type == "command"
-            status = self._visit_command(body, more) if is_command else self._visit(body)
+            self.more[_last_command(body).id] = more
+            status = self._visit(body)
         for heredoc in heredocs:
             self._here(heredoc, self._text(body) if body is not None else "")
             for child in heredoc.named_children:
@@ -634,16 +640,13 @@ class Script:
 
     def _here(self, node: "Node", command: str) -> None:
         """A file that a script writes: a unit, a compose file; or a script for another shell."""
-        start, end = None, node.end_byte
-        quoted = False
-        for child in node.children:
-            if child.type == "heredoc_start":
-                quoted = self._text(child)[:1] in {"'", '"', "\\"}
-            elif child.type == "heredoc_body":
-                start, end = child.start_byte, child.end_byte
-        if start is None:
+        children = {child.type: child for child in node.children}
+        if "heredoc_start" not in children or "heredoc_end" not in children:
             return
-        source = self.source[self._chars(start) : self._chars(end)]
+        opened = self._chars(children["heredoc_start"].end_byte)
+        quoted = self._text(children["heredoc_start"])[:1] in {"'", '"', "\\"}
+        start = self.source.text.find("\n", opened) + 1
+        source = self.source[start : self._chars(children["heredoc_end"].start_byte)]
         if not quoted:
             source = text_of(source, self, quoted=True)
         inner = self.document.within(source)
@@ -655,6 +658,13 @@ class Script:
         from harness.formats.registry import read_nested
 
         self.found += read_nested(inner)
+
+
+def _last_command(node: "Node") -> "Node":
+    """The command that a redirection behind a list or a pipeline is of."""
+    while node.type in {"list", "pipeline", "negated_command"} and node.named_children:
+        node = node.named_children[-1]
+    return node
 
 
 def _more_arguments(redirect: "Node") -> list["Node"]:
@@ -723,6 +733,7 @@ def _open_quote(text: str) -> int | None:
     return text.count("\n", 0, position) + 1 if rest and rest[0] in "'\"" else None
 
 
+_PROMPT: Final = re.compile(r"(?m)^[ \t]*(?:[\w.-]+@[\w.-]+:[^\s$#]*)?\$ (?=\S)")
 _COMMENT_IN_BACKTICKS: Final = re.compile(r"`#[^`\n]*`")
 
 
@@ -733,7 +744,9 @@ def _parsed(text: str) -> tuple["Node", Callable[[int], int]]:
 
     # The grammar takes a comment in backticks for one to the end of the line, and knows no
     # carriage returns. What takes their place is as long, so that all else stays where it is.
+    # A prompt that was copied with a command is no part of it.
     plain = _COMMENT_IN_BACKTICKS.sub(lambda match: " " * len(match[0]), text)
+    plain = _PROMPT.sub(lambda match: " " * len(match[0]), plain)
     plain = plain.replace("\\\r\n", " \\\n").replace("\r\n", " \n")
     data = plain.encode("utf-8", "surrogatepass")
     root = Parser(Language(tree_sitter_bash.language())).parse(data).root_node

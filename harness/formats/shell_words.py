@@ -42,6 +42,9 @@ class Scope(Protocol):
     def assign(self, name: str, value: Traced) -> None:
         """Set a variable."""
 
+    def sets(self, name: str) -> bool:
+        """Whether the script sets a variable somewhere."""
+
     def output(self, command: str) -> str | None:
         """What a command would print; None where that cannot be known without running it."""
 
@@ -304,6 +307,8 @@ def _parameter(
         if kind == "+":
             return [_Fixed(inner[0:0])] if quoted else []
         return [wrap(value)] if isinstance(value, Traced) else [_Fixed(whole)]
+    if value is None and not rest and scope.sets(match["name"]):
+        return [_Fixed(whole[0:0])] if quoted else []  # only where the script did not get to
     if not isinstance(value, Traced):
         return [] if match["name"] in {"@", "*"} and value is None else [_Fixed(whole)]
     if not rest:

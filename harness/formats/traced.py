@@ -1,7 +1,7 @@
 """Text that knows where in the file each of its characters is written."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, overload
 
 Encode = Callable[[str], str]
@@ -16,11 +16,19 @@ class Spot:
         start: Where it begins.
         end: Where it ends.
         encode: How text is written there.
+        outer: Where what it stands in begins and ends, where that goes with it: the reference of
+            a default. Its own begin and end elsewhere.
     """
 
     start: int
     end: int
     encode: Encode
+    outer: tuple[int, int] = (-1, -1)
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Begin and end with what goes with it."""
+        return self.outer if self.outer[0] >= 0 else (self.start, self.end)
 
 
 def as_it_is(text: str) -> str:
@@ -97,8 +105,7 @@ class Traced:
         return Traced(
             self.text,
             tuple(
-                spot and Spot(spot.start, spot.end, _chain(encode, spot.encode))
-                for spot in self.spots
+                spot and replace(spot, encode=_chain(encode, spot.encode)) for spot in self.spots
             ),
         )
 
@@ -117,7 +124,18 @@ class Traced:
         first_spot, last = spots[0], spots[-1]
         if first_spot is None or last is None or not all(map(_adjoin, spots, spots[1:])):
             return None
-        return Spot(first_spot.start, last.end, first_spot.encode)
+        outer = (first_spot.whole[0], last.whole[1])
+        if first_spot.outer == last.outer:
+            return Spot(first_spot.start, last.end, first_spot.encode, first_spot.outer)
+        return Spot(*outer, first_spot.encode if first_spot.outer[0] < 0 else last.encode)
+
+    def standing_in(self, spot: Spot | None) -> "Traced":
+        """The same, where a stretch of the file around it goes with it."""
+        if spot is None:
+            return self
+        outer = (spot.start, spot.end)
+        spots = (self.spots[i] for i in range(len(self)))
+        return Traced(self.text, tuple(one and replace(one, outer=outer) for one in spots))
 
     def begin(self, at: int = 0) -> int | None:
         """Where in the file a character stands; None where it is in no file."""
@@ -144,7 +162,9 @@ class Traced:
 def _adjoin(one: Spot | None, other: Spot | None) -> bool:
     if one is None or other is None:
         return False
-    return other.start == one.end or (other.start, other.end) == (one.start, one.end)
+    if one.outer == other.outer:
+        return other.start == one.end or (other.start, other.end) == (one.start, one.end)
+    return other.whole[0] == one.whole[1]
 
 
 def _chain(inner: Encode, outer: Encode) -> Encode:

@@ -10,7 +10,7 @@ from harness.config.paths import entries
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.document import Document, readable
 from harness.formats.dotenv import values
-from harness.formats.places import BlankRow, Edit, Word, assignment_at
+from harness.formats.places import BlankRow, Edit, OwnLine, VariablePlace, Word, assignment_at
 from harness.formats.programs import Around
 from harness.formats.shell import commands
 from harness.formats.traced import Traced
@@ -40,8 +40,11 @@ class Entry:
 
 
 def has_section(document: Document, pattern: str) -> bool:
-    """Whether a section of some name begins on a line of its own."""
-    return bool(re.search(rf"(?m)^[ \t]*\[{pattern}\][ \t]*\r?$", document.text))
+    """Whether a file that begins with a section has one of some name."""
+    kept = (line.strip() for line in document.text.splitlines())
+    first = next((line for line in kept if line and line[0] not in "#;"), "")
+    header = rf"(?m)^[ \t]*\[{pattern}\][ \t]*\r?$"
+    return first.startswith("[") and bool(re.search(header, document.text))
 
 
 def unit_entries(source: Traced) -> Iterator[Entry]:
@@ -126,9 +129,10 @@ class Environment:
             if not entry.value.text.strip():
                 self.env.clear()
                 self.known.clear()
-            for word in split_unit(entry.value, self._document.file, _ENVIRONMENT):
+            words = split_unit(entry.value, self._document.file, _ENVIRONMENT)
+            for word in words:
                 if assigned := assignment(word):
-                    self._set(*assigned, word)
+                    self._set(*assigned, word, alone=len(words) == 1)
         elif entry.key == "EnvironmentFile":
             self._file(entry.value.text.strip())
         elif entry.key == "PassEnvironment":
@@ -138,10 +142,13 @@ class Environment:
             for name in entry.value.text.split():
                 self.env.pop(name, None)
 
-    def _set(self, name: str, value: Traced, word: Word) -> None:
+    def _set(self, name: str, value: Traced, word: Word, *, alone: bool) -> None:
+        place: VariablePlace | None = assignment_at(word.place)
+        if alone and word.place:  # what would be left takes all variables away
+            place = OwnLine(word.place, self._document.file)
         text = value.text.replace("%%", "%")
         self.known[name] = value
-        self.env[name] = Variable(value=text, place=assignment_at(word.place))
+        self.env[name] = Variable(value=text, place=place)
 
     def _file(self, name: str) -> None:
         optional, path = name.startswith("-"), name.removeprefix("-").strip("'\"")

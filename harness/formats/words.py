@@ -35,6 +35,8 @@ def shell_quoted(word: str) -> str:
     """A word as a shell reads it back; a reference to a variable stays one."""
     if re.fullmatch(r"[\w@%+=:,./-]+", word):
         return word
+    if found := re.match(r"[A-Za-z_]\w*=", word):  # in quotes it would set no variable
+        return found[0] + shell_quoted(word[found.end() :])
     if "$" in word and "$" not in _REFERENCE.sub("", word):
         return f'"{in_double_quotes(word)}"'
     return "'" + word.replace("'", "'\\''") + "'"
