@@ -8,7 +8,8 @@ from typing import Final
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.naming import numbered
-from harness.formats.places import BlankRow, Edit, ListRow, Place, Row, Word, place_of
+from harness.formats.places import BlankRow, Edit, OwnLine, Place, Word, place_of
+from harness.formats.powershell_values import Token, Value, Values, item_quoted
 from harness.formats.programs import servers_of
 from harness.formats.traced import Spot, Traced
 from harness.formats.units import around
@@ -19,21 +20,24 @@ NAME: Final = "powershell"
 LOOKED_FOR: Final = "a PowerShell script that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(
-    r"(?im)^\s*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^\s*&\s*[\"'$.]|^\s*param\s*\(|Start-Process\b|\$env:\w"
-    r"|-ArgumentList\b|^\s*Write-Host\b"
+    r"(?im)^\s*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^\s*&\s*[\"'$.]|^\s*param\s*\(|Start-Process\b"
+    r"|\$env:\w|-ArgumentList\b|^\s*Write-Host\b"
 )
 _UNIX: Final = re.compile(r"(?m)^#!.*\b(ba|z|da|k)?sh\b|\\[ \t]*\r?$|^\s*export\s|`#")
-_NAME: Final = re.compile(r"\$(?:\{([^}]*)\}|((?:env|global|script|local):)?(\w+))", re.IGNORECASE)
-_MEMBER: Final = re.compile(r"(?:\.\w+|\[[^\]]*\]|\([^)]*\))+")
 _SAFE: Final = re.compile(r"[\w./:=%+\\-][\w./:=%+\\,~-]*")
 _FURTHER: Final = re.compile(
-    r"\$\{?\w*(ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS)\w*\}?", re.IGNORECASE
+    r"[@$]\{?\w*(ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS)\w*\}?", re.IGNORECASE
 )
-_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "`": "`"}
+_PARAMETERS: Final = re.compile(r"(?i)param\s*\(")
+_CONDITION: Final = re.compile(r"(?i)(if|elseif|while|foreach|for|switch|until)\s*\(")
+_BLOCK: Final = re.compile(r"(?i)(else|try|finally|do|begin|process|end)\b|function\s+[\w:-]+")
+_ASSIGNED: Final = re.compile(r"(?:\[[\w.\[\]]+\]\s*)?(\$[\w:{}]+)\s*(\+?=)(?!=)\s*")
+_REDIRECTED: Final = re.compile(r"(?:[\d*]?>{1,2}(?:&\d)?|<)\s*(?:\"[^\"]*\"|'[^']*'|[^\s;|]*)")
+_SWITCH: Final = re.compile(r"(?i)-(NoNewWindow|PassThru|Wait|UseNewEnvironment|LoadUserProfile)")
+_OPTION: Final = re.compile(
+    r"(?i)-(WindowStyle|Redirect\w+|WorkingDirectory|Verb|Environment|Credential|Name)"
+)
 _ENV: Final = "env:"
-
-Value = Traced | list[Word] | None
-"""Text, the items of an array, or what only running it would tell."""
 
 
 def recognises(document: Document) -> bool:
@@ -54,46 +58,24 @@ def read(document: Document) -> Reading:
 
 
 def _quoted(word: str) -> str:
-    if _SAFE.fullmatch(word) and not word.startswith("--%"):
-        return word
-    return _item(word)
-
-
-def _item(word: str) -> str:
-    return "'" + word.replace("'", "''") + "'"
-
-
-def _within_double(text: str) -> str:
-    return re.sub(r'([`"$])', r"`\1", text)
+    return word if _SAFE.fullmatch(word) and not word.startswith("--%") else item_quoted(word)
 
 
 @dataclass(frozen=True, slots=True)
-class _Statement:
+class _Variable:
     """``$env:NAME = "value"``."""
 
+    name: Place
     value: Place
-    line: tuple[int, int]
-    name: Place | None
+    line: OwnLine
 
     def becomes(self, name: str, value: str) -> list[Edit]:
         """See VariablePlace."""
-        edits = [self.value.becomes(value)]
-        return [*edits, self.name.becomes(name)] if self.name else edits
+        return [self.name.becomes(name), self.value.becomes(value)]
 
     def removed(self) -> list[Edit]:
         """See VariablePlace."""
-        return [Edit(*self.line, "")]
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A word, an operator, or the end of a statement."""
-
-    kind: str
-    text: Traced
-    start: int
-    end: int
-    items: list[Word] | None = None
+        return self.line.removed()
 
 
 class _Reader:
@@ -101,350 +83,140 @@ class _Reader:
         self.document = document
         self.source = document.source
         self.text = document.text
-        self.values: dict[str, Value] = {}
-        self.names: dict[str, str] = {}
-        self.places: dict[str, _Statement] = {}
+        self.values = Values(document.source, document.file)
+        self.places: dict[str, _Variable] = {}
         self.found: list[PlacedLine] = []
 
     def run(self) -> None:
         """Follow the statements."""
         position = 0
-        while position < len(self.text):
-            position = self._statement(position)
+        while (position := self.values.blank(position, lines=True)) < len(self.text):
+            position = max(position + 1, self._statement(position))
 
     def _statement(self, at: int) -> int:
-        at = self._blank(at, lines=True)
-        if at >= len(self.text):
-            return at
-        if self.text[at] in ";{})":
+        text, values = self.text, self.values
+        if text[at] in ";{})":
             return at + 1
-        if head := re.compile(r"(?i)param\s*\(").match(self.text, at):
+        if head := _PARAMETERS.match(text, at):
             return self._parameters(head.end())
-        if head := re.compile(r"(?i)(if|elseif|while|foreach|for|switch|until)\s*\(").match(
-            self.text, at
-        ):
-            return self._behind_parentheses(head.end() - 1)
-        if head := re.compile(r"(?i)(else|try|finally|do|begin|process|end)\b").match(
-            self.text, at
-        ):
+        if head := _CONDITION.match(text, at):
+            return values.behind_parentheses(head.end() - 1)
+        if head := _BLOCK.match(text, at):
             return head.end()
-        if head := re.compile(r"(?i)function\s+[\w:-]+").match(self.text, at):
-            return head.end()
-        if head := re.compile(r"(?:\[[\w.\[\]]+\]\s*)?(\$[\w:{}]+)\s*(\+?=)(?!=)\s*").match(
-            self.text, at
-        ):
-            return self._assignment(at, head)
-        return self._command(at)
-
-    def _blank(self, at: int, *, lines: bool) -> int:
-        """Behind blanks, comments and continued lines."""
-        pattern = r"(?:[ \t]|`[ \t]*\r?\n|<#.*?#>" + (r"|[\r\n]|#[^\n]*" if lines else "") + ")*"
-        match = re.compile(pattern, re.DOTALL).match(self.text, at)
-        return match.end() if match else at
-
-    def _behind_parentheses(self, at: int) -> int:
-        depth, i = 0, at
-        while i < len(self.text):
-            char = self.text[i]
-            if char in "\"'":
-                end = self.text.find(char, i + 1)
-                i = len(self.text) if end < 0 else end
-            elif char == "(":
-                depth += 1
-            elif char == ")":
-                depth -= 1
-                if not depth:
-                    return i + 1
-            i += 1
-        return i
+        head = _ASSIGNED.match(text, at)
+        return self._assignment(head) if head else self._command(at)
 
     def _parameters(self, at: int) -> int:
-        end = self._behind_parentheses(at - 1)
+        end = self.values.behind_parentheses(at - 1)
         for match in re.compile(r"\$(\w+)\s*=\s*").finditer(self.text, at, end):
-            token = self._token(match.end(), ",)")
-            if token.kind == "text":
-                self._put(match[1], token.text)
-            elif token.items is not None:
-                self._put(match[1], token.items)
+            if token := self.values.token(match.end(), ",)"):
+                self.values.put(match[1], token.value)
         return end
 
-    def _put(self, name: str, value: Value) -> None:
-        self.values[name.lower()] = value
-        self.names[name.lower()] = name
-
-    def _assignment(self, at: int, head: re.Match[str]) -> int:
+    def _assignment(self, head: re.Match[str]) -> int:
         """``$name = value``; the value may be text, a list, or a command."""
         name = head[1].strip("${}")
-        key = name.lower()
-        first = self._token(head.end(), ",;\n|)")
-        items, token, end = list[Word](), first, first.end
-        row = ListRow(self.document.file, _item)
-        while token.kind in {"text", "array"}:
-            items += token.items if token.items is not None else [self._item(token, row)]
-            end = token.end
-            following = self._blank(end, lines=False)
-            if self.text[following : following + 1] != ",":
-                break
-            token = self._token(self._blank(following + 1, lines=True), ",;\n|)")
-        after = self._blank(end, lines=False)
-        ends = self.text[after : after + 1] in ("", "\n", "\r", ";", "#", "}")
-        if first.kind == "end" or not ends or not items:
-            self._put(name, None)
-            if first.kind != "array" and re.match(r"[&\w.\"']", self.text[head.end() :][:1]):
-                return self._command(head.end())
-            return self._to_end(end)
-        value: Value = items if first.kind == "array" or len(items) > 1 else items[0].text
+        value, end = self.values.listed(head.end())
+        after = self.values.blank(end, lines=False)
+        if self.text[after : after + 1] not in ("", "\n", "\r", ";", "#", "}"):
+            self.values.put(name, None)
+            return self._command(head.end())
         if head[2] == "+=":
-            value = _grown(self.values.get(key), value)
-        elif key.startswith(_ENV) and isinstance(value, Traced):
-            self._remember(at, end, head, first)
-        self._put(name, value)
+            value = _grown(self.values.known.get(name.lower()), value)
+        elif name.lower().startswith(_ENV) and isinstance(value, Traced):
+            self._remember(name, head, end)
+        self.values.put(name, value)
         return end
 
-    def _item(self, token: _Token, row: Row) -> Word:
-        spot = self.source.span(token.start, token.end)
-        return Word(token.text, place_of(spot, _item, row))
-
-    def _remember(self, at: int, end: int, head: re.Match[str], value: _Token) -> None:
-        place = place_of(
-            self.source.span(value.start, value.end), _item, BlankRow(self.document.file, _item)
-        )
-        start = head.start(1) + len("$env:")
-        name = place_of(
-            self.source.span(start, head.end(1)), str, BlankRow(self.document.file, str)
-        )
-        whole = self.source.span(at, end)
-        if place and whole:
-            file = self.document.file
-            begin = file.rfind("\n", 0, whole.start) + 1
-            after = file.find("\n", whole.end)
-            line = (begin, after + 1 if after >= 0 else len(file))
-            self.places[head[1].strip("${}").lower()] = _Statement(place, line, name)
-
-    def _to_end(self, at: int) -> int:
-        match = re.compile(r"(?:`\r?\n|[^\n;])*").match(self.text, at)
-        return match.end() if match else len(self.text)
-
-    # Tokens.
-
-    def _token(self, at: int, stops: str) -> _Token:
-        """The value that begins somewhere; of kind ``end`` where none does."""
-        text = self.text
-        nothing = self.source[at:at]
-        if at >= len(text) or text[at] in stops + "|;{}\r\n":
-            return _Token("end", nothing, at, at)
-        if text.startswith("@(", at):
-            return self._array(at)
-        if here := re.compile(r"@(['\"])\r?\n(.*?)\r?\n\1@", re.DOTALL).match(text, at):
-            return _Token("text", self.source[here.start(2) : here.end(2)], at, here.end())
-        if text[at] == "@" and (splat := re.compile(r"@(\w+)").match(text, at)):
-            value = self.values.get(splat[1].lower())
-            items = value if isinstance(value, list) else None
-            return _Token(
-                "array" if items is not None else "unknown", nothing, at, splat.end(), items
-            )
-        pieces, i, items = [nothing], at, None
-        while i < len(text) and not text[i].isspace() and text[i] not in stops + "|;{}":
-            char = text[i]
-            if char == '"':
-                piece, i = self._double(i)
-            elif char == "'":
-                piece, i = self._single(i)
-            elif char == "$":
-                found, end = self._variable(i)
-                items = found if isinstance(found, list) and i == at else items
-                piece = found if isinstance(found, Traced) else self.source[i:end]
-                i = end
-            elif char == "`" and i + 1 < len(text) and text[i + 1] not in "\r\n":
-                piece, i = Traced.at(text[i + 1], self.source.span(i, i + 2)), i + 2
-            elif char == "`":
-                break
-            elif char == "(":
-                end = self._behind_parentheses(i)
-                piece, i = self.source[i:end], end
-            else:
-                piece, i = self.source[i : i + 1], i + 1
-            pieces.append(piece)
-        if i == at:
-            return _Token("end", nothing, at, at)
-        if items is not None and len(pieces) == 2:  # noqa: PLR2004
-            return _Token("array", nothing, at, i, items)
-        return _Token("text", Traced.joined(pieces), at, i)
-
-    def _double(self, at: int) -> tuple[Traced, int]:
-        text, pieces, i = self.text, [self.source[at + 1 : at + 1].within(_within_double)], at + 1
-        while i < len(text):
-            if text[i] == '"':
-                if not text.startswith('""', i):
-                    return Traced.joined(pieces), i + 1
-                pieces.append(Traced.at('"', self.source.span(i, i + 2)))
-                i += 2
-            elif text[i] == "`" and i + 1 < len(text):
-                char = _ESCAPES.get(text[i + 1], text[i + 1])
-                pieces.append(Traced.at(char, self.source.span(i, i + 2)))
-                i += 2
-            elif text[i] == "$":
-                found, end = self._variable(i, in_text=True)
-                whole = self.source[i:end]
-                if isinstance(found, list):
-                    found = Traced.at(" ".join(map(str, found)), whole.span())
-                pieces.append(whole if found is None else Traced.at(found.text, whole.span()))
-                i = end
-            else:
-                pieces.append(self.source[i : i + 1].within(_within_double))
-                i += 1
-        return Traced.joined(pieces), i
-
-    def _single(self, at: int) -> tuple[Traced, int]:
-        text, pieces, i = self.text, [self.source[at + 1 : at + 1]], at + 1
-        while i < len(text):
-            if text.startswith("''", i):
-                pieces.append(Traced.at("'", self.source.span(i, i + 2)))
-                i += 2
-            elif text[i] == "'":
-                return Traced.joined(pieces), i + 1
-            else:
-                pieces.append(self.source[i : i + 1])
-                i += 1
-        return Traced.joined(pieces), i
-
-    def _variable(self, at: int, *, in_text: bool = False) -> tuple[Value, int]:
-        """The value of the variable that begins somewhere; None where it is not in the file."""
-        if self.text.startswith("$(", at):
-            return None, self._behind_parentheses(at + 1)
-        match = _NAME.match(self.text, at)
-        if not match:
-            return self.source[at : at + 1], at + 1
-        name = match[1] or (match[2] or "") + match[3]
-        end = match.end()
-        if not in_text and (member := _MEMBER.match(self.text, end)):
-            return None, member.end()
-        short = re.sub(r"^(global|script|local):", "", name.lower())
-        if short in {"true", "false", "null"}:
-            return Traced.made(short), end
-        return self.values.get(short), end
-
-    def _array(self, at: int) -> _Token:
-        row = ListRow(self.document.file, _item, opened=self.source.begin(at + 2))
-        items, i = list[Word](), at + 2
-        while i < len(self.text):
-            i = self._blank(i, lines=True)
-            if self.text[i : i + 1] == ")":
-                break
-            token = self._token(i, ",)")
-            if token.kind == "end":
-                i += 1
-                continue
-            if token.items is not None:
-                items += token.items
-            else:
-                items.append(self._item(token, row))
-                spot = self.source.span(token.start, token.end)
-                row.items.extend([(spot.start, spot.end)] if spot else [])
-            i = self._blank(token.end, lines=True)
-            i += self.text[i : i + 1] == ","
-        return _Token("array", self.source[at:at], at, i + 1, items)
-
-    # Commands.
+    def _remember(self, name: str, head: re.Match[str], end: int) -> None:
+        file = self.document.file
+        start = self.values.blank(head.end(), lines=False)
+        value = place_of(self.source.span(start, end), item_quoted, BlankRow(file, item_quoted))
+        begin = head.start(1) + len("$env:")
+        own = place_of(self.source.span(begin, head.end(1)), str, BlankRow(file, str))
+        if value and own:
+            self.places[name.lower()] = _Variable(own, value, OwnLine(value, file))
 
     def _command(self, at: int) -> int:
         """A command with its arguments."""
         begin = self.source.span(at, at)
-        row = BlankRow(self.document.file, _quoted, continuation="`")
-        words, i, assumed = list[Word](), at, list[str]()
-        while i < len(self.text):
-            i = self._blank(i, lines=False)
-            if i >= len(self.text) or self.text[i] in ";|{}\r\n)#":
+        words, listed, assumed = list[Word](), set[int](), list[str]()
+        i = at
+        while (i := self.values.blank(i, lines=False)) < len(self.text):
+            if self.text[i] in ";|{}\r\n)#":
                 break
-            if (
-                self.text[i] in "&."
-                and (not words)
-                and self.text[i + 1 : i + 2] in (" ", '"', "'", "$")
-            ):
+            call = not words and re.compile(r"[&.](?=[ \"'$])").match(self.text, i)
+            if skipped := (call or _REDIRECTED.match(self.text, i)):
+                i = skipped.end()
+            elif token := self.values.token(i, ")"):
+                for word in self._arguments(token, assumed, first=not words):
+                    words.append(word)
+                    listed.update({id(word)} if isinstance(token.value, list) else ())
+                i = token.end
+            else:
                 i += 1
-                continue
-            if redirection := re.compile(
-                r"(?:[\d*]?>{1,2}(?:&\d)?|<)\s*(?:\"[^\"]*\"|'[^']*'|[^\s;|]*)"
-            ).match(self.text, i):
-                i = redirection.end()
-                continue
-            token = self._token(i, ")")
-            if token.kind == "end":
-                i += 1
-                continue
-            words += self._arguments(token, row, assumed, first=not words)
-            i = token.end
-        if i < len(self.text) and self.text[i] == "#":
-            i = self._to_end(i)
         if words:
-            self._start(words, begin, assumed)
-        return max(i + (self.text[i : i + 1] in (";", "|", "{", "}", ")")), at + 1)
+            self._start(words, listed, begin, assumed)
+        return i
 
-    def _arguments(
-        self, token: _Token, row: Row, assumed: list[str], *, first: bool
-    ) -> Iterator[Word]:
-        written = self.text[token.start : token.end]
-        if token.items is not None:
-            yield from token.items
-        elif not first and (
-            token.kind == "unknown" or (token.text.text == written and _FURTHER.fullmatch(written))
-        ):
-            assumed.append(f"{written} is empty")
-        else:
-            spot = self.source.span(token.start, token.end)
-            yield Word(token.text, place_of(spot, _quoted, row))
+    def _arguments(self, token: Token, assumed: list[str], *, first: bool) -> Iterator[Word]:
+        written = self.source[token.start : token.end]
+        if isinstance(token.value, list):
+            yield from token.value
+            return
+        further = token.value is None and not first and _FURTHER.fullmatch(written.text)
+        if further and written.text.strip("@${}").lower() not in self.values.known:
+            assumed.append(f"{written.text} is empty")
+            return
+        row = BlankRow(self.document.file, _quoted, continuation="`")
+        yield Word(token.value or written, place_of(written.span(), _quoted, row))
 
-    def _start(self, words: list[Word], begin: Spot | None, assumed: Sequence[str]) -> None:
-        if str(words[0]).lower() in {"start-process", "start", "saps", "start-job"}:
-            words = self._process(words)
-        lines = servers_of(words, self._environment(), around(self.document), self._add(begin))
+    def _start(
+        self, words: list[Word], listed: set[int], begin: Spot | None, assumed: Sequence[str]
+    ) -> None:
+        if str(words[0]).lower() in {"start-process", "start", "saps"}:
+            words = self._process(words[1:], listed)
+        row = BlankRow(self.document.file, _quoted, continuation="`")
+        shared = [w if w.place is None else _in_row(w, row) for w in words]
+        lines = servers_of(shared, self._environment(), around(self.document), self._add(begin))
         self.found += [replace(x, assumed=(*assumed, *x.assumed)) for x in lines]
 
-    def _process(self, words: list[Word]) -> list[Word]:
-        """What ``Start-Process`` starts."""
-        program, arguments, i = list[Word](), list[Word](), 1
+    def _process(self, words: list[Word], listed: set[int]) -> list[Word]:
+        """What ``Start-Process`` starts: its program, and the arguments as it puts them together."""
+        program, arguments, i = list[Word](), list[Word](), 0
         while i < len(words):
-            text = str(words[i]).lower()
-            if text in {"-filepath", "-file"}:
+            text = str(words[i])
+            is_own = id(words[i]) not in listed
+            if is_own and re.fullmatch(r"(?i)-(FilePath|File)", text):
                 program, i = words[i + 1 : i + 2], i + 2
-            elif text in {"-argumentlist", "-args", "-argument"}:
+            elif is_own and (_SWITCH.fullmatch(text) or re.fullmatch(r"(?i)-Arg\w*", text)):
                 i += 1
-                while i < len(words) and not re.fullmatch(
-                    r"(?i)-(NoNewWindow|PassThru|Wait|WindowStyle|Redirect\w+|WorkingDirectory"
-                    r"|Verb|Environment)",
-                    str(words[i]),
-                ):
-                    arguments.append(words[i])
-                    i += 1
-            elif text in {"-nonewwindow", "-passthru", "-wait", "-usenewenvironment"}:
-                i += 1
-            elif text.startswith("-"):
+            elif is_own and _OPTION.fullmatch(text):
                 i += 2
             elif not program:
                 program, i = [words[i]], i + 1
             else:
-                arguments.append(words[i])
+                arguments += self._split(words[i])
                 i += 1
-        listed = [_without_comma(word) for word in arguments]
-        inner = [one for word in listed for one in self._split(word)]
-        return [*program, *inner]
+        return [*program, *arguments]
 
     def _split(self, word: Word) -> list[Word]:
         """An item of ``-ArgumentList`` falls apart at its blanks."""
-        if not re.search(r"\s", str(word).strip()):
+        text = str(word)
+        if text.endswith(","):
+            word = Word(word.text[: len(text) - 1])
+        if not re.search(r"\s", text.strip()):
             return [word]
-        if '"' in str(word):
-            return windows_words(word.text, BlankRow(self.document.file, str))
-        return parted(word.text, BlankRow(self.document.file, str))
+        row = BlankRow(self.document.file, str)
+        return windows_words(word.text, row) if '"' in text else parted(word.text, row)
 
     def _environment(self) -> dict[str, Variable]:
         env = dict[str, Variable]()
-        for key, value in self.values.items():
+        for key, value in self.values.known.items():
             if key.startswith(_ENV):
                 known = value.text if isinstance(value, Traced) else None
-                if known is not None and re.search(r"\$\w|\$\(", known):
-                    known = None
-                name = self.names[key][len(_ENV) :]
+                known = None if known is None or re.search(r"\$\w|\$\(", known) else known
+                name = self.values.names[key][len(_ENV) :]
                 env[name] = Variable(value=known, place=self.places.get(key))
         return env
 
@@ -452,7 +224,17 @@ class _Reader:
         if begin is None:
             return None
         at = self.document.file.rfind("\n", 0, begin.start) + 1
-        return lambda pairs: [Edit(at, at, "".join(f"$env:{n} = {_item(v)}\n" for n, v in pairs))]
+        return lambda pairs: [
+            Edit(at, at, "".join(f"$env:{n} = {item_quoted(v)}\n" for n, v in pairs))
+        ]
+
+
+def _in_row(word: Word, row: BlankRow) -> Word:
+    """A word of a command in the command's row, which all its words share."""
+    place = word.place
+    if place is None or not isinstance(place.row, BlankRow) or place.row.continuation != "`":
+        return word
+    return Word(word.text, replace(place, row=row))
 
 
 def _grown(old: Value, new: Value) -> Value:
@@ -462,8 +244,3 @@ def _grown(old: Value, new: Value) -> Value:
         return Traced.joined([old, new])
     first = old if isinstance(old, list) else [Word(old)]
     return [*first, *(new if isinstance(new, list) else [Word(new)])]
-
-
-def _without_comma(word: Word) -> Word:
-    text = str(word)
-    return Word(word.text[: len(text) - 1], None) if text.endswith(",") else word

@@ -30,6 +30,9 @@ _MODEL_FLAGS: Final = frozenset({*MODEL.flags, *REMOTE_MODEL.flags})
 _OWN_FLAGS: Final = frozenset(
     {"-m", "-hf", "-hfr", "-mu", "--hf-repo", "--models-dir", "--models-preset"}
 )
+_CMDLET: Final = re.compile(r"(get|set|test|write|out|stop|remove|copy|move|new|add|read|wait)-\w+")
+"""Commands of PowerShell that name the program and do not start it."""
+
 _ASKS: Final = frozenset({"--version", "--help", "-h", "--usage", "--list-devices"})
 """With one of these a server tells something and ends."""
 
@@ -59,6 +62,7 @@ class Programs:
     """What is known of programs that stand in front of a server; see resources/programs.toml."""
 
     mentions: frozenset[str]
+    takes_text: frozenset[str]
     run_switches: frozenset[str]
     wrappers: Mapping[str, Wrapper]
 
@@ -74,6 +78,7 @@ def known_programs() -> Programs:
     }
     return Programs(
         mentions=frozenset(table["mentions"].split()),
+        takes_text=frozenset(table["takes_text"].split()),
         run_switches=frozenset(table["run_switches"].split()),
         wrappers=wrappers,
     )
@@ -203,7 +208,11 @@ def _behind(started: Started) -> list[PlacedLine]:
         return started.around.shell(words[script].text, started.env)
     if name == "env" and plain[1:2] == ["-S"]:
         return started.around.shell(_spaced(words[2:]), started.env)
-    if name in known.mentions or plain[:2] in (["command", "-v"], ["command", "-V"]):
+    if (
+        name in known.mentions
+        or _CMDLET.fullmatch(name)
+        or plain[:2] in (["command", "-v"], ["command", "-V"])
+    ):
         return []
     wrapper = known.wrappers.get(name)
     return _wrapped(wrapper, started) if wrapper else _somewhere(started)
@@ -322,13 +331,14 @@ def _wrapped(wrapper: Wrapper, started: Started) -> list[PlacedLine]:
 def _somewhere(started: Started) -> list[PlacedLine]:
     """Behind a program that is not known here: tmux, screen, a script that takes a command."""
     plain = started.plain
+    takes_text = program_name(plain[0]) in known_programs().takes_text
     for index in range(1, len(plain)):
         start = arguments_at(plain, index)
         if start is not None:
             follows = plain[start : start + 1]
             is_start = follows and follows[0].startswith("-") and follows[0] not in _ASKS
             return [line_at(started, start)] if is_start else []
-        if _WITHIN_TEXT.search(plain[index]):
+        if takes_text and _WITHIN_TEXT.search(plain[index]):
             return started.around.shell(started.words[index].text, started.env)
     return []
 
