@@ -50,7 +50,7 @@ def _containers(document: Document) -> Iterator[tuple[str, PlacedLine]]:
     sources = dict(_data(document.nodes))
     for node in document.nodes:
         for path, mapping in mappings(node):
-            if _is_container(mapping):
+            if _is_container(mapping) and "initContainers" not in path:
                 image = _image(mapping, node, path)
                 lines = _Container(mapping, image, document, sources).lines()
                 yield from ((_name(path, mapping), line) for line in lines)
@@ -221,8 +221,9 @@ class _Container:
                     self._assumed.append(f"{kind} {name} is not in the file")
                     continue
                 for entry in data.entries:
-                    if isinstance(entry.value, Scalar):
-                        env[prefix + str(entry.key)] = Variable(value=str(entry.value))
+                    variable = prefix + str(entry.key)
+                    if isinstance(entry.value, Scalar) and variable.isidentifier():
+                        env[variable] = Variable(value=str(entry.value))
 
 
 def _filled(text: Traced, env: Mapping[str, Variable]) -> Traced:

@@ -10,15 +10,15 @@ from harness.formats.document import Document, Reading
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Scalar, mappings
 from harness.formats.places import Edit, Pair, Word
-from harness.formats.programs import servers_of
+from harness.formats.programs import servers_of, variable_of
 from harness.formats.shell import commands
 from harness.formats.units import around
-from harness.formats.words import stands, words_of
+from harness.formats.words import assignment, stands, words_of
 
 NAME: Final = "program-map"
 LOOKED_FOR: Final = "JSON or YAML with command, args and env"
 
-_COMMANDS: Final = ("command", "cmd", "program", "script", "exec", "executable")
+_COMMANDS: Final = ("command", "cmd", "program", "shell", "script", "exec", "executable")
 _ARGUMENTS: Final = ("args", "arguments", "argv")
 _GENERIC: Final = frozenset({"servers", "mcpServers", "tasks", "configurations", "apps"})
 
@@ -80,11 +80,16 @@ def _arguments(node: object, document: Document) -> list[Word]:
 
 
 def _environment(mapping: MapNode) -> tuple[dict[str, Variable], AddVariables | None]:
-    node = mapping.mapping("env") or mapping.mapping("environment")
-    env = dict[str, Variable]()
+    node, env = mapping.get("env") or mapping.get("environment"), dict[str, Variable]()
     if node is None:
-        has_other = mapping.get("env") is not None
-        return env, None if has_other else partial(_opened, mapping)
+        return env, partial(_opened, mapping)
+    if isinstance(node, ListNode):
+        for word in node.words() or []:
+            if assigned := assignment(word):
+                env[assigned[0]] = variable_of(assigned[1], word)
+        return env, None
+    if not isinstance(node, MapNode):
+        return env, None
     for entry in node.entries:
         if isinstance(entry.value, Scalar) and not entry.value.is_null:
             name, value = str(entry.key), str(entry.value)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -16,6 +17,9 @@ from harness.formats.traced import Traced
 from harness.formats.words import assignment, stands
 
 _DEPTH: Final = 20
+_OWN_WORDS: Final = 3
+"""Of a program that is not known here, the server's at the latest among them; more are prose."""
+
 _SERVER: Final = re.compile(r"llama-server(?:[-_.][\w.-]+)?")
 _NO_PROGRAM: Final = re.compile(
     r"\.(service|sh|bash|log|conf|cfg|env|txt|ya?ml|json|py|js|pid|sock|socket|container|bat|cmd"
@@ -159,8 +163,8 @@ def looks_like_arguments(words: Sequence[str], env: Iterable[str]) -> bool:
     own = any(name.startswith("LLAMA_ARG_") for name in env)
     if not words:
         return own
-    telling = own or not _OWN_FLAGS.isdisjoint(words)
-    return words[0].startswith("-") and (telling or any(w.endswith(".gguf") for w in words))
+    loads = any(a == "--model" and b.endswith(".gguf") for a, b in pairwise(words))
+    return words[0].startswith("-") and (own or loads or not _OWN_FLAGS.isdisjoint(words))
 
 
 def servers_of(
@@ -332,7 +336,7 @@ def _somewhere(started: Started) -> list[PlacedLine]:
     """Behind a program that is not known here: tmux, screen, a script that takes a command."""
     plain = started.plain
     takes_text = program_name(plain[0]) in known_programs().takes_text
-    for index in range(1, len(plain)):
+    for index in range(1, len(plain) if takes_text else min(len(plain), _OWN_WORDS)):
         start = arguments_at(plain, index)
         if start is not None:
             follows = plain[start : start + 1]

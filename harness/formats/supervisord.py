@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import PlacedLine, Variable
@@ -63,7 +64,18 @@ def _program(
             raise UnwritableError("its variables are put together from several places")
         return [Edit(begin, begin, f"environment={written}\n")]
 
-    return servers_of(words, env, around(document), add)
+    outside = around(document)
+    inside = replace(outside, shell=lambda text, given: outside.shell(_escaped(text), given))
+    return servers_of(words, env, inside, add)
+
+
+def _escaped(text: Traced) -> Traced:
+    """A text for a shell, which would not take ``%(ENV_NAME)s`` for one word."""
+    pieces, position = list[Traced](), 0
+    for match in re.finditer(r"[()](?=\w+\)s|s)", text.text):
+        pieces += [text[position : match.start()], Traced.made("\\")]
+        position = match.start()
+    return Traced.joined([*pieces, text[position:]])
 
 
 def _environment(entry: Entry, file: str) -> dict[str, Variable]:
