@@ -18,10 +18,10 @@ NAME: Final = "batch"
 LOOKED_FOR: Final = "a batch file that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(
-    r"(?im)^\s*@?echo\s+off|^\s*(rem\b|::)|^\s*@?set\s+(/[ap]\s+)?\"?\w+=|\^[ \t]*\r?$|%~dp0"
-    r"|^\s*@?(call|start|title|pause|setlocal|chcp)\b|%\w+%"
+    r"(?im)^[ \t]*@?echo\s+off|^[ \t]*(rem\b|::)|^[ \t]*@?set\s+(/[ap]\s+)?\"?\w+=|\^[ \t]*\r?$|%~dp0"
+    r"|^[ \t]*@?(call|start|title|pause|setlocal|chcp)\b|%\w+%"
 )
-_UNIX: Final = re.compile(r"(?m)^#!|\\[ \t]*\r?$|\$\{?\w|^\s*export\s|^\s*#")
+_UNIX: Final = re.compile(r"(?m)^#!|\\[ \t]*\r?$|\$\{?\w|^[ \t]*export\s|^[ \t]*#")
 _WINDOWS_PATH: Final = re.compile(r"(?:^|[\s\"=])(?:[A-Za-z]:|\.{0,2})\\[\w.]")
 _VARIABLE: Final = re.compile(r"%(\w+)(:~?[^%]*)?%|!(\w+)!|%%")
 _FURTHER: Final = re.compile(r"\w*(ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS)\w*", re.IGNORECASE)

@@ -11,7 +11,7 @@ from harness.formats.document import SIZE_LIMIT, Document, Reading, decoded, enc
 from harness.formats.places import Edit, UnwritableError, VariablePlace, Word, applied
 from harness.formats.programs import servers_of
 from harness.formats.registry import read_document
-from harness.formats.traced import Traced
+from harness.formats.traced import GrownError, Traced
 from harness.formats.units import around
 from harness.formats.words import assignment
 
@@ -71,6 +71,8 @@ def _read(text: str, origin: str, name: str | None, path: Path | None) -> Readin
         reading = read_document(document, name)
     except RecursionError as error:
         raise FormatError(f"{origin}: is nested too deeply") from error
+    except GrownError as error:
+        raise FormatError(f"{origin}: {error}") from error
     if not reading.lines:
         reasons = "; ".join(reading.unread.values())
         raise FormatError(reasons or f"{origin}: holds no llama-server command line")

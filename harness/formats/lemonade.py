@@ -27,11 +27,12 @@ def recognises(document: Document) -> bool:
 
 
 def _recipes(document: Document) -> Iterator[tuple[str, MapNode]]:
-    for path, mapping in mappings(document.nodes[0]):
-        if mapping.get("llamacpp_args") is not None:
-            parts = [part for part in path if part != "recipe_options"]
-            own = mapping.text("model_name")
-            yield own or (parts[-1] if parts else ""), mapping
+    for node in document.nodes:
+        for path, mapping in mappings(node):
+            if mapping.get("llamacpp_args") is not None:
+                parts = [part for part in path if part != "recipe_options"]
+                own = mapping.text("model_name")
+                yield own or (parts[-1] if parts else ""), mapping
 
 
 def read(document: Document) -> Reading:

@@ -20,10 +20,10 @@ NAME: Final = "powershell"
 LOOKED_FOR: Final = "a PowerShell script that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(
-    r"(?im)^\s*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^\s*&\s*[\"'$.]|^\s*param\s*\(|Start-Process\b"
-    r"|\$env:\w|-ArgumentList\b|^\s*Write-Host\b"
+    r"(?im)^[ \t]*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^[ \t]*&\s*[\"'$.]|^[ \t]*param\s*\(|Start-Process\b"
+    r"|\$env:\w|-ArgumentList\b|^[ \t]*Write-Host\b"
 )
-_UNIX: Final = re.compile(r"(?m)^#!.*\b(ba|z|da|k)?sh\b|\\[ \t]*\r?$|^\s*export\s|`#")
+_UNIX: Final = re.compile(r"(?m)^#!.*\b(ba|z|da|k)?sh\b|\\[ \t]*\r?$|^[ \t]*export\s|`#")
 _SAFE: Final = re.compile(r"[\w./:=%+\\-][\w./:=%+\\,~-]*")
 _FURTHER: Final = re.compile(
     r"[@$]\{?\w*(ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS)\w*\}?", re.IGNORECASE

@@ -13,7 +13,7 @@ from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, Place, VariablePlace, Word, place_of
 from harness.formats.programs import Around, servers_of
 from harness.formats.shell_words import Unknown, Value, fields, text_of
-from harness.formats.traced import Traced
+from harness.formats.traced import GrownError, Traced
 from harness.formats.words import _blankless, shell_quoted, stands
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ LOOKED_FOR: Final = "a shell command that starts llama-server, by itself or in a
 
 _DEPTH: Final = 20
 _ROUNDS: Final = 64
+_STEPS: Final = 200_000
+"""Statements of a script that are followed, those of loops and functions each time."""
+
 _OTHER_LANGUAGE: Final = re.compile(r"#!.*\b(python|perl|ruby|node|pwsh|fish|tclsh|php|lua)")
 _FURTHER: Final = re.compile(
     r'"?\$\{?(\w*(?:ARGS?|OPTS?|OPTIONS|FLAGS|EXTRA|PARAMS|ARGUMENTS)\w*)\}?"?', re.IGNORECASE
@@ -121,6 +124,8 @@ class Script:
         self.bare: PlacedLine | None = None
         self.broken: int | None = None
         self.called: set[str] = set()
+        self.calling: list[str] = []
+        self.steps = 0
         self.more: dict[int, list[Node]] = {}
         self.own = set(re.findall(r"(\w+)\+?=", self.source.text))
         self.around = Around(
@@ -189,6 +194,9 @@ class Script:
 
     def _visit(self, node: "Node") -> bool | None:
         """Follow a node; whether it succeeds, None where only running it would tell."""
+        self.steps += 1
+        if self.steps > _STEPS:
+            raise GrownError
         visit = getattr(self, f"_visit_{node.type}", None)
         if visit is not None:
             result: bool | None = visit(node)
@@ -583,8 +591,9 @@ class Script:
                 return None
             case ["test", *_]:
                 return None
-        if plain[0] in self.state.functions and self.depth < _DEPTH:
-            self._call(plain[0], words[1:])
+        if plain[0] in self.state.functions:
+            if plain[0] not in self.calling:  # one that calls itself ends where only running tells
+                self._call(plain[0], words[1:])
             return None
         lines = servers_of(words, self._environment(), self.around)
         if self.bare is None and plain[0].startswith("-") and not lines:
@@ -597,9 +606,9 @@ class Script:
         self.called.add(name)
         positional, ended = self.state.positional, self.state.ended
         self.state.positional = tuple(arguments)
-        self.depth += 1
+        self.calling.append(name)
         self._visit(self.state.functions[name])
-        self.depth -= 1
+        self.calling.pop()
         self.state.positional, self.state.ended = positional, ended
 
     def _source(self, name: str) -> None:

@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self, overload
+from typing import Final, Self, overload
+
+LONGEST: Final = 2 * 1024 * 1024
+"""Characters that a text may grow to by the variables in it."""
+
+
+class GrownError(ValueError):
+    """Variables that are put into each other make a text that grows without end."""
+
+    def __init__(self) -> None:
+        super().__init__("its variables or loops grow without end")
+
 
 Encode = Callable[[str], str]
 """Writes text so that its surroundings read it as it was: within quotes, within JSON, …"""
@@ -87,6 +98,8 @@ class Traced:
         pieces = tuple(pieces)
         if len(pieces) == 1:
             return cls(pieces[0].text, pieces[0].spots)
+        if sum(map(len, pieces)) > LONGEST:
+            raise GrownError
         spots = tuple(spot for piece in pieces for spot in piece.spots)
         return cls("".join(piece.text for piece in pieces), spots)
 
