@@ -208,7 +208,10 @@ TEMPLATE_KWARGS: Final = Family(
 ONCE_TWO_VALUES: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
 """Take one value with a colon since Nov 2025."""
 
+TEMPERATURE: Final = Family(flags=("--temp", "--temperature"))
+
 REPLACEABLE: Final = (
+    TEMPERATURE,
     CHECKPOINT_STEP,
     DRAFT_MAX,
     DRAFT_MIN,
