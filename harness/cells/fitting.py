@@ -31,6 +31,7 @@ from harness.model import (
     Replacement,
     TinyModel,
 )
+from harness.processes.loopback import LOOPBACK
 from harness.server.ports import LAST_PORT
 
 WHY_PLACE: Final = "the harness writes nothing outside its own directories"
@@ -41,6 +42,10 @@ _OWN_MODELS: Final = "models"
 _SCALE: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
+_MODEL_PLACEHOLDERS: Final = ("{model}", "{{model_path}}", "{{model}}", "${MODEL}")
+_DRAFT_PLACEHOLDERS: Final = ("{draft_model}", "{{draft_model_path}}", "${DRAFT_MODEL}")
+_PORT_PLACEHOLDERS: Final = ("{port}", "{{port}}", "{{worker_port}}", "${PORT}", "$PORT")
+_HOST_PLACEHOLDERS: Final = ("{host}", "{{host}}", "{{worker_ip}}", "${HOST}")
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
 _NO_DEVICE: Final = frozenset({"none", "auto", ""})
@@ -77,6 +82,20 @@ class _Fitting:
     preset: str = ""
     names_model: bool = False
     names_port: bool = False
+
+    def filled(self, word: str) -> str:
+        """A word with what generators of command lines put in place of the host's own."""
+        draft = self.model.draft_path
+        own = {
+            **dict.fromkeys(_MODEL_PLACEHOLDERS, str(self.model.path)),
+            **(dict.fromkeys(_DRAFT_PLACEHOLDERS, str(draft)) if draft else {}),
+            **dict.fromkeys(_PORT_PLACEHOLDERS, str(self.port)),
+            **dict.fromkeys(_HOST_PLACEHOLDERS, LOOPBACK),
+            "{{model_name}}": self.model.name,
+        }
+        for placeholder, value in own.items():
+            word = word.replace(placeholder, value)
+        return word
 
     def values_for(self, argument: Argument) -> tuple[str, ...] | None:
         """The values that are handed over; None where the argument is left out."""
@@ -231,7 +250,8 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
     if remote:
         env[families.MODEL.variables[0]] = str(model.path)
     words: list[str] = []
-    for argument in read_arguments(plan.argv, capabilities):
+    given = tuple(map(fitting.filled, plan.argv))
+    for argument in read_arguments(given, capabilities):
         values = fitting.values_for(argument)
         if values is not None:
             words += (_flag(argument), *values)

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from harness.builds import Build, load_catalogue
@@ -15,6 +15,7 @@ from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.families import OF_EXPERTS_AND_THINKING
+from harness.formats import FORMATS
 from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
 from harness.model import Cell, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
@@ -31,10 +32,9 @@ from harness.subjects.command_lines import (
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
     CommandLine,
-    StaticSubject,
 )
-from harness.subjects.given import given_lines
-from harness.terminal import say, say_columns, say_json
+from harness.subjects.given import read_given
+from harness.terminal import note, say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
 from harness.verdicts.findings import (
     OF_SPECULATION,
@@ -47,10 +47,7 @@ from harness.verdicts.findings import (
 if TYPE_CHECKING:
     from harness.flags.capabilities import Capabilities
 
-SUBJECT: Final = "argv"
-"""The name of a command line given by hand, as a subject."""
-
-_FORMATS: Final = ("auto", "text", "table", "markdown", "json")
+_FORMATS: Final = ("text", "table", "markdown", "json")
 _EXITS: Final = {
     Verdict.PASS: EXIT_OK,
     Verdict.FAIL: EXIT_FAIL,
@@ -99,12 +96,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "--format",
-        choices=_FORMATS,
-        default="auto",
-        help="auto is a table where the terminal is wide enough for one, else text",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of the answer: text, table, markdown or json (default: a table where the terminal is "
+        "wide enough for one, else text); or of the file, told by its content otherwise: "
+        f"{', '.join(FORMATS)}",
     )
     parser.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="--format json"
+        "--json", action="append_const", const="json", dest="format", help="--format json"
     )
     parser.add_argument(
         "--strict",
@@ -125,10 +125,10 @@ def check(options: argparse.Namespace) -> int:
     """
     catalogue = load_catalogue()
     builds = catalogue.select(options.build) if options.build else catalogue.profile("full")
-    form = _format(options.format, len(builds))
+    form, kind = _formats(options.format, len(builds))
     checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
-        lines = _lines(options, workbench)
+        lines = _lines(options, kind, workbench)
         for line in lines:
             one = _check_line(line, builds, options, workbench, as_text=form == "text")
             checked.append(one)
@@ -139,14 +139,24 @@ def check(options: argparse.Namespace) -> int:
     return _EXITS[exit_code(found, strict=options.strict)]
 
 
-def _format(asked: str, builds: int) -> str:
-    if asked != "auto":
-        return asked
+def _formats(asked: Sequence[str], builds: int) -> tuple[str, str | None]:
+    """The form of the answer, and the format of the file where one is named.
+
+    Raises:
+        UsageError: A name is that of neither.
+    """
+    unknown = [name for name in asked if name not in {*_FORMATS, *FORMATS}]
+    if unknown:
+        known = ", ".join((*_FORMATS, *FORMATS))
+        raise UsageError(f"--format {unknown[0]!r}: there are {known}")
+    forms = [name for name in asked if name in _FORMATS]
+    kinds = [name for name in asked if name in FORMATS]
     wide = shutil.get_terminal_size().columns >= _COLUMN * (builds + 1)
-    return "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+    usual = "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+    return forms[-1] if forms else usual, kinds[-1] if kinds else None
 
 
-def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
+def _lines(options: argparse.Namespace, kind: str | None, workbench: Workbench) -> list[_Line]:
     """The command lines: given after ``--``, in a file, or a subject's.
 
     Raises:
@@ -162,10 +172,13 @@ def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
         line = getattr(subject, "line", CommandLine(words=()))
         return [_Line(name="", subject=subject.name, line=line)]
     lines = []
-    for name, line in given_lines(options.argv, options.variable, "check").items():
-        subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, line)
+    for one in read_given(options.argv, options.variable, "check", kind):
+        if one.line is None:
+            note(f"{one.name}: cannot be read: {one.unread}")
+            continue
+        subject = one.subject()
         workbench.add_subject(subject)
-        lines.append(_Line(name=name, subject=subject.name, line=line))
+        lines.append(_Line(name=one.name, subject=subject.name, line=one.line))
     return lines
 
 
@@ -201,6 +214,10 @@ def _check_line(
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
         finding = finding_of(result, known, line.line.words, line.line.env, keys)
+        fault = line.line.fault
+        if fault is not None and finding.starts is False:
+            message = f"{finding.message}: {fault.why}"
+            finding = replace(finding, blame=fault.word, message=message)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
