@@ -8,7 +8,7 @@ from typing import Final
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.families import SPEC_TYPE
-from harness.flags.rewrites import renamed_variable, rewritten
+from harness.flags.rewrites import rewritten, rewritten_variable
 from harness.model import Failure, FailureKind
 
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
@@ -93,8 +93,8 @@ def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> 
 
 def variable_instead(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
     """``write NEW=VALUE instead`` where a variable has another name on a build."""
-    became = renamed_variable(name, capabilities)
-    return None if became is None else f"write {became}={env.get(name, '')} instead"
+    became = rewritten_variable(name, env.get(name, ""), capabilities)
+    return None if became is None else f"write {became} instead"
 
 
 def owner(words: Sequence[str], value: str, capabilities: Capabilities) -> Argument | None:

@@ -10,7 +10,7 @@ from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, owner
 from harness.flags.families import ONCE_TWO_VALUES, PORT, is_of_devices
 from harness.flags.reasons import blamed, suspected
-from harness.flags.rewrites import advice_for, key_instead, renamed_variable
+from harness.flags.rewrites import advice_for, key_instead, rewritten_variable
 from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
 from harness.server.ports import LAST_PORT
 from harness.settings.base import EFFECT
@@ -163,9 +163,9 @@ def _outcome(
         if before is not None and before.spelling in ONCE_TWO_VALUES:
             blame = before.flag
     advice = advice_for(words, (blame,) if blame else (), capabilities)
-    became = renamed_variable(blame, capabilities) if blame and blame in env else None
-    if blame and became:
-        advice = (*advice, f"{became}={env[blame]}")
+    if blame and blame in env:
+        became = rewritten_variable(blame, env[blame], capabilities)
+        advice = (*advice, *filter(None, (became,)))
     return blame, message, advice
 
 
