@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -450,8 +450,9 @@ class Atlas:
         known = [*self.data.spellings, *self._by_variable]
         bare = {one.lstrip("-").lower(): one for one in reversed(known)}
         asked = word.lstrip("-").replace("_", "-" if word.startswith("-") else "_").lower()
+        longer = sorted((one for one in bare if asked and one.startswith(asked)), key=len)
         close = difflib.get_close_matches(asked, bare, n=_NEAR, cutoff=_ALIKE)
-        return tuple(bare[one] for one in close)
+        return tuple(dict.fromkeys(bare[one] for one in (*longer, *close)))[:_NEAR]
 
     @cached_property
     def _by_variable(self) -> Mapping[str, tuple[str, ...]]:
@@ -493,9 +494,3 @@ def read_atlas(content: bytes) -> Atlas:
 def load_atlas() -> Atlas:
     """The atlas that travels with the package, read once."""
     return read_atlas(pinned_file().read_bytes())
-
-
-def as_document(of: msgspec.Struct) -> dict[str, Any]:
-    """A part of the atlas for JSON, without what is empty."""
-    built: dict[str, Any] = msgspec.to_builtins(of)
-    return {name: value for name, value in built.items() if value not in (None, [], {}, ())}

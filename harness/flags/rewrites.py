@@ -139,7 +139,9 @@ def rewritten_variable(name: str, value: str, capabilities: Capabilities) -> str
             negates = instead[0].startswith("--no-")
             if option is None or option.env is None or negates:
                 return " ".join(instead)
-            return f"{option.env}={instead[1] if instead[1:] else 1}"
+            # The build may read the variable, and refuse its value.
+            if option.env != name:
+                return f"{option.env}={instead[1] if instead[1:] else 1}"
     return None
 
 

@@ -15,6 +15,7 @@ from harness.flags.atlas import Atlas, Facts, Moment, State, load_atlas
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.diagnosis import owner
 from harness.flags.families import ONCE_TWO_VALUES
+from harness.flags.lifetimes import moment_of
 from harness.flags.renames import other_flags, other_variables
 from harness.flags.rewrites import advice_for, rewritten_variable
 
@@ -109,7 +110,8 @@ class Range:
     Attributes:
         first, last: The first and the last of them.
         causes: For each word of the standing, since when and until when it is so.
-        instead: What to write there instead of all that is refused or not read.
+        instead: What to write there instead of what is refused.
+        variables: What to write there instead of each variable that is not read.
     """
 
     first: int
@@ -117,6 +119,7 @@ class Range:
     standing: Standing
     causes: Mapping[str, Cause] = field(default_factory=dict)
     instead: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,24 +158,37 @@ def outlook(argv: Sequence[str], env: Mapping[str, str], atlas: Atlas | None = N
     """What the atlas says of a command line at every build."""
     atlas = atlas or load_atlas()
     points = _points(argv, env, atlas)
-    found = []
-    for first, following in zip(points, (*points[1:], atlas.last + 1), strict=True):
-        stands = standing(argv, env, first, atlas)
-        found.append(
-            Range(
-                first=first,
-                last=following - 1,
-                standing=stands,
-                instead=_instead(argv, env, stands, first, atlas),
-            )
-        )
-    names = _names((*argv, *env), atlas)
+    ends = (*(point - 1 for point in points[1:]), atlas.last)
+    found = [_range(argv, env, *bounds, atlas) for bounds in zip(points, ends, strict=True)]
     ranges = [
-        Range(first=run[0].first, last=run[-1].last, standing=stands, instead=instead)
-        for (stands, instead), group in groupby(found, key=lambda one: (one.standing, one.instead))
+        replace(run[0], last=run[-1].last)
+        for _, group in groupby(found, key=lambda one: (one.standing, one.instead, one.variables))
         if (run := list(group))
     ]
+    names = _names((*argv, *env), atlas)
     return Outlook(ranges=tuple(_with_causes(ranges, names, atlas)))
+
+
+def _range(
+    argv: Sequence[str], env: Mapping[str, str], first: int, last: int, atlas: Atlas
+) -> Range:
+    stands = standing(argv, env, first, atlas)
+    refused = stands.faults if stands.status is Status.REFUSED else ()
+    if not refused and not stands.unread:
+        return Range(first=first, last=last, standing=stands)
+    capabilities = capabilities_at(first, atlas)
+    variables = {
+        name: instead
+        for name in stands.unread
+        if (instead := rewritten_variable(name, env[name], capabilities))
+    }
+    return Range(
+        first=first,
+        last=last,
+        standing=stands,
+        instead=tuple(dict.fromkeys(_instead(argv, env, refused, capabilities))),
+        variables=variables,
+    )
 
 
 def capabilities_at(build: int, atlas: Atlas | None = None, *, late: bool = False) -> Capabilities:
@@ -303,22 +319,22 @@ def _points(argv: Sequence[str], env: Mapping[str, str], atlas: Atlas) -> tuple[
 
 
 def _instead(
-    argv: Sequence[str], env: Mapping[str, str], stands: Standing, build: int, atlas: Atlas
-) -> tuple[str, ...]:
-    """What to write on a build for what it refuses or does not read."""
-    refused = stands.faults if stands.status is Status.REFUSED else ()
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    refused: Sequence[Fault],
+    capabilities: Capabilities,
+) -> Iterator[str]:
+    """What to write on a build for what it refuses."""
     words = [word for one in refused if one.word not in env for word in (one.word, one.value)]
-    removed = {one.word for one in refused if one.why is Why.REMOVED}
-    if not refused and not stands.unread:
-        return ()
-    capabilities = capabilities_at(build, atlas)
-    found = [*advice_for(argv, words, capabilities), *_switches(argv, refused, capabilities)]
-    for name, value in env.items():
-        if name in removed or name in stands.unread:
-            found.append(rewritten_variable(name, value, capabilities) or "")
-        elif any(one.word == name for one in refused):
-            found.append(f"leave {name} unset")
-    return tuple(dict.fromkeys(filter(None, found)))
+    if words:
+        yield from advice_for(argv, words, capabilities)
+        yield from _switches(argv, refused, capabilities)
+    for one in refused:
+        if one.word in env and one.why is Why.REMOVED:
+            became = rewritten_variable(one.word, env[one.word], capabilities)
+            yield from filter(None, (became,))
+        elif one.word in env:
+            yield f"leave {one.word} unset"
 
 
 def _switches(
@@ -359,20 +375,9 @@ def _cause(
     while faulty(last + 1):
         last += 1
     # A word that is no option's is left over because of some other option's change.
-    options = atlas.options_of(word) or names
+    options = [atlas.data.options[name] for name in atlas.options_of(word) or names]
     ends = last + 1 < len(ranges)
     return Cause(
-        since=_moment(options, ranges[first].first, atlas) if first else None,
-        until=_moment(options, ranges[last + 1].first, atlas) if ends else None,
+        since=moment_of(options, ranges[first].first, atlas) if first else None,
+        until=moment_of(options, ranges[last + 1].first, atlas) if ends else None,
     )
-
-
-def _moment(names: Sequence[str], build: int, atlas: Atlas) -> Moment | None:
-    """When the change came that makes a difference from a build on."""
-    for life in (atlas.data.options[name] for name in names):
-        for change in life.history:
-            if build in {change.b, None if change.after is None else change.after + 1}:
-                moments = [atlas.moment(event) for event in life.events if event.b == change.b]
-                told = (one for one in moments if one.pr is not None)
-                return next(told, moments[0] if moments else atlas.moment(change))
-    return None

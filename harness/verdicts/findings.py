@@ -71,6 +71,8 @@ def finding_of(
     words: Sequence[str],
     env: Mapping[str, str],
     keys: Mapping[str, str],
+    *,
+    number: int | None = None,
 ) -> Finding:
     """What a cell's result says of its command line.
 
@@ -80,6 +82,7 @@ def finding_of(
         env: Its variables.
         keys: The keys of the preset that it names.
         capabilities: Of its build, None where it cannot be asked.
+        number: Upstream's number of the build; None where it has none.
     """
     bad = [check for check in result.checks if not check.ok]
     lacks = [check for check in bad if check.name == EFFECT]
@@ -90,7 +93,7 @@ def finding_of(
         *result.silent,
     ]  # fmt: skip
     starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
-    blame, message, advice = _outcome(result, capabilities, words, env)
+    blame, message, advice = _outcome(result, capabilities, words, env, number)
     if capabilities is not None:
         at_fault = filter(None, (blame, *(check.argument for check in lacks)))
         in_preset = (key_instead(one, keys[one], capabilities) for one in at_fault if one in keys)
@@ -141,6 +144,7 @@ def _outcome(
     capabilities: Capabilities | None,
     words: Sequence[str],
     env: Mapping[str, str],
+    number: int | None,
 ) -> tuple[str | None, str, tuple[str, ...]]:
     """Whom to blame, what to say, and what to write instead."""
     failure = result.failure
@@ -149,7 +153,7 @@ def _outcome(
     if failure is None or result.status is Verdict.ERROR or capabilities is None:
         return None, failure.message if failure else _CANNOT_TELL, ()
     arguments = (*read_variables(env, capabilities), *read_arguments(words, capabilities))
-    message = diagnose_refusal(words, failure, result.build, capabilities, env)
+    message = diagnose_refusal(words, failure, result.build, capabilities, env, number=number)
     blame = failure.argument or blamed(failure.message, arguments)
     if blame is None and not failure.explained and (suspicion := suspected(arguments)):
         why, blame = suspicion
