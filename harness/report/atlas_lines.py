@@ -49,7 +49,7 @@ def _run_text(run: Sequence[Range], *, is_first: bool, is_last: bool) -> str:
     status = run[0].standing.status
     if status is Status.OK:
         return f"{builds} ok"
-    about = _about(run, towards_end=is_last)
+    about = _about(run)
     if status is Status.OPEN:
         compiled = any(one.why is Why.COMPILED_IN for one in run[0].standing.faults)
         how = "ok where it is compiled in" if compiled else "not known"
@@ -65,7 +65,7 @@ def _run_text(run: Sequence[Range], *, is_first: bool, is_last: bool) -> str:
     return f"{where} ({about}){_advice(run[0].instead)}"
 
 
-def _about(run: Sequence[Range], *, towards_end: bool) -> str:
+def _about(run: Sequence[Range]) -> str:
     """Each word at fault with the pull request that began it, or that ended it."""
     faults = {
         fault.word: (_fault_text(fault), one.causes[fault.word])
@@ -74,10 +74,9 @@ def _about(run: Sequence[Range], *, towards_end: bool) -> str:
     }
     links: dict[str, list[str]] = {}
     for text, cause in faults.values():
-        since_now = cause.since is not None and (towards_end or cause.until is None)
-        moment = cause.since if since_now else cause.until
-        partial = not towards_end and moment and moment.build <= run[-1].last
-        until = f"until b{moment.build} " if moment and partial else ""
+        moment = cause.since or cause.until
+        ends_early = cause.since is None and moment is not None and moment.build <= run[-1].last
+        until = f"until b{moment.build} " if moment and ends_early else ""
         said = f"{until}{moment.link if moment else ''}".strip()
         links.setdefault(said, []).append(text)
     return "; ".join(
