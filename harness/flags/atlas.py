@@ -91,7 +91,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 FIELDS: Final = Facts.__struct_fields__
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Change(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What of an option differs from build ``b`` on: the first one has all that is not empty.
 
     Attributes:

@@ -9,7 +9,7 @@ from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.families import SPEC_TYPE
 from harness.flags.lifetimes import since, value_since
-from harness.flags.rewrites import rewritten, rewritten_variable
+from harness.flags.rewrites import renamed_variable, rewritten, rewritten_variable
 from harness.model import Failure, FailureKind
 
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
@@ -121,7 +121,10 @@ def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> 
 
 def variable_instead(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
     """``write NEW=VALUE instead`` where a variable has another name on a build."""
-    became = rewritten_variable(name, env.get(name, ""), capabilities)
+    if name not in env:
+        became = renamed_variable(name, capabilities)
+    else:
+        became = rewritten_variable(name, env, capabilities)
     return None if became is None else f"write {became} instead"
 
 

@@ -127,13 +127,20 @@ def renamed_variable(name: str, capabilities: Capabilities) -> str | None:
     return None
 
 
-def rewritten_variable(name: str, value: str, capabilities: Capabilities) -> str | None:
-    """``NAME=VALUE``, or a flag, that says on a build what a variable said elsewhere."""
+def rewritten_variable(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
+    """``NAME=VALUE``, or a flag, that says on a build what a variable said elsewhere.
+
+    Args:
+        name: The variable.
+        env: All variables, this one with them: two may become one.
+        capabilities: Of the build.
+    """
     renamed = renamed_variable(name, capabilities)
     if renamed is not None:
-        return f"{renamed}={value}"
-    for words in _said_by(name, value):
-        instead = _words_there(words, capabilities)
+        return f"{renamed}={env[name]}"
+    context = [word for each in env for said in [*_said_by(each, env[each])][:1] for word in said]
+    for words in _said_by(name, env[name]):
+        instead = _words_there(words, context, capabilities)
         if instead:
             option = capabilities.option(instead[0])
             negates = instead[0].startswith("--no-")
@@ -164,12 +171,13 @@ def _said_by(variable: str, value: str) -> Iterator[Words]:
         yield (f"--{variable.removeprefix('LLAMA_ARG_').lower().replace('_', '-')}", value)
 
 
-def _words_there(words: Words, capabilities: Capabilities) -> Words | None:
+def _words_there(words: Words, context: Sequence[str], capabilities: Capabilities) -> Words | None:
     """The same words where a build takes them, else what says the same there."""
     option = capabilities.option(words[0])
     if option is not None and not option.removed:
         return words
-    return rewritten(Argument(flag=words[0], values=words[1:], option=option), words, capabilities)
+    argument = Argument(flag=words[0], values=words[1:], option=option)
+    return rewritten(argument, (*words, *context), capabilities)
 
 
 def _renamed(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:

@@ -180,7 +180,7 @@ def _range(
     variables = {
         name: instead
         for name in stands.unread
-        if (instead := rewritten_variable(name, env[name], capabilities))
+        if (instead := rewritten_variable(name, env, capabilities))
     }
     return Range(
         first=first,
@@ -331,7 +331,7 @@ def _instead(
         yield from _switches(argv, refused, capabilities)
     for one in refused:
         if one.word in env and one.why is Why.REMOVED:
-            became = rewritten_variable(one.word, env[one.word], capabilities)
+            became = rewritten_variable(one.word, env, capabilities)
             yield from filter(None, (became,))
         elif one.word in env:
             yield f"leave {one.word} unset"

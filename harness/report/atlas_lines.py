@@ -24,7 +24,9 @@ def outlook_line(outlook: Outlook) -> str:
     told = []
     runs = [[*group] for _, group in groupby(outlook.ranges, key=_of_refusals)]
     for at, run in enumerate(runs):
-        told.append(_run_text(run, is_first=at == 0, is_last=at == len(runs) - 1))
+        before = runs[at - 1][0].standing.status if at else Status.REFUSED
+        ended = before is Status.REFUSED
+        told.append(_run_text(run, is_first=at == 0, is_last=at == len(runs) - 1, ended=ended))
     first = next((at for at, text in enumerate(told) if text.endswith(" ok")), None)
     if first is not None:
         told[first] += " by the atlas"
@@ -43,13 +45,13 @@ def _words(faults: Iterable[Fault]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fault.word for fault in faults))
 
 
-def _run_text(run: Sequence[Range], *, is_first: bool, is_last: bool) -> str:
+def _run_text(run: Sequence[Range], *, is_first: bool, is_last: bool, ended: bool) -> str:
     first, last = run[0].first, run[-1].last
     builds = f"b{first}" if first == last else f"b{first} … b{last}"
     status = run[0].standing.status
     if status is Status.OK:
         return f"{builds} ok"
-    about = _about(run)
+    about = _about(run, ended=ended)
     if status is Status.OPEN:
         compiled = any(one.why is Why.COMPILED_IN for one in run[0].standing.faults)
         how = "ok where it is compiled in" if compiled else "not known"
@@ -65,8 +67,8 @@ def _run_text(run: Sequence[Range], *, is_first: bool, is_last: bool) -> str:
     return f"{where} ({about}){_advice(run[0].instead)}"
 
 
-def _about(run: Sequence[Range]) -> str:
-    """Each word at fault with the pull request that began it, or that ended it."""
+def _about(run: Sequence[Range], *, ended: bool) -> str:
+    """Each word at fault with the pull request that began it; rather that which ended it."""
     faults = {
         fault.word: (_fault_text(fault), one.causes[fault.word])
         for one in run
@@ -74,8 +76,8 @@ def _about(run: Sequence[Range]) -> str:
     }
     links: dict[str, list[str]] = {}
     for text, cause in faults.values():
-        moment = cause.since or cause.until
-        ends_early = cause.since is None and moment is not None and moment.build <= run[-1].last
+        moment = (cause.until or cause.since) if ended else (cause.since or cause.until)
+        ends_early = moment is cause.until and moment and moment.build <= run[-1].last
         until = f"until b{moment.build} " if moment and ends_early else ""
         said = f"{until}{moment.link if moment else ''}".strip()
         links.setdefault(said, []).append(text)
@@ -122,7 +124,9 @@ def _unread_texts(outlook: Outlook) -> Iterator[str]:
                 where = f"up to b{end}" if begin == first else f"b{begin} … b{end}"
             cause = ranges[0].causes[name]
             moment = cause.since if begin != first else cause.until
-            link = f" ({moment.link})" if moment and moment.link else ""
+            window = moment.builds if moment and moment.after is not None else ""
+            known = ", ".join(filter(None, (window, moment.link if moment else "")))
+            link = f" ({known})" if known else ""
             told.append(f"{where}{link}{_advice((instead,) if instead else ())}")
         yield f"{name} is not read {', '.join(told)}"
 

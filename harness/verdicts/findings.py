@@ -168,7 +168,7 @@ def _outcome(
             blame = before.flag
     advice = advice_for(words, (blame,) if blame else (), capabilities)
     if blame and blame in env:
-        became = rewritten_variable(blame, env[blame], capabilities)
+        became = rewritten_variable(blame, env, capabilities)
         advice = (*advice, *filter(None, (became,)))
     return blame, message, advice
 
