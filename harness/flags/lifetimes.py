@@ -16,7 +16,7 @@ def lifetime(word: str, atlas: Atlas | None = None) -> str | None:
     last = spans[-1]
     if last.end is None:
         begun = _beginning(word, last, atlas)
-        return f"{', '.join(told)}{f' ({begun.link})' if begun and begun.link else ''}"
+        return f"{', '.join(told)}{_linked(begun)}"
     return f"{', '.join(told)}, {_ending(word, last, atlas)}"
 
 

@@ -225,7 +225,7 @@ def test_where_a_flag_lives() -> None:
             "--draft-max: b4159 … b8954, removed since b8955, #22397 (offered in b8929; removed in "
             "b9246)"
         ),
-        "--spec-draft-n-max: b8955 on (#22397) (offered in b9246; unknown in b8929)",
+        "--spec-draft-n-max: b8955 on, #22397 (offered in b9246; unknown in b8929)",
         "--nope: unknown in b8929, b9246",
     ]
 
