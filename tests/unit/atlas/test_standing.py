@@ -1,6 +1,5 @@
 """Where command lines of public reports would be refused, and what to write there."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -368,10 +367,3 @@ def test_capabilities_by_the_atlas_are_those_of_the_help_text(build: str) -> Non
         assert its is not None
         assert (mine.env, mine.removed) == (its.env, its.removed), flag
         assert mine.takes_value is its.takes_value, flag
-
-
-def test_a_long_line_is_judged_at_once() -> None:
-    words = ["-m", "a.gguf", *(word for case in GIVEN.values() for word in case.line.split())]
-    began = time.process_time()
-    assert outlook(words, {}).ranges
-    assert time.process_time() - began < 2
