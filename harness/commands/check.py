@@ -16,6 +16,7 @@ from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, U
 from harness.flags.arguments import read_arguments
 from harness.flags.families import OF_EXPERTS_AND_THINKING
 from harness.flags.standing import outlook
+from harness.formats import FORMATS
 from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
 from harness.model import Cell, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
@@ -28,26 +29,29 @@ from harness.report.command_line import (
     markdown_lines,
     settings_table,
 )
-from harness.subjects import Subject
+from harness.settings.state import SPECULATION, asked
+from harness.subjects import Subject, open_subject
 from harness.subjects.command_lines import (
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
     CommandLine,
-    StaticSubject,
 )
-from harness.subjects.given import given_lines
-from harness.terminal import say, say_columns, say_json
+from harness.subjects.given import read_given
+from harness.terminal import note, say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
-from harness.verdicts.findings import Finding, exit_code, finding_of, remarks
+from harness.verdicts.findings import (
+    OF_SPECULATION,
+    Finding,
+    exit_code,
+    finding_of,
+    remarks,
+)
 from harness.verdicts.standing import Disagreement, disagreement, verdict_of
 
 if TYPE_CHECKING:
     from harness.flags.capabilities import Capabilities
 
-SUBJECT: Final = "argv"
-"""The name of a command line given by hand, as a subject."""
-
-_FORMATS: Final = ("auto", "text", "table", "markdown", "json")
+_FORMATS: Final = ("text", "table", "markdown", "json")
 _EXITS: Final = {
     Verdict.PASS: EXIT_OK,
     Verdict.FAIL: EXIT_FAIL,
@@ -63,7 +67,7 @@ class _Line:
     """One command line to be checked: its name, the subject that gives it, and its own text."""
 
     name: str
-    subject: str
+    subject: Subject
     line: CommandLine
 
 
@@ -109,12 +113,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "--format",
-        choices=_FORMATS,
-        default="auto",
-        help="auto is a table where the terminal is wide enough for one, else text",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of the answer: text, table, markdown or json (default: a table where the terminal is "
+        "wide enough for one, else text); or of the file, told by its content otherwise: "
+        f"{', '.join(FORMATS)}",
     )
     parser.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="--format json"
+        "--json", action="append_const", const="json", dest="format", help="--format json"
     )
     parser.add_argument(
         "--strict",
@@ -135,14 +142,14 @@ def check(options: argparse.Namespace) -> int:
     """
     catalogue = load_catalogue()
     builds = catalogue.select(options.build) if options.build else catalogue.profile("full")
-    form = _format(options.format, len(builds))
+    form, kind = _formats(options.format, len(builds))
     if options.atlas_only:
-        return _check_by_atlas(options, builds, as_json_=form == "json")
+        return _check_by_atlas(options, builds, form, kind)
     checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
-        lines = _lines(options, workbench.subject)
+        lines = _lines(options, kind, workbench.subject)
         for line in lines if options.argv else ():
-            workbench.add_subject(StaticSubject(line.subject, line.line))
+            workbench.add_subject(line.subject)
         if not (options.build or options.get):
             builds, missing = _stored(builds, workbench.store)
         else:
@@ -169,16 +176,16 @@ def _stored(builds: Sequence[Build], store: Store) -> tuple[tuple[Build, ...], t
     return stored, tuple(build.id for build in builds if build not in stored)
 
 
-def _check_by_atlas(options: argparse.Namespace, builds: Sequence[Build], *, as_json_: bool) -> int:
+def _check_by_atlas(
+    options: argparse.Namespace, builds: Sequence[Build], form: str, kind: str | None
+) -> int:
     """Print what the atlas says; the exit status is that of the builds named, or the profile's."""
-    from harness.subjects import open_subject
-
     with ExitStack() as opened:
-        lines = _lines(options, lambda spec: opened.enter_context(open_subject(spec)))
+        lines = _lines(options, kind, lambda spec: opened.enter_context(open_subject(spec)))
     if not all(line.line.words for line in lines):
         raise UsageError("--atlas-only: the subject has no command line of its own")
     checked = [_by_atlas(line) for line in lines]
-    if as_json_:
+    if form == "json":
         say_json(as_json(checked))
     else:
         for one in checked:
@@ -205,14 +212,26 @@ def _by_atlas(line: _Line) -> CheckedLine:
     )
 
 
-def _format(asked: str, builds: int) -> str:
-    if asked != "auto":
-        return asked
+def _formats(asked: Sequence[str], builds: int) -> tuple[str, str | None]:
+    """The form of the answer, and the format of the file where one is named.
+
+    Raises:
+        UsageError: A name is that of neither.
+    """
+    unknown = [name for name in asked if name not in {*_FORMATS, *FORMATS}]
+    if unknown:
+        known = ", ".join((*_FORMATS, *FORMATS))
+        raise UsageError(f"--format {unknown[0]!r}: there are {known}")
+    forms = [name for name in asked if name in _FORMATS]
+    kinds = [name for name in asked if name in FORMATS]
     wide = shutil.get_terminal_size().columns >= _COLUMN * (builds + 1)
-    return "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+    usual = "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+    return forms[-1] if forms else usual, kinds[-1] if kinds else None
 
 
-def _lines(options: argparse.Namespace, open_: Callable[[str], Subject]) -> list[_Line]:
+def _lines(
+    options: argparse.Namespace, kind: str | None, open_: Callable[[str], Subject]
+) -> list[_Line]:
     """The command lines: given after ``--``, in a file, or a subject's.
 
     Raises:
@@ -226,12 +245,14 @@ def _lines(options: argparse.Namespace, open_: Callable[[str], Subject]) -> list
             raise UsageError("--variable: goes with a command line after --, not with --subject")
         subject = open_(options.subject)
         line = getattr(subject, "line", CommandLine(words=()))
-        return [_Line(name="", subject=subject.name, line=line)]
-    found = given_lines(options.argv, options.variable, "check").items()
-    return [
-        _Line(name=name, subject=f"{SUBJECT}:{name}" if name else SUBJECT, line=line)
-        for name, line in found
-    ]
+        return [_Line(name="", subject=subject, line=line)]
+    lines = []
+    for one in read_given(options.argv, options.variable, "check", kind):
+        if one.line is None:
+            note(f"{one.name}: cannot be read: {one.unread}")
+        else:
+            lines.append(_Line(name=one.name, subject=one.subject(), line=one.line))
+    return lines
 
 
 def _check_line(
@@ -247,7 +268,7 @@ def _check_line(
     cells = [
         Cell(
             build=build.id,
-            subject=line.subject,
+            subject=line.subject.name,
             environment=options.env,
             request=request,
             demanded_by=DemandedBy.COMMAND_LINE,
@@ -270,11 +291,16 @@ def _check_line(
         known = capabilities.get(result.build)
         number = numbers[result.build]
         finding = finding_of(result, known, line.line.words, line.line.env, keys, number=number)
-        findings.append(finding)
         disagreements += filter(None, (disagreement(result, number),))
+        fault = line.line.fault
+        if fault is not None and finding.starts is False:
+            message = f"{finding.message}: {fault.why}"
+            finding = replace(finding, blame=fault.word, message=message)
+        findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
             words = read_arguments(result.argv, known)
+            demanded |= OF_SPECULATION if SPECULATION in asked(words) else set()
             flags += [one.flag for one in words if one.flag.startswith("-")]
         if as_text:
             _write(finding_lines(finding, demanded))

@@ -31,7 +31,7 @@ def plan(
         ("--port 8080 --model '/my models/x.gguf'", f"--port {PORT} --model {MODEL}"),
         ("-hf org/repo:Q4 --hf-file x.gguf --jinja", f"-m {MODEL} --jinja --port {PORT}"),
         ("# a comment\nllama-server \\\n  -fa on", f"-fa on -m {MODEL} --port {PORT}"),
-        ("llama-server --api-key secret -c 1", f"--api-key secret -c 1 -m {MODEL} --port {PORT}"),
+        ("llama-server --api-key k -c 1", f"--api-key k -c 1 -m {MODEL} --port {PORT}"),
         ("llama-server --alias a{port}", f"--alias a{PORT} -m {MODEL} --port {PORT}"),
         ("llama-server --host {host}", f"--host 127.0.0.1 -m {MODEL} --port {PORT}"),
         ("--flash-attn --ctx-size 1", f"--flash-attn --ctx-size 1 -m {MODEL} --port {PORT}"),
@@ -96,10 +96,10 @@ def test_llama_swap(tmp_path: Path) -> None:
     assert lines["first"].env == {"CUDA_VISIBLE_DEVICES": "1"}
 
 
-def test_lemonade_adds_what_it_manages(tmp_path: Path) -> None:
+def test_lemonade(tmp_path: Path) -> None:
     text = '{"user.A": {"ctx_size": 2048, "llamacpp_args": "-fa 1"}, "B": {"ctx_size": 1}}'
     assert plan(tmp_path, "recipe_options.json", text) == tuple(
-        f"-m {MODEL} --ctx-size 2048 --port {PORT} --jinja -fa 1".split()
+        f"--ctx-size 2048 -fa 1 -m {MODEL} --port {PORT}".split()
     )
 
 
@@ -112,7 +112,7 @@ version_configs:
     run_command: 'llama-server -m {{model_path}} --port {{port}} --jinja'
 """
     default = plan(tmp_path, "backend.yaml", text, entry="#llama.cpp-custom")
-    assert default == tuple(f"-m {MODEL} --host 0.0.0.0 --port {PORT} --alias model".split())
+    assert default == tuple(f"-m {MODEL} --host 0.0.0.0 --port {PORT} --alias tiny".split())
     version = plan(tmp_path, "backend.yaml", text, entry="#b9246-custom")
     assert version == tuple(f"-m {MODEL} --port {PORT} --jinja".split())
 
@@ -120,14 +120,14 @@ version_configs:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.txt", "", "holds no arguments"),
-        ("a.txt", "python serve.py -m x", "cannot tell where the arguments"),
-        ("a.txt", "-m 'x", "No closing quotation"),
+        ("a.txt", "", "is empty"),
+        ("a.txt", "python serve.py -m x", "is of no known kind; looked for"),
+        ("a.txt", "-m 'x", "line 1: a quote stays open"),
         ("a.txt", "--mmproj missing.gguf", "which is not on this host"),
         ("a.txt", "--alias a\0b", "NUL byte"),
         ("a.json", "[1]", "strings only"),
         ("a.json", "{", "is not JSON"),
-        ("a.json", '{"a": {"b": 1}}', "is neither a list of arguments"),
+        ("a.json", '{"a": {"b": 1}}', "is of no known kind; looked for a JSON list of arguments"),
         ("a.yaml", "models: [", "is not YAML"),
         ("a.yaml", LLAMA_SWAP, "which one? Write"),
         ("a.yaml", "models: {a: {cmd: 'llama-server ${nope}'}}", "macro ${nope} is not defined"),
