@@ -3,24 +3,26 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from harness.builds import Build, load_catalogue
+from harness.builds import Build, Store, load_catalogue
 from harness.cells.presets import keys_of
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.families import OF_EXPERTS_AND_THINKING
+from harness.flags.standing import outlook
 from harness.formats import FORMATS
 from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
 from harness.model import Cell, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
     CheckedLine,
     as_json,
+    atlas_lines,
     drift_lines,
     finding_lines,
     flag_ranges,
@@ -28,6 +30,7 @@ from harness.report.command_line import (
     settings_table,
 )
 from harness.settings.state import SPECULATION, asked
+from harness.subjects import Subject, open_subject
 from harness.subjects.command_lines import (
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
@@ -43,6 +46,7 @@ from harness.verdicts.findings import (
     finding_of,
     remarks,
 )
+from harness.verdicts.standing import Disagreement, disagreement, verdict_of
 
 if TYPE_CHECKING:
     from harness.flags.capabilities import Capabilities
@@ -63,7 +67,7 @@ class _Line:
     """One command line to be checked: its name, the subject that gives it, and its own text."""
 
     name: str
-    subject: str
+    subject: Subject
     line: CommandLine
 
 
@@ -74,13 +78,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="try one command line on many builds",
         description="On which builds does a llama-server command line start, what is effective "
         "there, what does it silently not do, and what changed without having been asked for? "
+        "First, by the atlas and without a launch: which of all build numbers refuse it? "
         "Model, draft model and port become the harness's own.",
         epilog="Exit status: 0 fine on every build; 1 refused, or without the effect it asks "
         "for, on some; 3 the harness could not tell, with --strict also where nothing tells "
-        "whether something asked for is so.",
+        "whether something asked for is so. With --atlas-only, by the atlas.",
     )
     parser.add_argument(
-        "--build", action="append", default=[], metavar="GLOB", help="default: the full profile"
+        "--build",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="default: those of the full profile that are stored",
+    )
+    parser.add_argument(
+        "--get", action="store_true", help="get the builds of the profile that are not stored"
+    )
+    parser.add_argument(
+        "--atlas-only",
+        action="store_true",
+        help="launch nothing: only what the atlas says of every build number",
     )
     parser.add_argument("--env", default="cpu", metavar="E", help="environment (default: cpu)")
     parser.add_argument("--model", metavar="NAME", help="model to load (default: one that fits)")
@@ -126,17 +143,73 @@ def check(options: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     builds = catalogue.select(options.build) if options.build else catalogue.profile("full")
     form, kind = _formats(options.format, len(builds))
+    if options.atlas_only:
+        return _check_by_atlas(options, builds, form, kind)
     checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
-        lines = _lines(options, kind, workbench)
+        lines = _lines(options, kind, workbench.subject)
+        for line in lines if options.argv else ():
+            workbench.add_subject(line.subject)
+        if not (options.build or options.get):
+            builds, missing = _stored(builds, workbench.store)
+        else:
+            missing = ()
         for line in lines:
             one = _check_line(line, builds, options, workbench, as_text=form == "text")
-            checked.append(one)
+            checked.append(replace(one, missing=missing))
             _print(one, form, named=len(lines) > 1)
     if form == "json":
         say_json(as_json(checked))
+    elif missing:
+        say(f"not launched, because not stored: {', '.join(missing)}; --get gets them")
     found = [finding for one in checked for finding in one.findings]
-    return _EXITS[exit_code(found, strict=options.strict)]
+    wrong = any(one.disagreements for one in checked)
+    verdict = exit_code(found, strict=options.strict)
+    if verdict is Verdict.PASS and (wrong or not found):
+        return EXIT_CANNOT_TELL
+    return _EXITS[verdict]
+
+
+def _stored(builds: Sequence[Build], store: Store) -> tuple[tuple[Build, ...], tuple[str, ...]]:
+    """The builds that are in the store, and the ids of the others."""
+    stored = tuple(build for build in builds if store.find(build) is not None)
+    return stored, tuple(build.id for build in builds if build not in stored)
+
+
+def _check_by_atlas(
+    options: argparse.Namespace, builds: Sequence[Build], form: str, kind: str | None
+) -> int:
+    """Print what the atlas says; the exit status is that of the builds named, or the profile's."""
+    with ExitStack() as opened:
+        lines = _lines(options, kind, lambda spec: opened.enter_context(open_subject(spec)))
+    if not all(line.line.words for line in lines):
+        raise UsageError("--atlas-only: the subject has no command line of its own")
+    checked = [_by_atlas(line) for line in lines]
+    if form == "json":
+        say_json(as_json(checked))
+    else:
+        for one in checked:
+            _write([*filter(None, (one.name,)), *atlas_lines(one)])
+    found = {
+        verdict_of(one.outlook, build.upstream_number)
+        for one in checked
+        for build in builds
+        if one.outlook
+    }
+    order = (Verdict.FAIL, Verdict.ERROR)
+    return _EXITS[next((one for one in order if one in found), Verdict.PASS)]
+
+
+def _by_atlas(line: _Line) -> CheckedLine:
+    """A command line before anything is launched."""
+    return CheckedLine(
+        name=line.name,
+        argv=line.line.words,
+        env=line.line.env,
+        outlook=outlook(line.line.words, line.line.env) if line.line.words else None,
+        findings=(),
+        demanded=frozenset(),
+    )
 
 
 def _formats(asked: Sequence[str], builds: int) -> tuple[str, str | None]:
@@ -156,7 +229,9 @@ def _formats(asked: Sequence[str], builds: int) -> tuple[str, str | None]:
     return forms[-1] if forms else usual, kinds[-1] if kinds else None
 
 
-def _lines(options: argparse.Namespace, kind: str | None, workbench: Workbench) -> list[_Line]:
+def _lines(
+    options: argparse.Namespace, kind: str | None, open_: Callable[[str], Subject]
+) -> list[_Line]:
     """The command lines: given after ``--``, in a file, or a subject's.
 
     Raises:
@@ -168,17 +243,15 @@ def _lines(options: argparse.Namespace, kind: str | None, workbench: Workbench) 
     if options.subject:
         if options.variable:
             raise UsageError("--variable: goes with a command line after --, not with --subject")
-        subject = workbench.subject(options.subject)
+        subject = open_(options.subject)
         line = getattr(subject, "line", CommandLine(words=()))
-        return [_Line(name="", subject=subject.name, line=line)]
+        return [_Line(name="", subject=subject, line=line)]
     lines = []
     for one in read_given(options.argv, options.variable, "check", kind):
         if one.line is None:
             note(f"{one.name}: cannot be read: {one.unread}")
-            continue
-        subject = one.subject()
-        workbench.add_subject(subject)
-        lines.append(_Line(name=one.name, subject=subject.name, line=one.line))
+        else:
+            lines.append(_Line(name=one.name, subject=one.subject(), line=one.line))
     return lines
 
 
@@ -195,15 +268,18 @@ def _check_line(
     cells = [
         Cell(
             build=build.id,
-            subject=line.subject,
+            subject=line.subject.name,
             environment=options.env,
             request=request,
             demanded_by=DemandedBy.COMMAND_LINE,
         )
         for build in builds
     ]
-    if as_text and line.name:
-        say(line.name)
+    before = _by_atlas(line)
+    if as_text:
+        _write([*filter(None, (line.name,)), *atlas_lines(before)])
+    numbers = {build.id: build.upstream_number for build in builds}
+    disagreements: list[Disagreement] = []
     keys = keys_of(line.line.words)
     findings: list[Finding] = []
     demanded: set[str] = set()
@@ -213,7 +289,9 @@ def _check_line(
         with suppress(HarnessError):
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
-        finding = finding_of(result, known, line.line.words, line.line.env, keys)
+        number = numbers[result.build]
+        finding = finding_of(result, known, line.line.words, line.line.env, keys, number=number)
+        disagreements += filter(None, (disagreement(result, number),))
         fault = line.line.fault
         if fault is not None and finding.starts is False:
             message = f"{finding.message}: {fault.why}"
@@ -226,14 +304,14 @@ def _check_line(
             flags += [one.flag for one in words if one.flag.startswith("-")]
         if as_text:
             _write(finding_lines(finding, demanded))
-    checked = CheckedLine(
-        name=line.name,
-        argv=line.line.words,
-        env=line.line.env,
+    checked = replace(
+        before,
         findings=tuple(findings),
         demanded=frozenset(demanded),
+        disagreements=tuple(disagreements),
     )
     if as_text:
+        _write(map(str, disagreements))
         _write(flag_ranges(tuple(dict.fromkeys(flags)), builds, capabilities))
         _write(drift_lines(checked))
     return checked
@@ -251,11 +329,13 @@ def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
     elif form == "table":
         if named:
             _write([checked.name])
+        _write(atlas_lines(checked))
         say_columns([*settings_table(checked)])
         for finding in checked.findings:
             if finding.lacks or not finding.starts:
                 said = (finding.message, *remarks(finding))
                 _write(f"{finding.build}: {line}" for line in said)
+        _write(map(str, checked.disagreements))
         _write(drift_lines(checked))
 
 

@@ -226,7 +226,10 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
 
     culprits = minimise(suspects, fails)
     if complaint.check == STARTS and result.failure is not None:
-        sentence = diagnose_refusal(line.words, result.failure, cell.build, capabilities, line.env)
+        number = workbench.catalogue.get(cell.build).upstream_number
+        sentence = diagnose_refusal(
+            line.words, result.failure, cell.build, capabilities, line.env, number=number
+        )
     elif complaint.check == EFFECT:
         words = tuple(word for group in culprits for word in group.words)
         sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)
