@@ -16,7 +16,7 @@ from harness.cells.qualification import open_store
 from harness.cli import main
 from harness.gguf_models import ensure_models
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.live
 
 CORPUS = Path(__file__).parents[2] / "fixtures" / "corpus"
 CASES = [json.loads(line) for line in (CORPUS / "given.jsonl").read_text().splitlines()]
