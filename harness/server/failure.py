@@ -64,6 +64,7 @@ _ERROR: Final = re.compile(
 _GENERIC: Final = re.compile(
     r"exiting due to|failed to create.?context|failed to create MTP context|unable to load model"
     r"|failed to load (?:draft )?model|error loading model|failed to initialize MTP|cleaning up"
+    r"|failed to create llama_context|an error while trying to fit"
     r"|request: |log_server_r"
 )
 """Says that a model does not load, and not why."""
