@@ -199,8 +199,9 @@ def spoken(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list | tuple):
-        return ";".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return ";".join(map(spoken, value)) or "none"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def integer(argument: Argument) -> int | None:

@@ -123,7 +123,7 @@ def test_what_a_flag_asks_for(name: str, words: str, value: Any) -> None:
 
 def test_the_settings_that_ask_for_nothing() -> None:
     silent = {name for name, setting in SETTINGS.items() if not setting.families}
-    assert silent == {"context_per_slot", "context_trained", "aliases", "auth_models"}
+    assert silent == {"context_trained", "aliases", "auth_models", "model_ids"}
 
 
 def every_word() -> list[Any]:
@@ -303,7 +303,7 @@ def test_what_is_said_of_what_is_not_granted() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(True, "on"), (False, "off"), ([], "none"), (("a", "b"), "a;b"), (0.1, "0.1"), (1e6, "1e+06"),
-     (7, "7"), ("f16", "f16"), (2.0, "2")],
+     (7, "7"), ("f16", "f16"), (2.0, "2"), (["\n", "é"], "\\n;é"), ("a\tb", "a\\tb")],
 )  # fmt: skip
 def test_a_value_in_a_report(value: Any, text: str) -> None:
     assert spoken(value) == text
