@@ -8,7 +8,8 @@ from typing import Final
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.families import SPEC_TYPE
-from harness.flags.rewrites import renamed_variable, rewritten
+from harness.flags.lifetimes import since, value_since
+from harness.flags.rewrites import renamed_variable, rewritten, rewritten_variable
 from harness.model import Failure, FailureKind
 
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
@@ -20,6 +21,8 @@ def diagnose_refusal(
     build: str,
     capabilities: Capabilities,
     env: Mapping[str, str] | None = None,
+    *,
+    number: int | None = None,
 ) -> str:
     """Why a build refuses a command line, and what it would take instead.
 
@@ -29,13 +32,15 @@ def diagnose_refusal(
         failure: What the build said.
         build: Its id.
         capabilities: What it accepts.
+        number: Upstream's number of it, to tell since when; None where it has none.
     """
     flag = failure.argument
     if flag is None:
         return f"{build} does not start: {failure.message}"
     if failure.kind is FailureKind.BAD_ENVIRONMENT:
         instead = variable_instead(flag, env or {}, capabilities) or "leave the variable unset"
-        return f"the variable {flag} stops {build}: {failure.message}; {instead}"
+        told = _since(flag, number)
+        return f"the variable {flag} stops {build}: {failure.message}{told}; {instead}"
     if not flag.startswith("-"):
         return _stray_value(words, flag, build, capabilities)
     if failure.kind is FailureKind.BAD_VALUE:
@@ -46,32 +51,56 @@ def diagnose_refusal(
                 f"{flag} takes a value on {build} ({option.placeholder}), and took {following!r} "
                 f"for it; write {flag} {_first_choice(option)}"
             )
-        return f"{build}: {failure.message}{_choices(capabilities.option(flag))}"
+        known = _value_since(words, flag, capabilities, number)
+        return f"{build}: {failure.message}{_choices(capabilities.option(flag))}{known}"
     became = replacement(flag, words, capabilities)
     how = "has removed" if capabilities.removed(flag) else "does not know"
     advice = f"write {became} instead" if became else "leave it out"
-    return f"{build} {how} {flag}; {advice}"
+    told = _since(flag, number)
+    if how.endswith("removed"):
+        told = told.replace("(removed ", "(")
+    return f"{build} {how} {flag}{told}; {advice}"
+
+
+def _since(word: str, number: int | None) -> str:
+    """Since when a build does not know a flag or variable, or from when on others do."""
+    told = since(word, number) if number is not None else None
+    return f" ({told})" if told else ""
+
+
+def _value_since(
+    words: Sequence[str], flag: str, capabilities: Capabilities, number: int | None
+) -> str:
+    """The same for each value of a flag that other builds list."""
+    arguments = read_arguments(words, capabilities)
+    argument = next((one for one in reversed(arguments) if one.flag == flag), None)
+    if argument is None or number is None:
+        return ""
+    found = {one: value_since(flag, one, number) for one in argument.value.split(",")}
+    told = [f"{value} {when}" for value, when in found.items() if when]
+    return f"; {', '.join(told)}" if told else ""
 
 
 def diagnose_lack(lack: str, words: Sequence[str], build: str, capabilities: Capabilities) -> str:
     """Why something asked for has no effect on a build, and what would have it."""
+    cure = cure_of(lack, words, capabilities)
+    return f"{lack} on {build}{cure or ', with ' + ' '.join(words)}"
+
+
+def cure_of(lack: str, words: Sequence[str], capabilities: Capabilities) -> str | None:
+    """The end of a sentence that says what would have the effect; None where nobody knows."""
     arguments = read_arguments(words, capabilities)
     types = [one for one in arguments if one.flag in SPEC_TYPE]
     if len(types) > 1:
         chain = ",".join(value for one in types for value in one.values)
         if capabilities.takes_type_list:
-            return f"{lack} on {build}; give --spec-type once, as a list: --spec-type {chain}"
-        return f"{lack} on {build}, where the last of {len(types)} --spec-type wins; choose one"
+            return f"; give --spec-type once, as a list: --spec-type {chain}"
+        return f", where the last of {len(types)} --spec-type wins; choose one"
     if not types and "draft-simple" in lack and "draft-simple" in capabilities.speculative_types:
-        return (
-            f"{lack} on {build}: a draft model alone does not turn drafting on there; "
-            "add --spec-type draft-simple"
-        )
+        return ": a draft model alone does not turn drafting on there; add --spec-type draft-simple"
     if "kv_unified" in lack and not any(one.spelling in {"-np", "--parallel"} for one in arguments):
-        return (
-            f"{lack} on {build} while it chooses the number of slots; write -np 4 --no-kv-unified"
-        )
-    return f"{lack} on {build}, with {' '.join(words)}"
+        return " while it chooses the number of slots; write -np 4 --no-kv-unified"
+    return None
 
 
 def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> str | None:
@@ -93,8 +122,11 @@ def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> 
 
 def variable_instead(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
     """``write NEW=VALUE instead`` where a variable has another name on a build."""
-    became = renamed_variable(name, capabilities)
-    return None if became is None else f"write {became}={env.get(name, '')} instead"
+    if name not in env:
+        became = renamed_variable(name, capabilities)
+    else:
+        became = rewritten_variable(name, env, capabilities)
+    return None if became is None else f"write {became} instead"
 
 
 def owner(words: Sequence[str], value: str, capabilities: Capabilities) -> Argument | None:

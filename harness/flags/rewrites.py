@@ -6,13 +6,15 @@ Each rule gives the words that stand for an argument on a build, from what its `
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
 from harness.flags import families
 from harness.flags.arguments import Argument, read_arguments
+from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import Capabilities
+from harness.flags.renames import is_switch, other_flags, other_values, other_variables
 
 Words = tuple[str, ...]
 Rule = Callable[[Argument, Sequence[str], Capabilities], Words | None]
@@ -33,6 +35,8 @@ _SWITCHES: Final[Mapping[str, str]] = {
     "mmap+mlock": "--mlock",
     "dio": "--direct-io",
 }
+_TOKENS: Final[Mapping[str, Words]] = {"mtp": ("draft-mtp",), "draft-mtp": ("mtp",)}
+"""Types that branches and forks named otherwise before upstream had them."""
 _OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
@@ -90,7 +94,8 @@ def _with_flash(
     """A quantised V cache needs flash attention, which is a switch until Aug 2025."""
     caches = [one for one in arguments if one.spelling in _CACHE_TYPES]
     option = capabilities.option("--flash-attn")
-    if option is None or not any(one.flag in refused for one in caches):
+    known = [one for one in caches if one.option and one.value in one.option.choices]
+    if option is None or not any(one.flag in refused for one in known):
         return ()
     written = next((one.flag for one in arguments if families.FLASH.is_set_by(one)), None)
     if option.takes_value:
@@ -115,47 +120,94 @@ def key_instead(key: str, value: str, capabilities: Capabilities) -> str | None:
 
 def renamed_variable(name: str, capabilities: Capabilities) -> str | None:
     """The variable that a build reads for what another meant; None where it has none."""
-    family = next((one for one in families.RENAMED_VARIABLES if name in one.variables), None)
-    for variable in family.variables if family else ():
+    for variable in other_variables(name):
         option = capabilities.option_of_variable(variable)
-        if variable != name and option is not None and not option.removed:
+        if option is not None and not option.removed:
             return variable
     return None
 
 
-def _live(family: families.Family, flag: str, capabilities: Capabilities) -> str | None:
-    """A spelling of the same wish that the build offers."""
-    same_side = family.negations if flag in family.negations else family.flags
-    return next((one for one in same_side if one != flag and capabilities.offers(one)), None)
+def rewritten_variable(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
+    """``NAME=VALUE``, or a flag, that says on a build what a variable said elsewhere.
 
-
-def _same_family(
-    argument: Argument, words: Sequence[str], capabilities: Capabilities
-) -> Words | None:
-    flag = argument.spelling
-    family = next((one for one in families.REPLACEABLE if flag in one), None)
-    if family is None:
-        return None
-    meant = families.NGRAM_MOD_OF_SHARED.get(family) if "ngram-mod" in " ".join(words) else None
-    for wish in filter(None, (meant, family)):
-        live = _live(wish, flag, capabilities)
-        if live is not None:
-            return (live, *argument.values)
+    Args:
+        name: The variable.
+        env: All variables, this one with them: two may become one.
+        capabilities: Of the build.
+    """
+    renamed = renamed_variable(name, capabilities)
+    if renamed is not None:
+        return f"{renamed}={env[name]}"
+    context = [word for each in env for said in [*_said_by(each, env[each])][:1] for word in said]
+    for words in _said_by(name, env[name]):
+        instead = _words_there(words, context, capabilities)
+        if instead:
+            option = capabilities.option(instead[0])
+            negates = instead[0].startswith("--no-")
+            if option is None or option.env is None or negates:
+                return " ".join(instead)
+            # The build may read the variable, and refuse its value.
+            if option.env != name:
+                return f"{option.env}={instead[1] if instead[1:] else 1}"
     return None
+
+
+def _said_by(variable: str, value: str) -> Iterator[Words]:
+    """The flags, with their value, that say what a variable says on some build."""
+    lives = load_atlas().history(variable)
+    for name, life in lives.items():
+        for _, facts in life.stages():
+            if facts is None or not facts.works or not facts.has(variable):
+                continue
+            own = name if name in facts.spellings else max(facts.spellings, key=len)
+            if facts.env != variable:
+                yield (max(facts.negations, key=len),)
+            elif facts.arity:
+                yield (own, value)
+            elif value.lower() not in _OFF:
+                yield (own,)
+    if not lives:
+        # It is read by no build; its name may have been made of a flag's.
+        yield (f"--{variable.removeprefix('LLAMA_ARG_').lower().replace('_', '-')}", value)
+
+
+def _words_there(words: Words, context: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """The same words where a build takes them, else what says the same there."""
+    option = capabilities.option(words[0])
+    if option is not None and not option.removed:
+        return words
+    argument = Argument(flag=words[0], values=words[1:], option=option)
+    return rewritten(argument, (*words, *context), capabilities)
+
+
+def _renamed(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """Another spelling of the same wish, by what the atlas knows of every era."""
+    if capabilities.offers(argument.flag):
+        return None
+    own = families.DRAFT_MODEL.flags if argument.spelling in families.DRAFT_MODEL else ()
+    takes_value = bool(argument.values) or not is_switch(argument.spelling)
+    live = [
+        one
+        for one in (*other_flags(argument.spelling), *own)
+        if capabilities.offers(one)
+        and (option := capabilities.option(one)) is not None
+        and option.takes_value is takes_value
+    ]
+    if not live:
+        return None
+    types = [part for word in words for part in word.split(",")]
+    # A length that all implementations shared became one for each of them.
+    meant = (one for one in live if any(one.startswith(f"--spec-{type_}-") for type_ in types))
+    return (next(meant, live[0]), *argument.values)
 
 
 def _load_mode(
     argument: Argument, words: Sequence[str], capabilities: Capabilities
 ) -> Words | None:
     """``--no-mmap`` as ``--load-mode none``, and back."""
-    mode = capabilities.option("--load-mode")
-    if argument.spelling in _MODES and mode is not None:
-        unmapped, locked = "--no-mmap" in words, "--mlock" in words
-        if unmapped and locked:
+    if argument.spelling in _MODES and capabilities.offers("--load-mode"):
+        if "--no-mmap" in words and "--mlock" in words:
             return ("--load-mode", "mlock") if argument.spelling == "--no-mmap" else ()
-        both = "mmap+mlock"
-        if locked and both in f"{mode.description} {mode.choices}":
-            return ("--load-mode", both)
         return ("--load-mode", _MODES[argument.spelling])
     if argument.spelling in {"--load-mode", "-lm"}:
         switch = _SWITCHES.get(argument.value)
@@ -223,7 +275,9 @@ def _dashes(argument: Argument, words: Sequence[str], capabilities: Capabilities
 
 def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """``auto`` where a build wants a number, and a number where it knows two."""
-    del words, capabilities
+    del words
+    if not capabilities.offers(argument.flag):
+        return None
     if families.GPU_LAYERS.is_set_by(argument) and argument.value in {"auto", "all"}:
         return (argument.flag, _ALL_LAYERS)
     if argument.spelling == "--reasoning-budget" and argument.value not in {"0", "-1"}:
@@ -231,24 +285,26 @@ def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities
     return None
 
 
-def _speculative(
-    argument: Argument, words: Sequence[str], capabilities: Capabilities
-) -> Words | None:
-    """Types by the name that the build has for them."""
+def _value(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """Values by the names that the build has for them."""
     del words
-    if not families.SPEC_TYPE.is_set_by(argument):
+    option = capabilities.option(argument.flag)
+    if option is None or option.removed or not option.choices or not argument.values:
         return None
-    offered = capabilities.speculative_types
-    other = {"draft": "draft-simple", "mtp": "draft-mtp"}
-    both = {**other, **{new: old for old, new in other.items()}}
-    named = both.get(argument.value)
-    return (argument.flag, named) if named in offered else None
+    there = []
+    for part in argument.value.split(","):
+        others = (part, *other_values(argument.spelling, part), *_TOKENS.get(part, ()))
+        named = next((one for one in others if one in option.choices), None)
+        if named is None:
+            return None
+        there.append(named)
+    return (argument.flag, ",".join(there))
 
 
 def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """JSON that a shell took the quotes of."""
     del words
-    if argument.spelling != "--chat-template-kwargs":
+    if argument.spelling != "--chat-template-kwargs" or not capabilities.offers(argument.flag):
         return None
     try:
         json.loads(argument.value)
@@ -279,11 +335,11 @@ _RULES: Final[tuple[Rule, ...]] = (
     _glued,
     _flash,
     _load_mode,
-    _speculative,
+    _value,
     _number,
     _kwargs,
     _scaled,
-    _same_family,
+    _renamed,
     _dashes,
     _stray_word,
 )

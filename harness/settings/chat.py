@@ -20,6 +20,7 @@ from harness.settings.base import EffectiveState
 from harness.settings.observation import PREFILL, Observation, Probed
 from harness.settings.value import (
     ANYTHING,
+    NOTHING,
     Reading,
     ValueSetting,
     at,
@@ -117,7 +118,7 @@ def _asks_thinking(argument: Argument) -> bool | str | None:
         return ANYTHING if argument.value == "auto" else switch(REASONING)(argument)
     variables = _variables(argument)
     if variables is None or variables.keys() != {_THINKING}:
-        return None
+        return NOTHING
     wanted = variables[_THINKING]
     return wanted if isinstance(wanted, bool) else None
 

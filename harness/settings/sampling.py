@@ -39,6 +39,9 @@ _N_PREDICT: Final = Family(
 )
 _SEED: Final = Family(flags=("--seed", "-s"))
 _RANDOM_SEED: Final = 2**32 - 1
+_NO_LIMIT: Final = -1
+_LIMIT_SINCE: Final = 8929
+"""Of the catalogue's builds the first whose answers tell the command line's limit."""
 _IGNORE_EOS: Final = Family(flags=("--ignore-eos",))
 _BACKEND: Final = Family(
     flags=("--backend-sampling", "-bs"), variables=("LLAMA_ARG_BACKEND_SAMPLING",)
@@ -157,6 +160,13 @@ def _grants_grammar(asked: str, seen: str, _: EffectiveState) -> bool:
     return bool(seen) if asked == _SOME_GRAMMAR else asked.strip() == seen.strip()
 
 
+def _limit(observation: Observation) -> Any:
+    """Older builds say that there is no limit where they keep to the command line's."""
+    limit = observation.probed.defaults.get("n_predict") if observation.probed else None
+    tells = (observation.build_number or 0) >= _LIMIT_SINCE
+    return limit if tells or limit != _NO_LIMIT else None
+
+
 def _stops(observation: Observation) -> list[str] | None:
     stops = at(observation.completion, "generation_settings", "stop")
     return stops if isinstance(stops, list) else None
@@ -209,8 +219,8 @@ SETTINGS: Final = (
         families=(_N_PREDICT,),
         asks=integer,
         readings=(
-            Reading(witness="request", read=_default_length, basis=Basis.BEHAVIOUR),
-            Reading(witness="completion", read=_longest, basis=Basis.BEHAVIOUR),
+            Reading(witness="request", read=_limit, basis=Basis.BEHAVIOUR),
+            probed(lambda tried: tried.limited, "slots"),
         ),
     ),
     ValueSetting(

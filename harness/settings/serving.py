@@ -1,5 +1,6 @@
 """Serving: where the server listens, what it calls its model, whom it serves and what."""
 
+import http
 import re
 from collections.abc import Callable
 from pathlib import PurePath
@@ -71,7 +72,7 @@ _POOLINGS: Final = ("none", "mean", "cls", "last", "rank")
 _LOG_FILE: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
 _VERBOSE: Final = Family(flags=("--verbose", "-v", "--log-verbose"))
 _TOOLS_SINCE: Final = 8929
-"""Of the catalogue's builds the first that has tools."""
+"""Of the catalogue's builds the first that has tools, and may have no page for people."""
 _ALL_TOOLS: Final = "all"
 _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
@@ -123,14 +124,22 @@ def _locked(path: str) -> Reading:
     )
 
 
-def _endpoint(variable: str, answers: Callable[[Observation], bool]) -> Reading:
-    """A witness, unless it was the harness that switched the endpoint on."""
+def _endpoint(variable: str, serves: Callable[[Observation], bool]) -> Reading:
+    """A witness; that it is served means nothing where the harness switched it on itself."""
+    return Reading(
+        witness="request",
+        read=lambda seen: None if serves(seen) and variable in seen.switched_on else serves(seen),
+        basis=Basis.BEHAVIOUR,
+    )
 
-    def read(observation: Observation) -> bool | None:
-        served = answers(observation)
-        return None if served and variable in observation.switched_on else served
 
-    return Reading(witness="request", read=read, basis=Basis.BEHAVIOUR)
+def _serves_ui(observation: Observation) -> bool | None:
+    """Newer builds may be compiled without a page, and say all the same that they serve it."""
+    status = observation.probed.home if observation.probed else None
+    if status == http.HTTPStatus.OK:
+        return True
+    of_old = (observation.build_number or _TOOLS_SINCE) < _TOOLS_SINCE
+    return False if of_old and status == http.HTTPStatus.NOT_FOUND else None
 
 
 def _tools(observation: Observation) -> list[str] | None:
@@ -195,7 +204,7 @@ SETTINGS: Final = (
     ValueSetting(
         name="port",
         families=(PORT,),
-        asks=integer,
+        asks=_anything,
         readings=(
             Reading(witness="request", read=lambda seen: seen.port or None, basis=Basis.BEHAVIOUR),
             Reading(witness="startup-log", read=_port),
@@ -259,6 +268,7 @@ SETTINGS: Final = (
                     seen.properties, "ui" if "ui" in (seen.properties or {}) else "webui"
                 ),
             ),
+            Reading(witness="request", read=_serves_ui, basis=Basis.BEHAVIOUR),
         ),
     ),
     ValueSetting(

@@ -21,6 +21,8 @@ _FALSE: Final = frozenset({"0", "false", "off", "disabled"})
 
 ANYTHING: Final = "anything"
 """What is asked for where an argument leaves the choice to the build."""
+NOTHING: Final = "nothing"
+"""What an argument asks for that sets other things alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class ValueSetting:
 
     Attributes:
         asks: What an argument of its families asks for: ``ANYTHING`` where it leaves the choice to
-            the build, None where it cannot be told.
+            the build, ``NOTHING`` where it sets other things, None where it cannot be told.
         readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
         grants: Whether an effective value is what was asked for, in its effective state.
         by_value: Whether the value is the narrowest word at fault, and not the flag.
@@ -104,16 +106,19 @@ class ValueSetting:
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
         """What the arguments that set it ask for."""
-        setting = [
-            argument
+        wishes = [
+            Wish(value=value, argument=argument)
             for argument in arguments
             if any(family.is_set_by(argument) for family in self.families)
+            and (value := self.asks(argument)) != NOTHING
         ]
-        values = [self.asks(argument) for argument in setting[0 if self.adds_up else -1 :]]
-        if not values or None in values:
+        counting = wishes[0 if self.adds_up else -1 :]
+        if not counting or any(wish.value is None for wish in counting):
             return None
-        value = [*chain.from_iterable(values)] if self.adds_up else values[0]
-        return Wish(value=value, argument=setting[-1])
+        if not self.adds_up:
+            return counting[0]
+        values = chain.from_iterable(wish.value for wish in counting)
+        return Wish(value=[*values], argument=counting[-1].argument)
 
     def expected(self, situation: Situation) -> None:
         """The contract says nothing of it."""
