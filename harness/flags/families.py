@@ -218,9 +218,6 @@ REPLACEABLE: Final = (
 
 RENAMED_VARIABLES: Final = (*REPLACEABLE, TEMPLATE_KWARGS, WRITTEN)
 
-NGRAM_MOD_OF_SHARED: Final = {DRAFT_MAX: NGRAM_MOD_MAX, DRAFT_MIN: NGRAM_MOD_MIN}
-"""What the lengths that all implementations shared up to b8929 became for ngram-mod."""
-
 SPECULATION_SWITCHES: Final = (SPEC_TYPE, SPEC_DEFAULT, DRAFT_MODEL, MTP_SWITCH)
 """What turns speculation on."""
 

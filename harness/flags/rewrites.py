@@ -1,42 +1,28 @@
-"""What to write instead of what a build does not take: one rule for each kind of change.
+"""What to write instead of what a build does not take, whatever build it was written for.
 
-Each rule gives the words that stand for an argument on a build, from what its ``--help`` offers.
+Each rule gives the words that stand for an argument on a build, from what its ``--help`` offers
+and the tables of ``rules``.
 """
 
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final
 
 from harness.flags import families
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities
+from harness.flags.rules import ALONE, ANY, rules
 
 Words = tuple[str, ...]
 Rule = Callable[[Argument, Sequence[str], Capabilities], Words | None]
 """The words in place of an argument of a command line; None where the rule does not apply."""
 
-_MODES: Final[Mapping[str, str]] = {
-    "--no-mmap": "none",
-    "--mmap": "mmap",
-    "--mlock": "mlock",
-    "--direct-io": "dio",
-    "-dio": "dio",
-}
-"""What ``--load-mode`` (b10105 on) says in place of the switches, which are gone since b10878."""
-_SWITCHES: Final[Mapping[str, str]] = {
-    "none": "--no-mmap",
-    "mmap": "--mmap",
-    "mlock": "--mlock",
-    "mmap+mlock": "--mlock",
-    "dio": "--direct-io",
-}
 _OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
-_ALL_LAYERS: Final = "99"
 
 
 def rewritten(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
@@ -113,6 +99,20 @@ def key_instead(key: str, value: str, capabilities: Capabilities) -> str | None:
     return f"{flag.lstrip('-')} = {' '.join(values) or 'on'}"
 
 
+def mended(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """The words for an argument that no build takes as it is written; None where it is none.
+
+    Args:
+        argument: As a build reads it.
+        words: The whole command line.
+        capabilities: Of the build that it is to be written for.
+    """
+    known = capabilities.offers(argument.flag)
+    mistakes = (_glued, _kwargs) if known else (_equals, _dashes, _stray_word)
+    found = (rule(argument, words, capabilities) for rule in mistakes)
+    return next((one for one in found if one is not None and one != argument.words), None)
+
+
 def renamed_variable(name: str, capabilities: Capabilities) -> str | None:
     """The variable that a build reads for what another meant; None where it has none."""
     family = next((one for one in families.RENAMED_VARIABLES if name in one.variables), None)
@@ -123,24 +123,33 @@ def renamed_variable(name: str, capabilities: Capabilities) -> str | None:
     return None
 
 
-def _live(family: families.Family, flag: str, capabilities: Capabilities) -> str | None:
-    """A spelling of the same wish that the build offers."""
-    same_side = family.negations if flag in family.negations else family.flags
-    return next((one for one in same_side if one != flag and capabilities.offers(one)), None)
+def _same_wish(
+    argument: Argument, words: Sequence[str], capabilities: Capabilities
+) -> Words | None:
+    """Another flag that says the same; of one type's own lengths, that of the type asked for."""
+    named = " ".join(words)
+    for rule in rules().renamed:
+        for type_ in rule.types or ("",):
+            flags = (*(flag.format(type=type_ or "ngram-mod") for flag in rule.new), *rule.old)
+            if argument.spelling in flags and (not type_ or type_ in named):
+                live = next((one for one in flags if capabilities.offers(one)), None)
+                if live is not None and live != argument.flag:
+                    return (live, *argument.values)
+    return None
 
 
 def _same_family(
     argument: Argument, words: Sequence[str], capabilities: Capabilities
 ) -> Words | None:
+    """Another spelling of what settings are asked for by."""
+    del words
     flag = argument.spelling
-    family = next((one for one in families.REPLACEABLE if flag in one), None)
-    if family is None:
-        return None
-    meant = families.NGRAM_MOD_OF_SHARED.get(family) if "ngram-mod" in " ".join(words) else None
-    for wish in filter(None, (meant, family)):
-        live = _live(wish, flag, capabilities)
-        if live is not None:
-            return (live, *argument.values)
+    for family in families.REPLACEABLE:
+        if flag in family:
+            same_side = family.negations if flag in family.negations else family.flags
+            live = (one for one in same_side if one != flag and capabilities.offers(one))
+            found = next(live, None)
+            return None if found is None else (found, *argument.values)
     return None
 
 
@@ -149,30 +158,33 @@ def _load_mode(
 ) -> Words | None:
     """``--no-mmap`` as ``--load-mode none``, and back."""
     mode = capabilities.option("--load-mode")
-    if argument.spelling in _MODES and mode is not None:
+    modes = {"--no-mmap": "none", "--mmap": "mmap", "--mlock": "mlock", "--direct-io": "dio"}
+    modes["-dio"] = "dio"
+    if argument.spelling in modes and mode is not None:
         unmapped, locked = "--no-mmap" in words, "--mlock" in words
         if unmapped and locked:
             return ("--load-mode", "mlock") if argument.spelling == "--no-mmap" else ()
         both = "mmap+mlock"
         if locked and both in f"{mode.description} {mode.choices}":
             return ("--load-mode", both)
-        return ("--load-mode", _MODES[argument.spelling])
+        return ("--load-mode", modes[argument.spelling])
     if argument.spelling in {"--load-mode", "-lm"}:
-        switch = _SWITCHES.get(argument.value)
+        switches = {mode: switch for switch, mode in modes.items() if switch != "-dio"}
+        switch = switches.get(argument.value.removeprefix("mmap+"))
         return (switch,) if switch and capabilities.offers(switch) else None
     return None
 
 
-def _flash(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
-    """A switch until Aug 2025, with a value since."""
+def _arity(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """A switch of one era takes a value in another."""
     del words
-    if argument.spelling not in {"--flash-attn", "-fa"}:
-        return None
     option = capabilities.option(argument.flag)
-    if option is None:
+    rule = next((one for one in rules().values if argument.spelling in one.flags), None)
+    if option is None or rule is None or not rule.arity:
         return None
     if option.takes_value:
-        return (argument.flag, "on") if argument.value not in {"on", "off", "auto"} else None
+        known = argument.value in {*rule.older, *option.choices}
+        return None if known else (argument.flag, rule.newer[ALONE])
     return (argument.flag,)
 
 
@@ -201,6 +213,11 @@ def _equals(argument: Argument, words: Sequence[str], capabilities: Capabilities
     return (flag, value) if equals and capabilities.offers(flag) else None
 
 
+def is_glued(value: str) -> bool:
+    """Whether the next flag sticks to a value."""
+    return _GLUED.fullmatch(value) is not None
+
+
 def _glued(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """A value with the next flag stuck to it."""
     found = _GLUED.fullmatch(argument.value)
@@ -221,13 +238,14 @@ def _dashes(argument: Argument, words: Sequence[str], capabilities: Capabilities
     return (other, *argument.values) if capabilities.offers(other) else None
 
 
-def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
-    """``auto`` where a build wants a number, and a number where it knows two."""
+def _older(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """A value that a build does not know yet as one that it knows."""
     del words, capabilities
-    if families.GPU_LAYERS.is_set_by(argument) and argument.value in {"auto", "all"}:
-        return (argument.flag, _ALL_LAYERS)
-    if argument.spelling == "--reasoning-budget" and argument.value not in {"0", "-1"}:
-        return (argument.flag, "-1")
+    for rule in rules().values:
+        plain = not rule.arity and not rule.separator and not rule.newer
+        if plain and argument.spelling in rule.flags:
+            value = rule.older.get(argument.value, rule.older.get(ANY))
+            return None if value is None else (argument.flag, value)
     return None
 
 
@@ -239,10 +257,12 @@ def _speculative(
     if not families.SPEC_TYPE.is_set_by(argument):
         return None
     offered = capabilities.speculative_types
-    other = {"draft": "draft-simple", "mtp": "draft-mtp"}
-    both = {**other, **{new: old for old, new in other.items()}}
-    named = both.get(argument.value)
-    return (argument.flag, named) if named in offered else None
+    tables = [
+        table for rule in rules().values if "--spec-type" in rule.flags
+        for table in (rule.newer, rule.older)
+    ]  # fmt: skip
+    named = next((name for table in tables if (name := table.get(argument.value)) in offered), None)
+    return (argument.flag, named) if named else None
 
 
 def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
@@ -264,25 +284,27 @@ def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities
 def _scaled(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """Two values became one with a colon between them."""
     option = argument.option
-    if option is None or argument.spelling not in families.ONCE_TWO_VALUES:
+    rule = next((one for one in rules().joined if argument.spelling in one.flags), None)
+    if option is None or rule is None:
         return None
     del capabilities
     rest = list(words)[list(words).index(argument.flag) + 1 :]
     scale = rest[1] if len(rest) > 1 else ""
-    if len(argument.values) != 1 or ":" in argument.value or scale.startswith("-"):
+    if len(argument.values) != 1 or rule.separator in argument.value or scale.startswith("-"):
         return None
-    return (argument.flag, f"{argument.value}:{scale}")
+    return (argument.flag, f"{argument.value}{rule.separator}{scale}")
 
 
 _RULES: Final[tuple[Rule, ...]] = (
     _equals,
     _glued,
-    _flash,
+    _arity,
     _load_mode,
     _speculative,
-    _number,
+    _older,
     _kwargs,
     _scaled,
+    _same_wish,
     _same_family,
     _dashes,
     _stray_word,
