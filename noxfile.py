@@ -91,6 +91,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def settings(session: nox.Session) -> None:
+    """Make those parts of docs/settings.md that come from the code and from real builds."""
+    session.install("-e", ".", *GROUPS["test"])
+    session.run("python", "-m", "tests.settings_page")
+
+
+@nox.session
 def wheels(session: nox.Session) -> None:
     """Build the plain wheel, and on Linux one that brings the spoof's libraries compiled."""
     session.install("build")
@@ -110,7 +117,7 @@ def packages(session: nox.Session) -> None:
 @nox.session(reuse_venv=True)
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""
-    install_once(session, "-e", ".[image]")
+    install_once(session, "-e", ".[image]", "selenium>=4.27")
     every = sorted(path.stem for path in Path("benchmarks").glob("[!_]*.py"))
     names = session.posargs or every
     for name in names:

@@ -26,6 +26,7 @@ from harness.report.command_line import (
     markdown_lines,
     settings_table,
 )
+from harness.settings.state import SPECULATION, asked
 from harness.subjects.command_lines import (
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
@@ -35,7 +36,13 @@ from harness.subjects.command_lines import (
 from harness.subjects.given import given_lines
 from harness.terminal import say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
-from harness.verdicts.findings import Finding, exit_code, finding_of, remarks
+from harness.verdicts.findings import (
+    OF_SPECULATION,
+    Finding,
+    exit_code,
+    finding_of,
+    remarks,
+)
 
 if TYPE_CHECKING:
     from harness.flags.capabilities import Capabilities
@@ -198,6 +205,7 @@ def _check_line(
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
             words = read_arguments(result.argv, known)
+            demanded |= OF_SPECULATION if SPECULATION in asked(words) else set()
             flags += [one.flag for one in words if one.flag.startswith("-")]
         if as_text:
             _write(finding_lines(finding, demanded))

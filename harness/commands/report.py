@@ -30,8 +30,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the command and its forms."""
     parser = subparsers.add_parser(
         "report",
-        help="render results files, or merge them",
-        description="Render the JSON Lines that `llama-harness matrix --jsonl` writes.",
+        help="render results files, or merge them; the atlas as a page",
+        description="Render the atlas, or the JSON Lines that `llama-harness matrix --jsonl` "
+        "writes.",
         epilog="Exit status: 0 rendered; 2 a file is missing or no results file. `table` and "
         "`merge` end with the exit status of the verdicts.",
     )
@@ -52,6 +53,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _form(forms, "junit", "a JUnit XML file", _junit)
     _form(forms, "table", "the table that a run ends with", _table)
     _form(forms, "merge", "one results file of several", _merge)
+    what = "every option of every build, as one self-contained HTML file"
+    atlas = forms.add_parser("atlas", help=what, description=what.capitalize() + ".")
+    atlas.add_argument("--title", default="llama-server options", help="the page's heading")
+    _add_output(atlas)
+    atlas.set_defaults(func=_atlas)
 
 
 def _form(
@@ -62,11 +68,15 @@ def _form(
 ) -> argparse.ArgumentParser:
     form = forms.add_parser(name, help=what, description=what.capitalize() + ".")
     form.add_argument("results", nargs="+", metavar="RESULTS", type=Path, help="JSON Lines files")
+    _add_output(form)
+    form.set_defaults(func=function)
+    return form
+
+
+def _add_output(form: argparse.ArgumentParser) -> None:
     form.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="where to write (default: print)"
     )
-    form.set_defaults(func=function)
-    return form
 
 
 def _html(options: argparse.Namespace) -> int:
@@ -80,6 +90,13 @@ def _html(options: argparse.Namespace) -> int:
     builds = dict.fromkeys(result.build for run in runs for result in run.results)
     page = render_page(runs, known_capabilities(tuple(builds)), title=options.title)
     _write(options.output, page)
+    return EXIT_OK
+
+
+def _atlas(options: argparse.Namespace) -> int:
+    from harness.report.atlas_page import read_atlas, render_atlas_page
+
+    _write(options.output, render_atlas_page(read_atlas(), title=options.title))
     return EXIT_OK
 
 

@@ -55,23 +55,24 @@ def diagnose_refusal(
 
 def diagnose_lack(lack: str, words: Sequence[str], build: str, capabilities: Capabilities) -> str:
     """Why something asked for has no effect on a build, and what would have it."""
+    cure = cure_of(lack, words, capabilities)
+    return f"{lack} on {build}{cure or ', with ' + ' '.join(words)}"
+
+
+def cure_of(lack: str, words: Sequence[str], capabilities: Capabilities) -> str | None:
+    """The end of a sentence that says what would have the effect; None where nobody knows."""
     arguments = read_arguments(words, capabilities)
     types = [one for one in arguments if one.flag in SPEC_TYPE]
     if len(types) > 1:
         chain = ",".join(value for one in types for value in one.values)
         if capabilities.takes_type_list:
-            return f"{lack} on {build}; give --spec-type once, as a list: --spec-type {chain}"
-        return f"{lack} on {build}, where the last of {len(types)} --spec-type wins; choose one"
+            return f"; give --spec-type once, as a list: --spec-type {chain}"
+        return f", where the last of {len(types)} --spec-type wins; choose one"
     if not types and "draft-simple" in lack and "draft-simple" in capabilities.speculative_types:
-        return (
-            f"{lack} on {build}: a draft model alone does not turn drafting on there; "
-            "add --spec-type draft-simple"
-        )
+        return ": a draft model alone does not turn drafting on there; add --spec-type draft-simple"
     if "kv_unified" in lack and not any(one.spelling in {"-np", "--parallel"} for one in arguments):
-        return (
-            f"{lack} on {build} while it chooses the number of slots; write -np 4 --no-kv-unified"
-        )
-    return f"{lack} on {build}, with {' '.join(words)}"
+        return " while it chooses the number of slots; write -np 4 --no-kv-unified"
+    return None
 
 
 def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> str | None:

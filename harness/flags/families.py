@@ -151,7 +151,11 @@ THREADS: Final = Family(
     variables=("LLAMA_ARG_THREADS", "LLAMA_ARG_THREADS_BATCH"),
 )
 
-FLASH: Final = Family(flags=("--flash-attn", "-fa"), variables=("LLAMA_ARG_FLASH_ATTN",))
+FLASH: Final = Family(
+    flags=("--flash-attn", "-fa"),
+    variables=("LLAMA_ARG_FLASH_ATTN",),
+    negations=("--no-flash-attn", "-no-fa"),
+)
 PRESETS: Final = Family(
     flags=("--models-preset", "--models-dir"),
     variables=("LLAMA_ARG_MODELS_PRESET", "LLAMA_ARG_MODELS_DIR"),

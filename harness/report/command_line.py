@@ -9,7 +9,7 @@ from harness.builds import Build
 from harness.flags.capabilities import Capabilities
 from harness.model import Remark, Verdict
 from harness.settings.value import spoken
-from harness.verdicts.drift import Drift, drift
+from harness.verdicts.drift import OF_THE_HARNESS, Drift, drift
 from harness.verdicts.findings import Finding, remarks
 
 _MARKS: Final = {Verdict.PASS: "ok", Verdict.FAIL: "FAIL", Verdict.ERROR: "?"}
@@ -88,6 +88,8 @@ def settings_table(line: CheckedLine) -> Iterator[tuple[str, ...]]:
     yield ("", *(_MARKS[finding.status] for finding in findings))
     names = dict.fromkeys(name for finding in findings for name in finding.settings)
     for name in names:
+        if name in OF_THE_HARNESS:
+            continue
         values = [finding.settings.get(name) for finding in findings]
         told = ["" if value is None else spoken(value) for value in values]
         if name in line.demanded or len({*told} - {""}) > 1:

@@ -1,19 +1,16 @@
 """Results as one self-contained HTML file: no network, no server, no other file."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from harness.flags.capabilities import Capabilities
 from harness.model import CellResult
+from harness.report.html import render_template
 from harness.report.outline import label, offending, request_text, short_state
 from harness.report.timeline import FlagLife, flag_lives
-
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,34 +35,13 @@ def render_page(
         capabilities: Of the builds whose ``--help`` is known, oldest first; for the timeline.
         title: The page's heading.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     data = {
         "runs": [
             {"name": run.name, "cells": [_cell(result) for result in run.results]} for run in runs
         ],
         "timeline": _timeline(flag_lives(capabilities, _flags_used(runs)), tuple(capabilities)),
     }
-    return environment.get_template("report.html.j2").render(title=title, data=_embedded(data))
-
-
-def _embedded(data: object) -> str:
-    """JSON that may stand inside a ``script`` element, whatever a log line holds."""
-    text = json.dumps(msgspec.to_builtins(data), separators=(",", ":"), ensure_ascii=False)
-    return (
-        text.replace("<", "\\u003c")
-        .replace(">", "\\u003e")
-        .replace("&", "\\u0026")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
-    )
+    return render_template("report.html.j2", title=title, data=data)
 
 
 def _cell(result: CellResult) -> Mapping[str, Any]:

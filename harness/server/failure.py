@@ -78,6 +78,8 @@ _SOURCE_TREE: Final = re.compile(
 """Where a build was compiled, before the path of a file of its sources."""
 _HARMLESS: Final = re.compile(r"\b[Ww]arn|mlock|priority|affinity| W ")
 """Starts go on after such lines."""
+_PASSING: Final = re.compile(r"mlock|priority|affinity|warming up|[Ww]arning")
+"""Not what a start fails of, though it may be told as an error."""
 _LAST_WORDS: Final = 25
 _REASONS_WITHIN: Final = 60
 """Lines before the end in which a reason is looked for."""
@@ -174,7 +176,7 @@ def refused_in(lines: Sequence[str]) -> Failure | None:
 def reason_in(lines: Sequence[str]) -> str | None:
     """The last line that tells of an error, and not just that there was one."""
     for line in reversed(lines[-_REASONS_WITHIN:]):
-        if _ERROR.search(line) and not _GENERIC.search(line) and not _HARMLESS.search(line):
+        if _ERROR.search(line) and not _GENERIC.search(line) and not _PASSING.search(line):
             return _bare(line.strip())
     return None
 

@@ -12,7 +12,8 @@ HEAD_LINES: Final = 20_000
 HEAD_CHARACTERS: Final = 8 * 1024 * 1024
 TAIL_LINES: Final = 5_000
 TAIL_CHARACTERS: Final = 2 * 1024 * 1024
-MAX_LINE_BYTES: Final = 16_384
+MAX_LINE_BYTES: Final = 4096
+"""Fewer than the digits of the longest number that Python reads."""
 _CHUNK_BYTES: Final = 65_536
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CONTROLS: Final = dict.fromkeys((*range(9), *range(11, 32), 127), "�")

@@ -4,7 +4,7 @@ from typing import Final
 
 from harness.flags.families import Family
 from harness.settings.base import EffectiveState
-from harness.settings.value import ValueSetting, integer, logged
+from harness.settings.value import ValueSetting, integer, of_context
 
 _BATCH: Final = Family(flags=("--batch-size", "-b"), variables=("LLAMA_ARG_BATCH",))
 _UBATCH: Final = Family(flags=("--ubatch-size", "-ub"), variables=("LLAMA_ARG_UBATCH",))
@@ -26,14 +26,14 @@ SETTINGS: Final = (
         name="batch",
         families=(_BATCH,),
         asks=integer,
-        readings=(logged(r"llama_context: n_batch +=\s+(\d+)", int),),
+        readings=(of_context("n_batch", int),),
         grants=_within_context,
     ),
     ValueSetting(
         name="ubatch",
         families=(_UBATCH,),
         asks=integer,
-        readings=(logged(r"llama_context: n_ubatch +=\s+(\d+)", int),),
+        readings=(of_context("n_ubatch", int),),
         grants=_within_batch,
     ),
 )

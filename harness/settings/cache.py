@@ -37,12 +37,13 @@ _CACHED: Final = Family(
     negations=("--no-cache-prompt",),
     negating_variables=("LLAMA_ARG_NO_CACHE_PROMPT",),
 )
-_ASKED_OF_FLASH: Final = re.compile(r"llama_context: flash_attn +=\s+(\w+)")
+_ASKED_OF_FLASH: Final = re.compile(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
 _NO_PROMPTS: Final = re.compile(r"prompt cache is disabled")
 _ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}
 _PROMPT_CACHE: Final = re.compile(r"prompt cache is enabled, size limit: (\d+|no limit)")
 _UNLIMITED: Final = -1
+_PROMPT_CACHE_SINCE: Final = 6723
 
 
 def _asks_flash(argument: Argument) -> str | None:
@@ -66,7 +67,8 @@ def _prompt_cache(observation: Observation) -> int | None:
         return 0
     limit = last_match(observation.startup_lines, _PROMPT_CACHE)
     if limit is None:
-        return None
+        older = (observation.build_number or _PROMPT_CACHE_SINCE) < _PROMPT_CACHE_SINCE
+        return 0 if older and observation.main_lines else None
     return int(limit[1]) if limit[1].isdecimal() else _UNLIMITED
 
 

@@ -20,6 +20,7 @@ from harness.settings.base import EffectiveState
 from harness.settings.observation import PREFILL, Observation, Probed
 from harness.settings.value import (
     ANYTHING,
+    NOTHING,
     Reading,
     ValueSetting,
     at,
@@ -73,13 +74,18 @@ def _asks_template(argument: Argument) -> str | None:
 
 def _grants_template(asked: str, seen: str, _: EffectiveState) -> bool:
     """A name that is not built in is taken for the text of a template."""
-    named = asked.removeprefix(_BUILT_IN)
-    return seen == asked if named == asked else seen != _digest(named)
+    if asked.startswith(_BUILT_IN) and not seen.startswith(_BUILT_IN):
+        return seen != _digest(asked.removeprefix(_BUILT_IN))
+    return seen == asked
 
 
 def _template(observation: Observation) -> str | None:
+    """The text's digest; where there is no Jinja to read a text, a name is that of a built-in."""
     text = at(observation.properties, "chat_template")
-    return None if text is None else _digest(text)
+    if text is None:
+        return None
+    without_jinja = observation.probed is not None and not observation.probed.jinja
+    return f"{_BUILT_IN}{text}" if without_jinja and "{" not in str(text) else _digest(text)
 
 
 def _reasoning(observation: Observation) -> Any:
@@ -112,7 +118,7 @@ def _asks_thinking(argument: Argument) -> bool | str | None:
         return ANYTHING if argument.value == "auto" else switch(REASONING)(argument)
     variables = _variables(argument)
     if variables is None or variables.keys() != {_THINKING}:
-        return None
+        return NOTHING
     wanted = variables[_THINKING]
     return wanted if isinstance(wanted, bool) else None
 

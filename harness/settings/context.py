@@ -16,6 +16,7 @@ from harness.settings.value import (
     logged,
     nothing,
     number,
+    of_context,
     positive,
     probed,
     switch,
@@ -72,7 +73,7 @@ SETTINGS: Final = (
         name="context",
         families=(_CONTEXT,),
         asks=positive,
-        readings=(logged(r"llama_context: n_ctx +=\s+(\d+)", int),),
+        readings=(of_context("n_ctx", int),),
         grants=_holds,
     ),
     ValueSetting(
@@ -82,7 +83,7 @@ SETTINGS: Final = (
         asks=positive,
         readings=(
             Reading(witness="slots", read=_slot),
-            from_properties("default_generation_settings", "n_ctx"),
+            from_properties("default_generation_settings", "n_ctx", kind=int),
             probed(lambda tried: tried.limit, "refusal"),
             Reading(witness="full-prompt", read=_taken, basis=Basis.BEHAVIOUR),
         ),
@@ -115,12 +116,12 @@ SETTINGS: Final = (
         name="rope_freq_base",
         families=(_FREQ_BASE,),
         asks=number,
-        readings=(logged(r"llama_context: freq_base +=\s+([\d.]+)", float),),
+        readings=(of_context("freq_base", float),),
     ),
     ValueSetting(
         name="rope_freq_scale",
         families=(_FREQ_SCALE, _SCALE),
         asks=_asks_scale,
-        readings=(logged(r"llama_context: freq_scale +=\s+([\d.e+-]+)", float),),
+        readings=(of_context("freq_scale", float),),
     ),
 )

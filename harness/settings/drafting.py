@@ -1,11 +1,26 @@
-"""Drafting: how sure a draft must be, and the cache of the model that drafts."""
+"""Drafting: how short and how sure a draft may be, and the cache of the model that drafts."""
 
 import re
 from typing import Any, Final
 
-from harness.flags.families import DRAFT_P_MIN, Family
+from harness.flags.families import (
+    DRAFT_MIN,
+    DRAFT_P_MIN,
+    NGRAM_MOD_MATCH,
+    NGRAM_MOD_MIN,
+    Family,
+)
 from harness.settings.observation import Observation
-from harness.settings.value import Reading, ValueSetting, at, last_match, logged, number, word
+from harness.settings.value import (
+    Reading,
+    ValueSetting,
+    at,
+    integer,
+    last_match,
+    logged,
+    number,
+    word,
+)
 
 _TYPE_K: Final = Family(
     flags=("--spec-draft-type-k", "--cache-type-k-draft", "-ctkd"),
@@ -29,16 +44,30 @@ def _of_the_draft(pattern: str) -> Reading:
     return Reading(witness="startup-log", read=read)
 
 
+def _answered(key: str) -> Reading:
+    """A witness up to b8929."""
+    return Reading(
+        witness="completion",
+        read=lambda seen: at(seen.completion, "generation_settings", key),
+    )
+
+
 SETTINGS: Final = (
+    ValueSetting(
+        name="draft_min",
+        families=(DRAFT_MIN,),
+        asks=integer,
+        readings=(
+            _answered("speculative.n_min"),
+            logged(r"n_max=\d+, n_min=(\d+), p_min", int, main=False),
+        ),
+    ),
     ValueSetting(
         name="draft_p_min",
         families=(DRAFT_P_MIN,),
         asks=number,
         readings=(
-            Reading(
-                witness="completion",
-                read=lambda seen: at(seen.completion, "generation_settings", "speculative.p_min"),
-            ),
+            _answered("speculative.p_min"),
             logged(r"n_max=\d+, n_min=\d+, p_min=([\d.]+)", float, main=False),
         ),
     ),
@@ -53,5 +82,17 @@ SETTINGS: Final = (
         families=(_TYPE_V,),
         asks=word,
         readings=(_of_the_draft(r"\bV \((\w+)\)"),),
+    ),
+    ValueSetting(
+        name="ngram_match",
+        families=(NGRAM_MOD_MATCH,),
+        asks=integer,
+        readings=(logged(r"(?:initialized ngram_mod with n|n_match)=(\d+)", int, main=False),),
+    ),
+    ValueSetting(
+        name="ngram_min",
+        families=(NGRAM_MOD_MIN,),
+        asks=integer,
+        readings=(logged(r"n_match=\d+, n_max=\d+, n_min=(\d+)", int, main=False),),
     ),
 )

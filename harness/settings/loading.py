@@ -109,7 +109,7 @@ def _mapped(observation: Observation) -> bool | None:
 
 
 def _warmed(observation: Observation) -> bool | None:
-    if not observation.main_lines:
+    if observation.fork or not observation.main_lines:
         return None
     return any("warming up the model" in line for line in observation.startup_lines)
 

@@ -30,10 +30,13 @@ _TOTAL: Final = "total time ="
 _FORK_LINE: Final = ' | tid="'
 _AFTER_MAIN: Final = (
     *("loading draft model", "creating MTP draft context"),
-    *("initializing slots, n_slots", "initializing, n_slots"),
+    *("initializing slots, n_slots", "initializing, n_slots", "load_model]  | tid="),
 )
 _NOT_SUPPORTED: Final = 501
+_NOT_SERVED: Final = frozenset({_NOT_SUPPORTED, http.HTTPStatus.NOT_FOUND})
 _UNAUTHORIZED: Final = 401
+_FEW: Final = 2
+_NO_LIMIT: Final = -1
 _LONGEST_FULL: Final = 2048
 """Tokens of context that are filled in a sixth of a second on one core."""
 _REFUSES_SINCE: Final = 6500
@@ -96,6 +99,9 @@ class Probed:
         chat: Its answer to that.
         verbose: Whether it tells all of such a request; None where it does not take it.
         read_again: Tokens that it read of a prompt that it knew.
+        limited: Tokens that a plain request may write, -1 for any number; None where the slot
+            forgets it.
+        home: Status of its page for people.
         prompts: By name, what its template makes of a chat; those that it makes.
         adapters: The entries of ``/lora-adapters``; None where it does not answer.
         tools: Names of its own tools; None where it does not answer.
@@ -113,6 +119,8 @@ class Probed:
     chat: Mapping[str, Any] | None = None
     verbose: bool | None = None
     read_again: int | None = None
+    limited: int | None = None
+    home: int | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     adapters: Sequence[Mapping[str, Any]] | None = None
     tools: Sequence[str] | None = None
@@ -311,10 +319,11 @@ def _locked(client: ServerClient) -> Mapping[str, bool]:
 
 def _probe(server: Observed, seen: Observation) -> Probed:
     client, said = server.client, len(seen.startup_lines) + len(seen.run_lines)
-    # The models always write on in the same way, so that this ends at the first token.
-    stop = str(seen.completion.get("content", ""))[:1]
+    # The models always write on in the same way, so that this ends at the second token.
+    stop = str(seen.completion.get("content", ""))[:_FEW]
     enough: Mapping[str, Any] = {"stop": [stop]} if stop else {"n_predict": 1}
     plain_status, plain = client.reply("/completion", {"prompt": PROMPT, **enough}, _GENERATION_S)
+    slots = client.json("/slots", _ANSWER_S) if seen.slots else None
     status, answer = client.reply("/v1/chat/completions", _WITH_TOOLS, _GENERATION_S)
     end = said
     for each in (plain_status, status):
@@ -336,7 +345,7 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         full=full,
         limit=limit,
         answers={
-            path: client.reply(path, body, _ANSWER_S)[0] != _NOT_SUPPORTED
+            path: client.reply(path, body, _ANSWER_S)[0] not in _NOT_SERVED
             for path, body in _ENDPOINTS.items()
         },
         jinja="--jinja" not in str(answer),
@@ -345,6 +354,8 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         if status == http.HTTPStatus.OK and isinstance(answer, Mapping)
         else None,
         read_again=timings.get("prompt_n") if isinstance(timings, Mapping) else None,
+        limited=_limited(plain, slots),
+        home=client.status("/", _ANSWER_S),
         prompts=dict(_prompts(client)),
         adapters=tuple(filter(_is_mapping, adapters)) if isinstance(adapters, list) else None,
         tools=_tools(client),
@@ -355,6 +366,19 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         written=frozenset(_written(server.pid)),
         lines=tuple(server.log.lines()[said:end]),
     )
+
+
+def _limited(plain: Mapping[str, Any], slots: object) -> int | None:
+    """The tokens that a request may write, by what its slot had left after the first of two."""
+    if plain.get("tokens_predicted") != _FEW or not isinstance(slots, list):
+        return None
+    slot = next((one for one in slots if one.get("id") == plain.get("id_slot")), None)
+    following = slot.get("next_token") if slot else None
+    following = following[0] if isinstance(following, list) and following else following
+    if not isinstance(following, Mapping) or following.get("n_decoded") != _FEW:
+        return None
+    left = following.get("n_remain")
+    return _NO_LIMIT if left == 0 else left + 1 if isinstance(left, int) else None
 
 
 def _prompts(client: ServerClient) -> Iterator[tuple[str, str]]:
@@ -398,12 +422,16 @@ def _locks_memory(pid: int) -> bool | None:
 
 def _fill(client: ServerClient, tokens: int) -> tuple[int, int] | None:
     """Tokens read of a prompt that leaves room for four, and written after it."""
-    body = {"prompt": [_TOKEN] * (tokens - ROOM_LEFT), "n_predict": _WRITTEN, "temperature": 0}
-    status, answer = client.reply("/completion", body, _GENERATION_S)
-    if status != http.HTTPStatus.OK or not isinstance(answer, Mapping):
-        return 0, 0
-    read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
-    return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+    prompt = [_TOKEN] * (tokens - ROOM_LEFT)
+    for wanted in (_WRITTEN, 1):
+        # ik_llama.cpp goes on to end at what the request before was to end at, and refuses what it
+        # would have to shift its context for.
+        body = {"prompt": prompt, "n_predict": wanted, "temperature": 0, "stop": []}
+        status, answer = client.reply("/completion", body, _GENERATION_S)
+        if status == http.HTTPStatus.OK and isinstance(answer, Mapping):
+            read, wrote = answer.get("tokens_evaluated"), answer.get("tokens_predicted")
+            return (read, wrote) if isinstance(read, int) and isinstance(wrote, int) else None
+    return 0, 0
 
 
 def _overfill(client: ServerClient, tokens: int) -> int | None:

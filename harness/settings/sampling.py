@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from harness.flags.arguments import Argument
 from harness.flags.families import Family
 from harness.model import Basis
 from harness.settings.base import EffectiveState
-from harness.settings.observation import Observation, Probed
+from harness.settings.observation import TOKENS, Observation, Probed
 from harness.settings.value import (
     ANYTHING,
     Reading,
@@ -38,6 +39,9 @@ _N_PREDICT: Final = Family(
 )
 _SEED: Final = Family(flags=("--seed", "-s"))
 _RANDOM_SEED: Final = 2**32 - 1
+_NO_LIMIT: Final = -1
+_LIMIT_SINCE: Final = 8929
+"""Of the catalogue's builds the first whose answers tell the command line's limit."""
 _IGNORE_EOS: Final = Family(flags=("--ignore-eos",))
 _BACKEND: Final = Family(
     flags=("--backend-sampling", "-bs"), variables=("LLAMA_ARG_BACKEND_SAMPLING",)
@@ -96,6 +100,31 @@ def _asks_seed(argument: Argument) -> int | str | None:
     return ANYTHING if seed is not None and seed % (_RANDOM_SEED + 1) == _RANDOM_SEED else seed
 
 
+_REQUEST_WINS_SINCE: Final = 8929
+"""Before, the server's own number is what no request can exceed, and no default that it names."""
+
+
+def _default_length(observation: Observation) -> int | None:
+    told = at(observation.probed.defaults, "n_predict") if observation.probed else None
+    return told if (observation.build_number or 0) >= _REQUEST_WINS_SINCE else None
+
+
+def _longest(observation: Observation) -> int | None:
+    """What the harness's own request was cut to."""
+    told = at(observation.completion, "generation_settings", "n_predict")
+    old = (observation.build_number or 0) < _REQUEST_WINS_SINCE
+    return told if old and isinstance(told, int) and told < TOKENS else None
+
+
+def _samplers(reading: Reading) -> Reading:
+    def read(observation: Observation) -> list[str] | None:
+        told = reading.read(observation)
+        named = isinstance(told, list)
+        return [_NAMES.get(str(name), str(name)) for name in told if name] if named else None
+
+    return replace(reading, read=read)
+
+
 def _asks_biases(argument: Argument) -> list[str] | None:
     """Token and bias of each; a comma separates them since 2026."""
     found = [_BIAS.fullmatch(word.strip()) for word in argument.value.split(",")]
@@ -128,6 +157,13 @@ def _asks_grammar(argument: Argument) -> str | None:
 
 def _grants_grammar(asked: str, seen: str, _: EffectiveState) -> bool:
     return bool(seen) if asked == _SOME_GRAMMAR else asked.strip() == seen.strip()
+
+
+def _limit(observation: Observation) -> Any:
+    """Older builds say that there is no limit where they keep to the command line's."""
+    limit = observation.probed.defaults.get("n_predict") if observation.probed else None
+    tells = (observation.build_number or 0) >= _LIMIT_SINCE
+    return limit if tells or limit != _NO_LIMIT else None
 
 
 def _stops(observation: Observation) -> list[str] | None:
@@ -174,14 +210,17 @@ SETTINGS: Final = (
         name="samplers",
         families=(_SAMPLERS, _SEQUENCE),
         asks=_asks_samplers,
-        readings=_inherited("samplers"),
+        readings=tuple(map(_samplers, _inherited("samplers"))),
     ),
     ValueSetting(name="seed", families=(_SEED,), asks=_asks_seed, readings=_inherited("seed")),
     ValueSetting(
         name="n_predict",
         families=(_N_PREDICT,),
         asks=integer,
-        readings=_inherited("n_predict")[1:],
+        readings=(
+            Reading(witness="request", read=_limit, basis=Basis.BEHAVIOUR),
+            probed(lambda tried: tried.limited, "slots"),
+        ),
     ),
     ValueSetting(
         name="ignore_eos",

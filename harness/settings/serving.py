@@ -1,9 +1,10 @@
 """Serving: where the server listens, what it calls its model, whom it serves and what."""
 
+import http
 import re
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
@@ -71,7 +72,7 @@ _POOLINGS: Final = ("none", "mean", "cls", "last", "rank")
 _LOG_FILE: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
 _VERBOSE: Final = Family(flags=("--verbose", "-v", "--log-verbose"))
 _TOOLS_SINCE: Final = 8929
-"""Of the catalogue's builds the first that has tools."""
+"""Of the catalogue's builds the first that has tools, and may have no page for people."""
 _ALL_TOOLS: Final = "all"
 _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
@@ -123,13 +124,22 @@ def _locked(path: str) -> Reading:
     )
 
 
-def _endpoint(variable: str, told: Callable[[Observation], Any]) -> Reading:
-    """A witness, where the harness did not switch the endpoint on itself."""
+def _endpoint(variable: str, serves: Callable[[Observation], bool]) -> Reading:
+    """A witness; that it is served means nothing where the harness switched it on itself."""
     return Reading(
         witness="request",
-        read=lambda seen: None if variable in seen.switched_on else told(seen),
+        read=lambda seen: None if serves(seen) and variable in seen.switched_on else serves(seen),
         basis=Basis.BEHAVIOUR,
     )
+
+
+def _serves_ui(observation: Observation) -> bool | None:
+    """Newer builds may be compiled without a page, and say all the same that they serve it."""
+    status = observation.probed.home if observation.probed else None
+    if status == http.HTTPStatus.OK:
+        return True
+    of_old = (observation.build_number or _TOOLS_SINCE) < _TOOLS_SINCE
+    return False if of_old and status == http.HTTPStatus.NOT_FOUND else None
 
 
 def _tools(observation: Observation) -> list[str] | None:
@@ -194,7 +204,7 @@ SETTINGS: Final = (
     ValueSetting(
         name="port",
         families=(PORT,),
-        asks=integer,
+        asks=_anything,
         readings=(
             Reading(witness="request", read=lambda seen: seen.port or None, basis=Basis.BEHAVIOUR),
             Reading(witness="startup-log", read=_port),
@@ -233,7 +243,7 @@ SETTINGS: Final = (
         name="props_endpoint",
         families=(_PROPS,),
         asks=switch(_PROPS),
-        readings=(answers("/props"), from_properties("endpoint_props")),
+        readings=(answers("/props"), from_properties("endpoint_props", kind=bool)),
     ),
     ValueSetting(
         name="embeddings",
@@ -258,6 +268,7 @@ SETTINGS: Final = (
                     seen.properties, "ui" if "ui" in (seen.properties or {}) else "webui"
                 ),
             ),
+            Reading(witness="request", read=_serves_ui, basis=Basis.BEHAVIOUR),
         ),
     ),
     ValueSetting(
@@ -323,6 +334,6 @@ SETTINGS: Final = (
         name="mcp_proxy",
         families=(_PROXY, _AGENT),
         asks=switch(_PROXY, _AGENT),
-        readings=(from_properties("cors_proxy_enabled"),),
+        readings=(from_properties("cors_proxy_enabled", kind=bool),),
     ),
 )

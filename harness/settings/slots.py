@@ -9,6 +9,7 @@ from harness.settings.value import (
     from_properties,
     logged,
     number,
+    of_context,
     positive,
     probed,
     switch,
@@ -33,9 +34,9 @@ SETTINGS: Final = (
         families=(_SLOTS,),
         asks=positive,
         readings=(
-            from_properties("total_slots"),
+            from_properties("total_slots", kind=int),
             Reading(witness="slots", read=lambda seen: len(seen.slots) or None),
-            logged(r"n_slots = (\d+)", int, main=False),
+            logged(r"n_slots ?= ?(\d+)", int, main=False),
         ),
     ),
     ValueSetting(
@@ -43,7 +44,7 @@ SETTINGS: Final = (
         families=(_UNIFIED,),
         asks=switch(_UNIFIED),
         readings=(
-            logged(r"llama_context: kv_unified +=\s+(true|false)", "true".__eq__),
+            of_context("kv_unified", "true".__eq__),
             logged(r"n_slots = \d+, .*kv_unified = '(true|false)'", "true".__eq__, main=False),
         ),
     ),

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,8 @@ _FALSE: Final = frozenset({"0", "false", "off", "disabled"})
 
 ANYTHING: Final = "anything"
 """What is asked for where an argument leaves the choice to the build."""
+NOTHING: Final = "nothing"
+"""What an argument asks for that sets other things alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,14 @@ class Wish:
     value: Any
     argument: Argument
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether builds read a number that the argument begins with, and drop the rest of it."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            return False
+        pattern = _INTEGER if isinstance(self.value, int) else _NUMBER
+        return pattern.fullmatch(self.argument.value.rstrip()) is None
+
 
 def _shortest(value: Any) -> Any:
     """A number as short as it was before the server held it in single precision."""
@@ -53,7 +64,10 @@ def _shortest(value: Any) -> Any:
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; numbers as near as single precision writes them."""
     if isinstance(one, float) or isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+        try:
+            return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-7)
+        except (TypeError, OverflowError):
+            return False
     return bool(one == other)
 
 
@@ -67,7 +81,7 @@ class ValueSetting:
 
     Attributes:
         asks: What an argument of its families asks for: ``ANYTHING`` where it leaves the choice to
-            the build, None where it cannot be told.
+            the build, ``NOTHING`` where it sets other things, None where it cannot be told.
         readings: Its witnesses. Of those that speak, behaviour outranks what was only read.
         grants: Whether an effective value is what was asked for, in its effective state.
         by_value: Whether the value is the narrowest word at fault, and not the flag.
@@ -92,16 +106,19 @@ class ValueSetting:
 
     def asked(self, arguments: Sequence[Argument]) -> Wish | None:
         """What the arguments that set it ask for."""
-        setting = [
-            argument
+        wishes = [
+            Wish(value=value, argument=argument)
             for argument in arguments
             if any(family.is_set_by(argument) for family in self.families)
+            and (value := self.asks(argument)) != NOTHING
         ]
-        values = [self.asks(argument) for argument in setting[0 if self.adds_up else -1 :]]
-        if not values or None in values:
+        counting = wishes[0 if self.adds_up else -1 :]
+        if not counting or any(wish.value is None for wish in counting):
             return None
-        value = [*chain.from_iterable(values)] if self.adds_up else values[0]
-        return Wish(value=value, argument=setting[-1])
+        if not self.adds_up:
+            return counting[0]
+        values = chain.from_iterable(wish.value for wish in counting)
+        return Wish(value=[*values], argument=counting[-1].argument)
 
     def expected(self, situation: Situation) -> None:
         """The contract says nothing of it."""
@@ -150,8 +167,7 @@ class ValueSetting:
         """One check."""
         value = state[self.name]
         word = " ".join(demand.argument.words)
-        if self.asks in {integer, number, positive} and not _is_number(demand.argument.value):
-            # Builds read the number that a word begins with, and drop the rest of it.
+        if demand.is_cut_short:
             return (
                 Check(
                     name=EFFECT,
@@ -188,22 +204,14 @@ def spoken(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list | tuple):
-        return ";".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return ";".join(map(spoken, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
 
 
 def integer(argument: Argument) -> int | None:
     """The whole number that a value begins with, which is all that builds read of it."""
     found = _INTEGER.match(argument.value)
-    return int(found[0]) if found else None
+    return int(found[0]) if found and len(found[0]) < sys.int_info.default_max_str_digits else None
 
 
 def number(argument: Argument) -> float | None:
@@ -251,8 +259,8 @@ def tried_log(pattern: str, of: Callable[[str], Any] = str) -> Reading:
     compiled = re.compile(pattern)
 
     def read(observation: Observation) -> Any:
-        match = last_match(observation.probed.lines if observation.probed else (), compiled)
-        return None if match is None else of(match[1])
+        lines = observation.probed.lines if observation.probed else ()
+        return _group(last_match(lines, compiled), of)
 
     return Reading(witness="run-log", read=read)
 
@@ -278,10 +286,22 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
 
     def read(observation: Observation) -> Any:
         lines = observation.main_lines if main else observation.startup_lines
-        match = last_match(lines, compiled)
-        return None if match is None else of(match[1])
+        return _group(last_match(lines, compiled), of)
 
     return Reading(witness="startup-log", read=read)
+
+
+def _group(match: re.Match[str] | None, of: Callable[[str], Any]) -> Any:
+    """What is made of a group; None where it has another form."""
+    try:
+        return None if match is None else of(match[1])
+    except ValueError:
+        return None
+
+
+def of_context(name: str, of: Callable[[str], Any]) -> Reading:
+    """A witness: what the start-up log says of the model's context."""
+    return logged(rf"llama_(?:context|init_from_model): {name} +=\s+(\S+)", of)
 
 
 def at(value: Any, *path: str) -> Any:
@@ -291,9 +311,14 @@ def at(value: Any, *path: str) -> Any:
     return value
 
 
-def from_properties(*path: str) -> Reading:
-    """A witness: a value of the answer of ``/props``."""
-    return Reading(witness="props", read=lambda seen: at(seen.properties, *path))
+def from_properties(*path: str, kind: type) -> Reading:
+    """A witness: a value of some kind in the answer of ``/props``."""
+
+    def read(observation: Observation) -> Any:
+        told = at(observation.properties, *path)
+        return told if isinstance(told, kind) else None
+
+    return Reading(witness="props", read=read)
 
 
 def answers(path: str) -> Reading:

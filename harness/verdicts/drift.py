@@ -8,9 +8,10 @@ from typing import Any, Final
 from harness.settings.value import same, spoken
 
 OF_THE_HARNESS: Final = frozenset(
-    {"model", "host", "port", "threads", "threads_batch", "verbosity", "context_trained"}
+    {"model", "host", "port", "verbosity", "context_trained"}
+    | {"threads", "threads_batch", "threads_http"}
 )
-"""Settings that the harness chose."""
+"""Settings that the harness chose, or this host's number of cores."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from harness.flags.arguments import read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
-from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, owner
+from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, owner
 from harness.flags.families import ONCE_TWO_VALUES, PORT, is_of_devices
 from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, key_instead, renamed_variable
@@ -19,6 +19,8 @@ from harness.verdicts.checks import MIN_NOT_ABOVE_MAX
 
 _CANNOT_TELL: Final = "the harness could not tell"
 _NO_DEVICE: Final = "there is no device besides the CPU"
+OF_SPECULATION: Final = frozenset({"drafts", "draft_type", "draft_max"})
+"""The plain settings that stand for it."""
 _REPLACED: Final = {
     **dict.fromkeys((*PORT.flags, *PORT.variables), "port"),
     **dict.fromkeys(("--threads", "-t", "LLAMA_ARG_THREADS"), "threads"),
@@ -108,9 +110,9 @@ def finding_of(
         else {},
         witnesses={name: len(names) for name, names in result.witnessed_by.items()},
         lacks=tuple(
-            one.observed
-            if capabilities is None
-            else diagnose_lack(one.observed, words, result.build, capabilities)
+            diagnose_lack(one.observed, words, result.build, capabilities)
+            if capabilities and cure_of(one.observed, words, capabilities)
+            else one.observed
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),

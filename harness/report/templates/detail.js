@@ -1,18 +1,4 @@
-let current = null, among = [], opener = null;
-function openDetail(cell, neighbours = shown) {
-  if (!byId("detail").open) opener = document.activeElement;
-  current = cell;
-  among = neighbours;
-  byId("detail-title").replaceChildren(tag(cell.status), ` ${cell.id}`);
-  byId("detail-body").replaceChildren(...detail(cell));
-  const place = among.indexOf(cell);
-  byId("previous").disabled = place < 1;
-  byId("next").disabled = place < 0 || place === among.length - 1;
-  byId("place").textContent = place < 0 ? "" : `${place + 1} of ${among.length}`;
-  if (!byId("detail").open) byId("detail").showModal();
-  byId("detail").scrollTop = 0;
-  history.replaceState(null, "", `#${encodeURIComponent(cell.id)}`);
-}
+const detailTitle = (cell) => [tag(cell.status), ` ${cell.id}`];
 function* detail(cell) {
   yield make("p", {}, "Asked for ", make("strong", {}, cell.wish), `; effective: ${cell.short === "?" ? "nothing was seen" : cell.short}. ${MEANINGS[cell.status][0].toUpperCase()}${MEANINGS[cell.status].slice(1)}.`);
   if (cell.emulated) yield make("p", {}, "This build is emulated: it is a server of the harness's own, not llama.cpp.");
@@ -88,16 +74,3 @@ async function copyText(text, button) {
   button.dataset.copied = text;
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
-function step(by) {
-  const next = among[among.indexOf(current) + by];
-  if (next) openDetail(next, among);
-}
-byId("previous").addEventListener("click", () => step(-1));
-byId("next").addEventListener("click", () => step(1));
-byId("close").addEventListener("click", () => byId("detail").close());
-byId("detail").addEventListener("click", (event) => { if (event.target === byId("detail")) byId("detail").close(); });
-byId("detail").addEventListener("close", () => {
-  history.replaceState(null, "", location.pathname + location.search);
-  const seen = byId("view-matrix").hidden || !current.button?.isConnected ? null : current.button;
-  (seen ?? opener)?.focus();
-});

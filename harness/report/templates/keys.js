@@ -1,12 +1,5 @@
 document.addEventListener("keydown", (event) => {
-  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox";
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (byId("detail").open) {
-    if (event.key === "j") step(1);
-    if (event.key === "k") step(-1);
-    return;
-  }
-  if (typing) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("detail").open || typing(event)) return;
   if (event.key === "/") { event.preventDefault(); showTab(tabs[0]); byId("search").focus(); }
   if (event.key === "f") { showTab(tabs[0]); failuresOnly(); }
 });

@@ -12,6 +12,7 @@ from harness.settings.speculation.contract import (
     NGRAM_MOD_N_MAX,
     ExpectedDraft,
 )
+from harness.settings.value import integer
 
 _NAMES: Final = {"mtp": DRAFT_MTP, "draft": DRAFT_SIMPLE}
 
@@ -35,12 +36,17 @@ def asked_for(arguments: Sequence[Argument]) -> Mapping[str, ExpectedDraft]:
             names.append(DRAFT_SIMPLE)
         elif families.MTP_SWITCH.is_set_by(argument):
             names.append(DRAFT_MTP)
-        elif families.DRAFT_MAX.is_set_by(argument) and value.isdigit():
-            length = int(value)
-        elif families.NGRAM_MOD_MAX.is_set_by(argument) and value.isdigit():
-            ngram_length = int(value)
+        elif families.DRAFT_MAX.is_set_by(argument):
+            length = _length(argument)
+        elif families.NGRAM_MOD_MAX.is_set_by(argument):
+            ngram_length = _length(argument)
     wanted = [name for name in dict.fromkeys(names) if name and name != "none"]
     if wanted == [NGRAM_MOD] and ngram_length is None:
         ngram_length = length  # legacy builds share one draft length
     lengths = {NGRAM_MOD: ngram_length, DRAFT_MTP: length, DRAFT_SIMPLE: length}
     return {name: ExpectedDraft(n_max=lengths.get(name)) for name in wanted}
+
+
+def _length(argument: Argument) -> int | None:
+    count = integer(argument)
+    return None if count is None or count < 0 else count

@@ -22,9 +22,7 @@ class SpeculationSetting:
         *families.SPECULATION_SWITCHES,
         families.REMOTE_DRAFT_MODEL,
         families.DRAFT_MAX,
-        families.DRAFT_MIN,
         families.NGRAM_MOD_MAX,
-        families.NGRAM_MOD_MIN,
     )
 
     def asked(self, arguments: Sequence[Argument]) -> Expectation | None:

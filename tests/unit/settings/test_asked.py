@@ -1,0 +1,322 @@
+"""What an argument or a variable asks of each setting, in every spelling of every era."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.flags.arguments import Argument, read_arguments, read_variables
+from harness.flags.families import Family
+from harness.settings.base import Setting
+from harness.settings.speculation.contract import ExpectedDraft
+from harness.settings.state import SETTINGS, SPECULATION, asked
+from harness.settings.value import ANYTHING, ValueSetting, Wish, same, spoken
+from tests.unit.era import capabilities
+
+NEWEST, BEFORE_LOAD_MODE, ANCIENT = "b11434", "b9464", "py0.3.16"
+
+
+def argument(flag: str, *values: str) -> Argument:
+    return Argument(flag=flag, values=values, option=None)
+
+
+def wish(name: str, *arguments: Argument) -> Any:
+    """The value that some arguments ask of a setting; None for none."""
+    found = SETTINGS[name].asked(arguments)
+    return found.value if isinstance(found, Wish) else found
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "value"),
+    [
+        ("context", "-c 4096", 4096),
+        ("context", "-c 0", ANYTHING),
+        ("context", "-c -1", ANYTHING),
+        ("context", "--ctx-size 8k", 8),
+        ("context", "-c many", None),
+        ("slots", "-np 2", 2),
+        ("slots", "--parallel -1", ANYTHING),
+        ("kv_unified", "-kvu", True),
+        ("kv_unified", "--no-kv-unified", False),
+        ("batch", "-b 512", 512),
+        ("batch", "--batch-size 1e3", 1),
+        ("ubatch", "-ub +64", 64),
+        ("cache_type_k", "-ctk q8_0", "q8_0"),
+        ("cache_type_v", "--cache-type-v f16", "f16"),
+        ("flash_attention", "-fa", "on"),
+        ("flash_attention", "-fa on", "on"),
+        ("flash_attention", "-fa off", "off"),
+        ("flash_attention", "-fa 0", "off"),
+        ("flash_attention", "-fa auto", ANYTHING),
+        ("flash_attention", "-fa perhaps", None),
+        ("flash_attention", "--no-flash-attn", "off"),
+        ("prompt_cache", "-cram 0", 0),
+        ("prompt_cache", "--cache-ram -1", -1),
+        ("context_checkpoints", "--swa-checkpoints 3", 3),
+        ("mmap", "--mmap", True),
+        ("mmap", "--no-mmap", False),
+        ("mmap", "-lm mmap+mlock", True),
+        ("mmap", "--load-mode none", False),
+        ("mmap", "--load-mode auto", ANYTHING),
+        ("direct_io", "-dio", True),
+        ("direct_io", "-ndio", False),
+        ("direct_io", "--load-mode dio", True),
+        ("mlock", "--mlock", True),
+        ("mlock", "--load-mode mmap+mlock", True),
+        ("mlock", "--load-mode mmap", False),
+        ("load_mode", "-lm mmap+mlock", "mmap+mlock"),
+        ("load_mode", "-lm auto", ANYTHING),
+        ("warmup", "--no-warmup", False),
+        ("fit", "-fit off", False),
+        ("fit", "-fit on", True),
+        ("context_shift", "--no-context-shift", False),
+        ("context_shift", "--context-shift on", True),
+        ("rope_freq_base", "--rope-freq-base 1e6", 1e6),
+        ("rope_freq_scale", "--rope-freq-scale .5", 0.5),
+        ("temperature", "--temp 0,7", 0.0),
+        ("temperature", "--temp 0.7x", 0.7),
+        ("temperature", "--temp hot", None),
+        ("top_k", "--top-k 40.9", 40),
+        ("samplers", "--samplers top_k;top-p;temp", ["top_k", "top_p", "temperature"]),
+        ("samplers", "--samplers typical_p;nucleus;;", ["typ_p", "top_p"]),
+        ("samplers", "--samplers TOP_K,temp", ["top_k,temp"]),
+        ("samplers", "--sampler-seq dkyt", ["dry", "top_k", "typ_p", "temperature"]),
+        ("samplers", "--sampling-seq k?", ["top_k", "?"]),
+        ("seed", "-s 42", 42),
+        ("seed", "--seed -1", ANYTHING),
+        ("seed", "--seed 4294967295", ANYTHING),
+        ("n_predict", "-n -1", -1),
+        ("n_predict", "--n-predict 16", 16),
+        ("jinja", "--jinja", True),
+        ("jinja", "--no-jinja", False),
+        ("template", "--chat-template chatml", "built-in chatml"),
+        ("template", "--chat-template {{x}}", "fd805e2acba5"),
+        ("reasoning_format", "--reasoning-format none", "none"),
+        ("reasoning_format", "--reasoning-format auto", ANYTHING),
+        ("model", "-m a.gguf", ANYTHING),
+        ("model", "-hf org/model", ANYTHING),
+        ("model_id", "--alias one,two", "one"),
+        ("model_id", "-a ,", None),
+        ("host", "--host 10.0.0.1", ANYTHING),
+        ("port", "--port 8080", 8080),
+        ("auth", "--api-key secret", True),
+        ("api_prefix", "--api-prefix /v", "/v"),
+        ("metrics", "--metrics", True),
+        ("slots_endpoint", "--no-slots", False),
+        ("props_endpoint", "--props", True),
+        ("embeddings", "--embedding", True),
+        ("reranking", "--rerank", True),
+        ("ui", "--no-webui", False),
+        ("ui", "--ui", True),
+        ("threads", "-t -1", -1),
+        ("threads_batch", "-tb 2", 2),
+        ("verbosity", "-lv 5", 5),
+    ],
+)  # fmt: skip
+def test_what_a_flag_asks_for(name: str, words: str, value: Any) -> None:
+    flag, *values = words.split()
+    assert wish(name, argument(flag, *values)) == value
+    assert type(wish(name, argument(flag, *values))) is type(value)
+
+
+def test_the_settings_that_ask_for_nothing() -> None:
+    silent = {name for name, setting in SETTINGS.items() if not setting.families}
+    assert silent == {"context_per_slot", "context_trained", "aliases", "auth_models"}
+
+
+def every_word() -> list[Any]:
+    """Each setting with each flag and variable of its families."""
+    return [
+        pytest.param(setting, family, word, id=f"{setting.name}-{word}")
+        for setting in SETTINGS.values()
+        if isinstance(setting, ValueSetting)
+        for family in setting.families
+        for word in (
+            *family.flags, *family.variables, *family.negations, *family.negating_variables,
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("setting", "family", "word"), every_word())
+def test_every_spelling_is_read(
+    setting: Setting, family: Family, word: str, tmp_path: Path
+) -> None:
+    (tmp_path / "template").write_text("{{ x }}")
+    for value in ("1", "mmap", str(tmp_path / "template")):
+        found = setting.asked([argument("--other", "2"), argument(word, value), argument("-x")])
+        if found is not None:
+            break
+    assert found.argument == argument(word, value)
+    if word in {*family.negations, *family.negating_variables}:
+        assert found.value in (False, "off")
+
+
+@pytest.mark.parametrize("build", [ANCIENT, "b8929", "b9246", NEWEST])
+def test_no_word_of_a_build_is_of_two_settings_but_for_the_load_mode(build: str) -> None:
+    for option in capabilities(build).options:
+        one = Argument(flag=option.spellings[0], values=("1",), option=option)
+        of = [
+            name
+            for name, setting in SETTINGS.items()
+            if any(family.is_set_by(one) for family in setting.families)
+        ]
+        assert len(of) <= 1 or of == ["mmap", "direct_io", "mlock", "load_mode"], option
+
+
+@pytest.mark.parametrize("value", ["0", "1", "", "off", "false"])
+def test_a_negating_variable_negates_whatever_its_value(value: str) -> None:
+    variables = read_variables({"LLAMA_ARG_NO_MMAP": value}, capabilities(BEFORE_LOAD_MODE))
+    assert wish("mmap", *variables) is False
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [("1", True), ("true", True), ("ON", True), ("enabled", True), ("0", False), ("False", False),
+     ("off", False), ("disabled", False), ("2", None), ("yes", None)],
+)  # fmt: skip
+def test_the_words_of_a_switch(value: str, on: bool | None) -> None:
+    assert wish("metrics", argument("LLAMA_ARG_ENDPOINT_METRICS", value)) is on
+
+
+def test_underscores_and_the_other_spellings_of_an_option_are_the_same_flag() -> None:
+    (read,) = read_arguments(["--ctx_size", "64"], capabilities(NEWEST))
+    assert wish("context", read) == 64
+    (read,) = read_arguments(["--swa-checkpoints", "7"], capabilities("b9246"))
+    assert wish("context_checkpoints", read) == 7
+
+
+@pytest.mark.parametrize(
+    "name", [one.name for one in SETTINGS.values() if one.families and one.name != SPECULATION]
+)
+def test_the_last_of_several_counts(name: str) -> None:
+    flag = SETTINGS[name].families[0].flags[0]
+    first, last = argument(flag, "1"), argument(flag, "2")
+    found = SETTINGS[name].asked([first, argument("--else", "3"), last])
+    if found is not None:
+        assert found.argument is last
+    assert SETTINGS[name].asked([last, first]).argument is first
+
+
+def test_a_last_one_that_cannot_be_told_hides_what_stands_before() -> None:
+    assert wish("context", argument("-c", "512"), argument("-c", "many")) is None
+
+
+def test_a_command_line_by_setting() -> None:
+    words = ["-c", "512", "--spec-type", "ngram-mod", "--no-mmap", "--nothing", "-c", "1024"]
+    found = asked(read_arguments(words, capabilities("b9246")))
+    assert set(found) == {"context", "mmap", SPECULATION}
+    assert (wish("context", *read_arguments(words, capabilities("b9246")))) == 1024
+    speculation: Any = found[SPECULATION]
+    assert speculation.implementations == {"ngram-mod": ExpectedDraft()}
+    assert not speculation.exactly
+    assert asked(()) == {}
+
+
+def test_a_template_that_is_written_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "template.jinja"
+    path.write_text("{{x}}\n", encoding="utf-8")
+    assert wish("template", argument("--chat-template-file", str(path))) == "fd805e2acba5"
+    assert wish("template", argument("--chat-template-file", str(tmp_path / "none"))) is None
+    path.write_bytes(b"\xff\xfe{")
+    assert wish("template", argument("--chat-template-file", str(path))) is None
+
+
+def compare(name: str, words: str, seen: Any, **state: Any) -> tuple[bool, str]:
+    """Whether what is asked is granted, and what is said of it."""
+    flag, *values = words.split()
+    setting = SETTINGS[name]
+    demand = setting.asked([argument(flag, *values)])
+    (check,) = setting.compare(demand, {name: seen, **state}, ())
+    assert check.argument == flag
+    return check.ok, check.observed
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "seen", "state", "ok"),
+    [
+        ("context", "-c 512", 512, {}, True),
+        ("context", "-c 500", 512, {}, True),
+        ("context", "-c 500", 756, {}, False),
+        ("context", "-c 512", 511, {}, False),
+        ("context", "-c 8192", 8448, {"slots": 3}, True),
+        ("context", "-c 8192", 8960, {"slots": 3}, False),
+        ("context", "-c 0", 7, {}, True),
+        ("batch", "-b 2048", 512, {"context": 512}, True),
+        ("batch", "-b 2048", 256, {"context": 512}, False),
+        ("batch", "-b 2048", 512, {}, False),
+        ("ubatch", "-ub 512", 128, {"batch": 128}, True),
+        ("ubatch", "-ub 64", 128, {"batch": 128}, False),
+        ("threads", "-t -1", 8, {}, True),
+        ("threads", "-t 4", 8, {}, False),
+        ("model_id", "--alias one,two", "one", {}, True),
+        ("model_id", "--alias one,two", "one,two", {}, True),
+        ("model_id", "--alias one", "two", {}, False),
+        ("template", "--chat-template chatml", "0123", {}, True),
+        ("template", "--chat-template chatml", "built-in chatml", {}, True),
+        ("template", "--chat-template chatml", "built-in llama2", {}, False),
+        ("template", "--chat-template mine", "3fd30542fe3f", {}, False),
+        ("template", "--chat-template {{x}}", "fd805e2acba5", {}, True),
+        ("template", "--chat-template {{x}}", "0123", {}, False),
+        ("temperature", "--temp 0.1", 0.1, {}, True),
+        ("temperature", "--temp 0.1", 0.2, {}, False),
+        ("seed", "-s -1", 4294967295, {}, True),
+        ("samplers", "--samplers top_k", ["top_k"], {}, True),
+        ("samplers", "--samplers top_k", ["top_k", "xtc"], {}, False),
+        ("auth", "--api-key k", False, {}, False),
+        ("flash_attention", "-fa auto", "off", {}, True),
+        ("slots", "-np 2", 4, {}, False),
+        ("slots", "-np -1", 4, {}, True),
+    ],
+)
+def test_what_is_granted(name: str, words: str, seen: Any, state: Any, ok: bool) -> None:
+    assert compare(name, words, seen, **state)[0] is ok
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "seen", "said"),
+    [
+        ("context", "-c 8k", 256, "-c 8k is read as 8, and context is 256"),
+        ("temperature", "--temp 0,7", 0.0, "--temp 0,7 is read as 0, and temperature is 0"),
+        ("top_k", "--top-k 4x", 4, "--top-k 4x is read as 4, and top_k is 4"),
+        ("slots", "-np 2x", 2, "-np 2x is read as 2, and slots is 2"),
+        ("batch", "-b 1e3", 1, "-b 1e3 is read as 1, and batch is 1"),
+        ("batch", "-b 1_000", 1, "-b 1_000 is read as 1, and batch is 1"),
+        ("seed", "-s 42.5", 42, "-s 42.5 is read as 42, and seed is 42"),
+        ("port", "--port 8080/", 8080, "--port 8080/ is read as 8080, and port is 8080"),
+    ],
+)
+def test_a_number_that_is_cut_short_is_told_though_the_build_takes_it(
+    name: str, words: str, seen: Any, said: str
+) -> None:
+    assert compare(name, words, seen) == (False, said)
+
+
+def test_what_is_said_of_what_is_not_granted() -> None:
+    ok, said = compare("kv_unified", "-kvu", False)
+    assert (ok, said) == (False, "-kvu asks for kv_unified on, and it is off")
+    ok, said = compare("samplers", "--samplers temp", ["top_k", "xtc"])
+    assert said == "--samplers temp asks for samplers temperature, and it is top_k;xtc"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "on"), (False, "off"), ([], "none"), (("a", "b"), "a;b"), (0.1, "0.1"), (1e6, "1e+06"),
+     (7, "7"), ("f16", "f16"), (2.0, "2")],
+)  # fmt: skip
+def test_a_value_in_a_report(value: Any, text: str) -> None:
+    assert spoken(value) == text
+
+
+def test_single_precision_is_the_same_number() -> None:
+    assert same(0.8, 0.800000011920929)
+    assert not same(0.8, 0.8001)
+    assert same(1, 1.0)
+    assert same([0], [0])
+    assert not same("on", "off")
+
+
+@given(st.integers(-(10**9), 10**9), st.text(alphabet="kKmMx,.e ", max_size=4))
+def test_builds_read_the_number_that_a_value_begins_with(number: int, rest: str) -> None:
+    assert wish("top_k", argument("--top-k", f"{number}{rest}")) == number
