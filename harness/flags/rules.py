@@ -13,6 +13,8 @@ NOTHING: Final = "~"
 """Nothing needs to be said."""
 ANY: Final = "*"
 """Any other value."""
+CONTEXT: Final = "{context}"
+"""The number of tokens that a slot has."""
 
 
 class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

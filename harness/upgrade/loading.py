@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.flags.rules import Mode, rules
-from harness.upgrade.changes import Change, Kind, dropped
+from harness.upgrade.changes import Change, Kind, added, dropped, replaced
 from harness.upgrade.era import Era, Part, Words, is_negative
 
 _SWITCHES: Final = {"mmap": "--mmap", "mlock": "--mlock", "direct_io": "--direct-io"}
@@ -51,21 +51,19 @@ def _write(about: Mapping[int, Part], words: Sequence[Words], new: Era) -> list[
     for place, part in about.items():
         if place in kept:
             continue
-        known = new.option(part.argument.flag) is not None
-        why = f"on {new.id} it would do more or less" if known else new.without(part)
         if needed:
-            kind, after, needed = Kind.RENAMED, tuple(needed), []
+            known = new.option(part.argument.flag) is not None
+            why = f"on {new.id} it would do more or less" if known else new.without(part)
+            changes.append(replaced(place, part, needed, why, Kind.RENAMED))
+            needed = []
         else:
             said = " ".join(word for one in words for word in one)
             why = f"{said} says it" if said else f"{new.id} does so without being told"
-            kind, after = Kind.DROPPED, ()
-        changes.append(Change(kind=kind, place=place, before=part.written, after=after, why=why))
+            changes.append(dropped(place, part, why))
     if needed:
         # Where the last switch counts, it is still the one that was there.
         why = f"on {new.id} it takes both"
-        changes.append(
-            Change(kind=Kind.ADDED, place=min(about) - 1, before=(), after=tuple(needed), why=why)
-        )
+        changes.append(added(min(about) - 1, needed, why, Kind.VALUE))
     since, source = (rule.gone, rule.gone_source) if by_mode else (rule.since, rule.source)
     return [replace(change, since=since, source=source) for change in changes]
 

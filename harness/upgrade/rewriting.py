@@ -9,9 +9,9 @@ from harness.flags import families
 from harness.flags.arguments import Argument, read_arguments, value_count
 from harness.flags.capabilities import Option
 from harness.flags.rewrites import mended
-from harness.flags.rules import ALONE, ANY, NOTHING, Renamed, Values, rules
+from harness.flags.rules import ALONE, ANY, CONTEXT, NOTHING, Renamed, Values, rules
 from harness.subjects.command_lines import CommandLine
-from harness.upgrade.changes import Change, Kind, dropped, in_order
+from harness.upgrade.changes import Change, Kind, added, dropped, in_order, replaced
 from harness.upgrade.era import (
     OFF,
     UNKNOWN,
@@ -74,12 +74,12 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
         *rewrite_speculation(parts, old, new),
         *_for_quantised_cache(parts, new),
     ]
-    settled = {change.place for change in changes if change.kind is not Kind.ADDED}
+    settled = {change.place for change in changes if change.before}
     for place, part in enumerate(parts):
         if place not in settled and not is_of_loading(part):
-            change = _rewritten(place, part, line.words, old, new)
+            change = _rewritten(place, parts, line.words, old, new)
             changes += [] if change is None else [change]
-    return _assembled(line, parts, [*in_order(changes)], new)
+    return _assembled(line, parts, in_order(changes), new)
 
 
 def is_taken(line: CommandLine, era: Era) -> bool:
@@ -108,14 +108,14 @@ def _assembled(
     for place, part in enumerate(parts):
         here = [change for change in changes if change.place == place]
         if not part.variable:
-            stays = all(change.kind is Kind.ADDED for change in here)
+            stays = not any(change.before for change in here)
             words += part.written if stays else ()
             words += (word for change in here for word in change.words)
             final += here
             continue
         for change in here:
             own, others = _for_variables(change, new, given)
-            if change.kind is not Kind.ADDED:
+            if change.before:
                 variables[part.variable] = own
             else:
                 variables[part.variable] = (*variables.get(part.variable, ()), *own)
@@ -123,7 +123,7 @@ def _assembled(
             told = tuple((f"{name}={value}",) for name, value in own)
             outdone = change.after and not (own or others)
             why = "the arguments set it" if outdone else change.why
-            kind = Kind.DROPPED if outdone else change.kind
+            kind = Kind.VARIABLE_DEAD if outdone else change.kind
             final.append(replace(change, kind=kind, after=(*told, *others), why=why))
     env = {
         name: value
@@ -152,14 +152,18 @@ def _for_variables(
     return own, tuple(words for words in others if words[0] not in given)
 
 
-def _rewritten(place: int, part: Part, words: Sequence[str], old: Era, new: Era) -> Change | None:
+def _rewritten(
+    place: int, parts: Sequence[Part], words: Sequence[str], old: Era, new: Era
+) -> Change | None:
     """What stands for a part that other parts do not touch; None where it stays as it is."""
+    part = parts[place]
     mistake = _mistake(place, part, words, old, new)
     if mistake is not None:
         return mistake
-    translated, rule, lost = _of_its_time(part, old, new)
-    if translated is None:
-        return _cited(dropped(place, part, f"{new.id} does so without being told"), rule)
+    timely = _of_its_time(place, parts, old, new)
+    if isinstance(timely, Change):
+        return timely
+    translated, rule, lost = timely
     argument, renamed = _in_other_words(translated, part, old, new)
     option = new.option(argument.flag)
     fits = None if option is None else fitting(option, argument)
@@ -171,9 +175,8 @@ def _rewritten(place: int, part: Part, words: Sequence[str], old: Era, new: Era)
         return dropped(place, part, f"{new.id} takes no {' '.join(argument.words)}", lost=True)
     kind, why = _described(part, translated, fits, rule, new)
     lost = lost or fits.values != argument.values
-    after = (fits.words,)
-    change = Change(kind=kind, place=place, before=part.written, after=after, why=why, lost=lost)
-    return _cited(change, renamed or rule)
+    change = replaced(place, part, (fits.words,), why, kind)
+    return _cited(replace(change, lost=lost), renamed or rule)
 
 
 def _mistake(place: int, part: Part, words: Sequence[str], old: Era, new: Era) -> Change | None:
@@ -211,25 +214,41 @@ def _cited(change: Change, rule: Renamed | Values | None) -> Change:
 
 
 def _mended(place: int, part: Part, after: tuple[Words, ...], why: str) -> Change:
-    return Change(kind=Kind.MENDED, place=place, before=part.written, after=after, why=why)
+    return replaced(place, part, after, why, Kind.MISTAKE)
 
 
-def _of_its_time(part: Part, old: Era, new: Era) -> tuple[Argument | None, Values | None, bool]:
+def _of_its_time(
+    place: int, parts: Sequence[Part], old: Era, new: Era
+) -> tuple[Argument, Values | None, bool] | Change:
     """An argument with its value as the new build has it, the rule, and whether something is lost.
 
-    No argument where nothing needs to be said there.
+    The change where nothing is written for it.
     """
-    argument, last, lost = part.argument, None, False
+    part, last, lost = parts[place], None, False
+    argument = part.argument
     for rule in _crossed(part, old, new):
         value = _translated(argument, rule, newer=_is_newer(rule, new))
+        if value == CONTEXT:
+            value = _context(parts)
+            if value is None:
+                change = dropped(place, part, rule.why.format(build=new.id), lost=True)
+                return _cited(change, rule)
         if value == NOTHING:
-            return None, rule, False
+            return _cited(dropped(place, part, f"{new.id} does so without being told"), rule)
         if value is not None:
             known = argument.value in rule.older
             lost = lost or argument.value in rule.lost or (ANY in rule.lost and not known)
             argument = replace(argument, values=() if value == ALONE else (value,))
             last = rule
     return argument, last, lost
+
+
+def _context(parts: Sequence[Part]) -> str | None:
+    """The tokens that a slot has; None where a command line does not tell them."""
+    asked = [part.argument.value for part in parts if part.says("--ctx-size")]
+    slots = [part.argument.value for part in parts if part.says("--parallel")]
+    one = not slots or slots[-1] == "1"
+    return asked[-1] if one and asked and asked[-1].strip("0").isdecimal() else None
 
 
 def _crossed(part: Part, old: Era, new: Era) -> Iterator[Values]:
@@ -412,7 +431,7 @@ def _for_quantised_cache(parts: Sequence[Part], new: Era) -> Iterator[Change]:
     flash = [place for place, part in enumerate(parts) if part.says(_FLASH)]
     if not flash and not option.takes_value:
         why = f"{why}, which is off on {new.id}"
-        yield Change(kind=Kind.ADDED, place=caches[0] - 1, before=(), after=(("-fa",),), why=why)
+        yield added(caches[0] - 1, (("-fa",),), why, Kind.DRIFT)
     for place in flash:
         flag = parts[place].argument.flag
         if parts[place].argument.value in OFF:

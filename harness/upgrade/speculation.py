@@ -12,7 +12,7 @@ from harness.flags import families
 from harness.flags.families import Family
 from harness.flags.rules import Fact, Renamed, Speculation, rules
 from harness.model import Flavour
-from harness.upgrade.changes import Change, Kind, dropped
+from harness.upgrade.changes import Change, Kind, added, dropped, replaced
 from harness.upgrade.era import UNKNOWN, Era, Part, Words
 
 _SIMPLE: Final = "draft-simple"
@@ -231,7 +231,7 @@ def _lengths(about: Mapping[int, Part], told: _Meaning, old: Era, new: Era) -> I
             continue
         if not apart(old) and place < last_default and length.shared in _SPEC_DEFAULT:
             why = f"on {old.id} the --spec-default after it wins"
-            yield dropped(place, part, why)
+            yield dropped(place, part, why, kind=Kind.WITHOUT_EFFECT)
             continue
         types = [one for one in told.types if _is_about(length, one)]
         if told.types and not types:
@@ -242,10 +242,8 @@ def _lengths(about: Mapping[int, Part], told: _Meaning, old: Era, new: Era) -> I
         lost = any(said.get(flag, value) != value for flag, value in words.items())
         said |= {flag: value for flag, value in words.items() if flag not in said}
         if fresh:
-            change = Change(
-                kind=Kind.RENAMED, place=place, before=part.written, after=fresh,
-                why=new.without(part), lost=lost,
-            )  # fmt: skip
+            change = replaced(place, part, fresh, new.without(part), Kind.RENAMED)
+            change = replace(change, lost=lost)
         else:
             why = f"{new.id} has one length for all" if lost else "it is said already"
             change = dropped(place, part, why, lost=lost)
@@ -297,7 +295,8 @@ def _types(about: Mapping[int, Part], told: _Meaning, new: Era) -> Iterator[Chan
     if implied and _SIMPLE not in told.types:
         for place in models:
             why = f"it never drafted, and on {new.id} it would"
-            yield _with(_facts().draft_model_alone_ends, dropped(place, about[place], why))
+            change = dropped(place, about[place], why, kind=Kind.WITHOUT_EFFECT)
+            yield _with(_facts().draft_model_alone_ends, change)
     defaults = [p for p, part in naming.items() if families.SPEC_DEFAULT.is_set_by(part.argument)]
     if adds_up(new) and _NGRAM_MOD in told.types and defaults and _takes(naming[defaults[-1]], new):
         naming.pop(defaults[-1])
@@ -321,8 +320,8 @@ def _write_types(
     if not naming:
         if words and models:
             why = f"on {new.id} a draft model alone does not turn drafting on"
-            added = Change(kind=Kind.ADDED, place=models[-1], before=(), after=(words,), why=why)
-            yield _with(_facts().draft_model_alone_ends, added)
+            told = added(models[-1], (words,), why, Kind.WITHOUT_EFFECT)
+            yield _with(_facts().draft_model_alone_ends, told)
         return
     *others, last = naming
     for place in others:
@@ -339,13 +338,11 @@ def _write_types(
         why = _why(part, new)
     else:
         why = f"on {new.id} it needs no type"
-    kind = (Kind.VALUE if same else Kind.RENAMED) if words else Kind.DROPPED
     after = (written,) if words else ()
     if families.SPEC_DEFAULT.is_set_by(part.argument) and words and not apart(new):
-        after = (*after, *((length, value) for length, value in _SPEC_DEFAULT.items()))
-    yield Change(
-        kind=kind, place=last, before=part.written, after=after, why=why, lost=bool(missing)
-    )
+        after = (*after, *_SPEC_DEFAULT.items())
+    kind = Kind.VALUE if same else Kind.RENAMED if words else Kind.REFUSED
+    yield replace(replaced(last, part, after, why, kind), lost=bool(missing))
 
 
 def _why(part: Part, new: Era) -> str:
@@ -406,7 +403,7 @@ def _left_to_default(
             if (one := _length(part)) and _is_about(one, type_)
         )
         why = f"{new.id} has {here[other]} where nothing is said, {old.id} had {there[other]}"
-        yield Change(kind=Kind.ADDED, place=place, before=(), after=((flag, value),), why=why)
+        yield added(place, ((flag, value),), why, Kind.DRIFT)
 
 
 def _facts() -> Speculation:
