@@ -1,6 +1,6 @@
 """Launches compared: the old command line on the old build, the new one on the new build."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -112,35 +112,31 @@ class Proof:
             for name in settings_of(word)
         )
 
-    def differing(self, translated: Collection[str]) -> tuple[Drift, ...]:
-        """Settings that were asked for, were so, and are something else.
-
-        Args:
-            translated: Settings whose values the new build has other words for.
-        """
-        return tuple(
-            one
-            for one in self._changes
-            if self._is_asked(one.setting)
-            and not (self._is_granted(one.setting) and one.setting in translated)
-            and not (self._is_granted(one.setting) and not self._was_granted(one.setting))
-        )
+    @property
+    def differing(self) -> tuple[Drift, ...]:
+        """Settings that were as the command line asks for, and are not."""
+        return tuple(one for one in self._changes if self._granted(one) == (True, False))
 
     @property
     def gained(self) -> tuple[Drift, ...]:
         """Settings that were asked for in vain, and are so now."""
-        return tuple(
-            one
-            for one in self._changes
-            if self._is_asked(one.setting)
-            and self._is_granted(one.setting)
-            and not self._was_granted(one.setting)
-        )
+        return tuple(one for one in self._changes if self._granted(one) == (False, True))
 
     @property
     def drifted(self) -> tuple[Drift, ...]:
-        """Settings that nothing asked for and that are not what they were."""
-        return tuple(one for one in self._changes if not self._is_asked(one.setting))
+        """Settings that are not what they were, with nothing that asks for it."""
+        told = {*self.differing, *self.gained}
+        return tuple(one for one in self._changes if one not in told)
+
+    def _granted(self, change: Drift) -> tuple[bool, bool]:
+        """Whether what is asked of a setting was so, and is so."""
+        if not self._is_asked(change.setting):
+            return False, False
+        sides = ((self.asked, self.old), (self.wanted, self.new))
+        was, now = (
+            _granted(change.setting, demands, side.effective or {}) for demands, side in sides
+        )
+        return was, now
 
     def _is_asked(self, setting: str) -> bool:
         name, _, length = setting.partition(" ")
@@ -151,12 +147,6 @@ class Proof:
             return bool(types)
         demand = self.asked.get(setting)
         return isinstance(demand, Wish) and demand.value != ANYTHING
-
-    def _was_granted(self, setting: str) -> bool:
-        return _granted(setting, self.asked, self.old.effective or {})
-
-    def _is_granted(self, setting: str) -> bool:
-        return _granted(setting, self.wanted, self.new.effective or {})
 
     @property
     def _changes(self) -> tuple[Drift, ...]:

@@ -391,7 +391,8 @@ def _goes_without_saying(part: Part, new: Era) -> bool:
         return value == absent.value or {value, absent.value} <= OFF
     if option is None or option.takes_value:
         return False
-    if any(new.option(one) is not None for one in opposites(option, flag)):
+    contrary = filter(None, map(new.option, opposites(option, flag)))
+    if any(not one.takes_value for one in contrary):
         return True  # what can only be turned off is on, and the other way round
     unknown = all(new.option(one) is None for one in option.spellings)
     return negative and unknown and len(option.spellings) > 1
@@ -433,7 +434,9 @@ def _for_quantised_cache(parts: Sequence[Part], new: Era) -> Iterator[Change]:
         why = f"{why}, which is off on {new.id}"
         yield added(caches[0] - 1, (("-fa",),), why, Kind.DRIFT)
     for place in flash:
-        flag = parts[place].argument.flag
-        if parts[place].argument.value in OFF:
-            after = (flag, "on") if option.takes_value else (flag,)
+        flag, value = parts[place].argument.flag, parts[place].argument.value
+        after = (flag, "on") if option.takes_value else (flag,)
+        if value in OFF:
             yield replace(_mended(place, parts[place], (after,), why), lost=True)
+        elif value == "auto" and not option.takes_value:
+            yield replaced(place, parts[place], (after,), why, Kind.ARITY)

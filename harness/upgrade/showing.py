@@ -83,7 +83,7 @@ def _verdict(one: Upgrade, as_it_is: Outcome | None) -> str:
     if not new.starts:
         return f"**Nothing here makes it start on {new.build}**: {_said(new)}"
     refused = f"As it is, {_said(as_it_is)}. " if as_it_is and not as_it_is.starts else ""
-    if one.lost or one.differing:
+    if one.lost or one.proof.differing:
         return f"**Something is lost.** {refused}What can be said on {new.build} is below."
     if one.changed:
         return (
@@ -135,7 +135,7 @@ def _beside(one: Upgrade) -> Iterator[tuple[str, list[str]]]:
     """What is no finding of its own."""
     old, new, _ = one.outcomes
     beside = {
-        "not as it was": [_drift(change) for change in one.differing],
+        "not as it was": [_drift(change) for change in one.proof.differing],
         "as it was asked for, and was not before": [_drift(c) for c in one.proof.gained],
         "pinned": [f"{setting}: {' '.join(words)}" for setting, words in one.pins],
         "cannot tell here": _untold(old, new),
@@ -180,7 +180,7 @@ def as_json(one: Upgrade) -> Mapping[str, Any]:
         "findings": [_finding_json(finding) for finding in one.findings],
         "lost": [change.before for change in one.lost],
         "pins": dict(one.pins),
-        "differing": [_drift_json(change) for change in one.differing],
+        "differing": [_drift_json(change) for change in one.proof.differing],
         "gained": [_drift_json(change) for change in one.proof.gained],
         "drift": [_drift_json(change) for change in one.proof.drifted],
         "interface": [

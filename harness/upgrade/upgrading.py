@@ -7,13 +7,12 @@ from typing import Final
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_NOTHING_SAYS_IT, EXIT_OK
 from harness.model import CellResult, Verdict
-from harness.upgrade.changes import Change, Kind
+from harness.upgrade.changes import Change
 from harness.upgrade.era import Words
 from harness.upgrade.findings import Finding, findings_of
 from harness.upgrade.pins import pins
-from harness.upgrade.proof import Proof, Prover, Side, prove, settings_of
+from harness.upgrade.proof import Proof, Prover, Side, prove
 from harness.upgrade.rewriting import rewrite
-from harness.verdicts.drift import Drift
 from harness.verdicts.findings import Finding as Outcome
 from harness.verdicts.findings import finding_of
 
@@ -62,12 +61,6 @@ class Upgrade:
         )
 
     @cached_property
-    def differing(self) -> tuple[Drift, ...]:
-        """Settings that were asked for and are not what they were."""
-        values = (one.before[0] for one in self.changes if one.kind is Kind.VALUE and one.before)
-        return self.proof.differing({name for word in values for name in settings_of(word)})
-
-    @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All that there is to say."""
         return tuple(
@@ -101,7 +94,7 @@ class Upgrade:
         if Verdict.ERROR in {old.status, new.status}:
             return EXIT_CANNOT_TELL
         unproved = old.effective is None and new.status is not Verdict.PASS
-        if new.effective is None or unproved or self.lost or self.differing:
+        if new.effective is None or unproved or self.lost or self.proof.differing:
             return EXIT_NOTHING_SAYS_IT
         return EXIT_FAIL if self.changed else EXIT_OK
 
