@@ -114,6 +114,13 @@ def packages(session: nox.Session) -> None:
     session.run("python", "-m", "tests.package_releases")
 
 
+@nox.session
+def atlas(session: nox.Session) -> None:
+    """Take the atlas further from newly offered builds; ``-- --write`` keeps what is new."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.atlas", *session.posargs)
+
+
 @nox.session(reuse_venv=True)
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""

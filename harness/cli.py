@@ -22,6 +22,8 @@ _COMMANDS: Final = (
     "check",
     "explain",
     "upgrade",
+    "flag",
+    "flags",
     "report",
     "plan",
     "config",

@@ -110,6 +110,12 @@ class SubjectError(HarnessError):
     """A subject did not produce a launch plan; the message says what it did instead."""
 
 
+class FormatError(SubjectError):
+    """A file holds no command line that can be read or written; the message says what it lacks."""
+
+    exit_code = EXIT_USAGE
+
+
 class EnvironmentUnavailableError(HarnessError):
     """This host cannot provide the environment; the message says what is missing."""
 

@@ -20,9 +20,11 @@ DRIFT: Final = ("py0.3.16", "b8929", "b9246", "b11434")
 BARE: Final = ("-m", "MODEL")
 
 ELSEWHERE: Final = {
-    "speculation": "[seven](verdicts.md#witnesses)",
-    "port": "request, startup-log",
-    "model": "props",
+    "speculation": ("[seven](verdicts.md#witnesses)", "all"),
+    "port": ("request, startup-log", "all"),
+    "model": ("props", "all"),
+    "models": ("load-request", "b8929 on"),
+    "model_ids": ("models", "b8929 on"),
 }
 _PARTS: Final = re.compile(r"(?s)(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)")
 
@@ -40,7 +42,7 @@ def table() -> Iterator[str]:
         elif name in OF_THE_HOST:
             witnesses, where = "startup-log", "all; the harness's own value"
         else:
-            witnesses, where = ELSEWHERE[name], "all"
+            witnesses, where = ELSEWHERE[name]
         yield f"| {name} | {shown} | {witnesses} | {where} |"
 
 

@@ -1,6 +1,9 @@
 """The loop: asks the search for a point, has it answered, and writes that down."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from harness.bisect.journal import Notebook, Step
 from harness.bisect.legs import Blame, Leg, corners, plan_legs
@@ -17,6 +20,9 @@ from harness.bisect.search import (
 from harness.bisect.tester import Tester
 from harness.bisect.trial import Signature, Trial
 from harness.errors import BisectionError
+
+Hinter = Callable[[Step], tuple[str, ...]]
+"""The builds to test first, by the step of the bad end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +58,17 @@ class Bisector:
         notebook: The steps so far; takes the new ones.
         tester: Answers a point.
         reporter: Is told of every answer.
+        hint: Says by the bad end's step which builds to test first; asked once.
     """
 
-    def __init__(self, notebook: Notebook, tester: Tester, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        notebook: Notebook,
+        tester: Tester,
+        reporter: Reporter,
+        hint: Hinter | None = None,
+    ) -> None:
+        self._hint = hint
         self._notebook = notebook
         self._question = notebook.question
         self._tester = tester
@@ -99,6 +113,7 @@ class Bisector:
             {0: Answer.GOOD, last: Answer.BAD},
             stored=self._stored(leg),
             stride=question.stride,
+            hints=self._hints(leg),
         )
         return () if at is None else (leg.trial(at),)
 
@@ -106,15 +121,19 @@ class Bisector:
         stored = self._question.stored
         return frozenset(at for at, point in enumerate(leg.points) if point.id in stored)
 
+    def _hints(self, leg: Leg) -> tuple[int, ...]:
+        at = {point.id: at for at, point in enumerate(leg.points)}
+        return tuple(at[each] for each in self._notebook.hints if each in at)
+
     def _search(self, leg: Leg) -> LegResult:
         count, stride = len(leg.points), self._question.stride
-        stored = self._stored(leg)
+        stored, hints = self._stored(leg), self._hints(leg)
         while True:
             answers = self._answers(leg)
-            at = next_point(count, answers, stored=stored, stride=stride)
+            at = next_point(count, answers, stored=stored, stride=stride, hints=hints)
             if at is None:
                 break
-            ahead = possible_next(count, answers, at, stored=stored, stride=stride)
+            ahead = possible_next(count, answers, at, stored=stored, stride=stride, hints=hints)
             self._answer(leg.trial(at), leg, tuple(leg.trial(each) for each in ahead))
         boundary = window(answers)
         assert boundary is not None, "the ends of every leg are verified"
@@ -133,6 +152,8 @@ class Bisector:
         if known is not None:
             return known
         step = self._tester(trial, ahead, self._notebook)
+        if self._hint is not None and trial == self._question.bad:
+            step = replace(step, hints=self._hint(step))
         self._notebook.add(step)
         if leg is None:
             self._reporter.stepped(step, self._left_at_ends(), None, None)

@@ -75,6 +75,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
         stored: Points that cost nothing to acquire when the bisection began.
         stride: None for one boundary; else see ``search.next_point``.
         confidence: Repeat runs until this is reached; None for one run each.
+        atlas: Whether the atlas may say which builds to test first.
         format: Version of this format.
     """
 
@@ -86,6 +87,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
     stored: tuple[str, ...] = ()
     stride: int | None = None
     confidence: float | None = None
+    atlas: bool = False
     format: int = FORMAT
 
     @property
@@ -113,6 +115,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
         tally: How they ended.
         acquire_s: Seconds waited until the point was there.
         test_s: Seconds of all runs.
+        hints: Of the bad end: the builds that are tested first, see ``harness.bisect.hints``.
     """
 
     trial: Trial
@@ -121,6 +124,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
     tally: Tally = Tally()
     acquire_s: float = 0.0
     test_s: float = 0.0
+    hints: tuple[str, ...] = ()
 
 
 class Notebook:
@@ -140,6 +144,12 @@ class Notebook:
         """The failure that is bisected, as the bad end showed it; None until that is tested."""
         bad = self.steps.get(self.question.bad)
         return bad.outcome.signature if bad else None
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """The builds that are tested first; none until the bad end is tested."""
+        bad = self.steps.get(self.question.bad)
+        return bad.hints if bad else ()
 
     def add(self, step: Step) -> None:
         """Remember a step."""

@@ -29,6 +29,10 @@ class Reporter:
         """A point is run for the first time."""
         self._say(f"running {self._name(trial)}")
 
+    def hinted(self, why: str, builds: Sequence[str]) -> None:
+        """The atlas knows a change that may be the one; these builds are tested first."""
+        self._say(f"{why}: {' and '.join(builds)} first")
+
     def stepped(self, step: Step, left: int, leg: Leg | None, where: Boundary | None) -> None:
         """A point is answered; ``left`` more to go, and the window as it is now."""
         answer = step.answer.value

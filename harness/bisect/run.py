@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from harness.bisect.bisector import Bisector
+from harness.bisect.bisector import Bisector, Hinter
 from harness.bisect.command import run_command
-from harness.bisect.journal import CellQuestion, Journal, Notebook, Question
+from harness.bisect.hints import around, hint_for
+from harness.bisect.journal import CellQuestion, Journal, Notebook, Question, Step
 from harness.bisect.lookahead import GRACE_S, Lookahead, ThreadJob, Wanted
 from harness.bisect.progress import Reporter
 from harness.bisect.summary import Summary, summarise
@@ -57,7 +58,8 @@ def go_on(
             stored=lambda wanted: _is_stored(wanted, catalogue, store),
             reporter=reporter,
         )
-        finding = Bisector(journal, tester, reporter).run()
+        hint = _hinter(journal.question, reporter) if journal.question.atlas else None
+        finding = Bisector(journal, tester, reporter, hint).run()
         return summarise(finding, journal, _compare(catalogue, store))
 
 
@@ -71,6 +73,17 @@ def replay(journal: Journal, *, store: Store, reporter: Reporter) -> Summary:
     finding = Bisector(notebook, recorded(journal.steps), reporter).run()
     catalogue = Catalogue(builds=journal.question.definitions)
     return summarise(finding, notebook, _compare(catalogue, store))
+
+
+def _hinter(question: Question, reporter: Reporter) -> Hinter:
+    def hint(step: Step) -> tuple[str, ...]:
+        found = hint_for(step, question.builds)
+        builds = around(found, question.builds) if found else ()
+        if found:
+            reporter.hinted(found.why, builds)
+        return builds
+
+    return hint
 
 
 @contextmanager

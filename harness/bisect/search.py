@@ -75,6 +75,7 @@ def next_point(
     *,
     stored: Collection[int] = frozenset(),
     stride: int | None = None,
+    hints: Sequence[int] = (),
 ) -> int | None:
     """The position to test next, None when nothing more can be learnt.
 
@@ -91,6 +92,7 @@ def next_point(
             decided points that agree are then probed between as well, as long as ``stride`` or
             more points between them are unknown, so that only a run of fewer than ``stride``
             points can hide.
+        hints: Positions to test first, as long as the change may be beside them.
 
     Raises:
         ValueError: With fewer than two points, or a stride below 1.
@@ -102,6 +104,10 @@ def next_point(
     for end in (count - 1, 0):
         if end not in answers:
             return end
+    last = window(answers)
+    for at in hints:
+        if last is not None and last.before < at < last.after and at not in answers:
+            return at
     for gap in _gaps(answers, stride):
         if gap.unknown:
             return _choose(gap, stored)
@@ -115,10 +121,11 @@ def possible_next(
     *,
     stored: Collection[int] = frozenset(),
     stride: int | None = None,
+    hints: Sequence[int] = (),
 ) -> tuple[int, ...]:
     """The points that come after ``current`` if it is good and if it is bad, without repeats."""
     nexts = (
-        next_point(count, {**answers, current: answer}, stored=stored, stride=stride)
+        next_point(count, {**answers, current: answer}, stored=stored, stride=stride, hints=hints)
         for answer in (Answer.GOOD, Answer.BAD)
     )
     return tuple(dict.fromkeys(at for at in nexts if at is not None))

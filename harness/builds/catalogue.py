@@ -198,6 +198,21 @@ class Build(
         return self.expected.flavour if self.expected else None
 
     @property
+    def upstream_number(self) -> int | None:
+        """Upstream's number of the build, if need be as its release has it.
+
+        None of a fork, and of a program of the user's own, which may be anything.
+        """
+        own = {"local", "emulated"}
+        if self.fork or own.issuperset(origin.kind for origin in self.sources):
+            return None
+        if self.numbered:
+            return self.number
+        releases = (origin for origin in self.sources if isinstance(origin, ReleaseAsset))
+        tags = (re.fullmatch(r"b(\d+)", one.tag) for one in releases if one.repository == UPSTREAM)
+        return next((int(tag[1]) for tag in tags if tag), None)
+
+    @property
     def emulated(self) -> bool:
         """Whether every source is the harness's own emulation."""
         return all(origin.kind == "emulated" for origin in self.sources)

@@ -31,6 +31,7 @@ from harness.model import (
     Replacement,
     TinyModel,
 )
+from harness.processes.loopback import LOOPBACK
 from harness.server.ports import LAST_PORT
 
 WHY_PLACE: Final = "the harness writes nothing outside its own directories"
@@ -38,8 +39,13 @@ _OWN_PLACE: Final = "."
 _OWN_LOG: Final = "server.log"
 _OWN_PRESET: Final = "preset.ini"
 _OWN_MODELS: Final = "models"
+_SCALE: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
+_MODEL_PLACEHOLDERS: Final = ("{model}", "{{model_path}}", "{{model}}", "${MODEL}")
+_DRAFT_PLACEHOLDERS: Final = ("{draft_model}", "{{draft_model_path}}", "${DRAFT_MODEL}")
+_PORT_PLACEHOLDERS: Final = ("{port}", "{{port}}", "{{worker_port}}", "${PORT}", "$PORT")
+_HOST_PLACEHOLDERS: Final = ("{host}", "{{host}}", "{{worker_ip}}", "${HOST}")
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
 _NO_DEVICE: Final = frozenset({"none", "auto", ""})
@@ -76,6 +82,21 @@ class _Fitting:
     preset: str = ""
     names_model: bool = False
     names_port: bool = False
+
+    def filled(self, word: str) -> str:
+        """A word with what generators of command lines put in place of the host's own."""
+        draft = self.model.draft_path
+        own = {
+            **dict.fromkeys(_MODEL_PLACEHOLDERS, str(self.model.path)),
+            **(dict.fromkeys(_DRAFT_PLACEHOLDERS, str(draft)) if draft else {}),
+            **dict.fromkeys(_PORT_PLACEHOLDERS, str(self.port)),
+            **dict.fromkeys(_HOST_PLACEHOLDERS, LOOPBACK),
+            "{{model_name}}": self.model.name,
+        }
+        # The longest first: {{port}} holds {port}.
+        for placeholder, value in sorted(own.items(), key=lambda item: -len(item[0])):
+            word = word.replace(placeholder, value)
+        return word
 
     def values_for(self, argument: Argument) -> tuple[str, ...] | None:
         """The values that are handed over; None where the argument is left out."""
@@ -133,9 +154,9 @@ class _Fitting:
             return self._instead(argument, _OWN_LOG, WHY_PLACE)
         if families.PLACES.is_set_by(argument) and not exists(Path(argument.value)):
             return self._instead(argument, _OWN_PLACE, WHY_PLACE)
-        if families.FILES.is_set_by(argument) and exists(Path(argument.value)):
+        if families.FILES.is_set_by(argument):
             # The server's working directory is not the user's.
-            return (str(Path(argument.value).absolute()), *argument.values[1:])
+            return (_absolute(argument.value), *argument.values[1:])
         return argument.values
 
     def _models_of(self, argument: Argument) -> tuple[str, ...]:
@@ -166,9 +187,28 @@ def _lacking(argument: Argument) -> str | None:
         why = f"the harness has no draft model for {argument.value}"
     elif families.SPLIT_MODE.is_set_by(argument) and _splits(argument):
         why = "a split over GPUs needs GPUs"
-    elif families.FILES.is_set_by(argument) and is_elsewhere(argument.value):
-        why = f"{argument.value} is not on this host"
+    elif families.FILES.is_set_by(argument):
+        lacking = next((path for path, _ in _files(argument.value) if is_elsewhere(path)), None)
+        why = None if lacking is None else f"{lacking} is not on this host"
     return why
+
+
+def _files(value: str) -> Iterator[tuple[str, str]]:
+    """Each file of a value, and what follows its name: a comma separates them, a colon a scale."""
+    if exists(Path(value)):
+        yield value, ""
+        return
+    for word in value.split(","):
+        path, colon, scale = word.rpartition(":")
+        scaled = bool(colon) and _SCALE.fullmatch(scale) is not None
+        yield (path, colon + scale) if scaled else (word, "")
+
+
+def _absolute(value: str) -> str:
+    return ",".join(
+        (str(Path(path).absolute()) if exists(Path(path)) else path) + rest
+        for path, rest in _files(value)
+    )
 
 
 def _needs_other_drafter(argument: Argument) -> bool:
@@ -211,7 +251,8 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
     if remote:
         env[families.MODEL.variables[0]] = str(model.path)
     words: list[str] = []
-    for argument in read_arguments(plan.argv, capabilities):
+    given = tuple(map(fitting.filled, plan.argv))
+    for argument in read_arguments(given, capabilities):
         values = fitting.values_for(argument)
         if values is not None:
             words += (_flag(argument), *values)

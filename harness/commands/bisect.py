@@ -156,6 +156,11 @@ def _add_search(group: "argparse._ArgumentGroup") -> None:
         help="seconds for one run of COMMAND (default: %(default)g)",
     )
     group.add_argument("--journal", type=Path, metavar="FILE", help="where to keep the journal")
+    group.add_argument(
+        "--no-atlas",
+        action="store_true",
+        help="begin in the middle, not where the atlas knows of a change",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -256,6 +261,7 @@ def ask(options: argparse.Namespace, store: Store) -> Question:
         stored=tuple(build.id for build in definitions if store.find(build) is not None),
         stride=_stride(options.all_boundaries, max(len(builds), len(subjects))),
         confidence=options.confidence,
+        atlas=not options.no_atlas,
     )
 
 

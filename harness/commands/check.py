@@ -3,23 +3,26 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from harness.builds import Build, load_catalogue
+from harness.builds import Build, Store, load_catalogue
 from harness.cells.presets import keys_of
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
 from harness.flags.families import OF_EXPERTS_AND_THINKING
+from harness.flags.standing import outlook
+from harness.formats import FORMATS
 from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
 from harness.model import Cell, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
     CheckedLine,
     as_json,
+    atlas_lines,
     drift_lines,
     finding_lines,
     flag_ranges,
@@ -27,14 +30,14 @@ from harness.report.command_line import (
     settings_table,
 )
 from harness.settings.state import SPECULATION, asked
+from harness.subjects import Subject, open_subject
 from harness.subjects.command_lines import (
     DRAFT_FLAGS,
     REMOTE_DRAFT_FLAGS,
     CommandLine,
-    StaticSubject,
 )
-from harness.subjects.given import given_lines
-from harness.terminal import say, say_columns, say_json
+from harness.subjects.given import read_given
+from harness.terminal import note, say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
 from harness.verdicts.findings import (
     OF_SPECULATION,
@@ -43,14 +46,12 @@ from harness.verdicts.findings import (
     finding_of,
     remarks,
 )
+from harness.verdicts.standing import Disagreement, disagreement, verdict_of
 
 if TYPE_CHECKING:
     from harness.flags.capabilities import Capabilities
 
-SUBJECT: Final = "argv"
-"""The name of a command line given by hand, as a subject."""
-
-_FORMATS: Final = ("auto", "text", "table", "markdown", "json")
+_FORMATS: Final = ("text", "table", "markdown", "json")
 _EXITS: Final = {
     Verdict.PASS: EXIT_OK,
     Verdict.FAIL: EXIT_FAIL,
@@ -66,7 +67,7 @@ class _Line:
     """One command line to be checked: its name, the subject that gives it, and its own text."""
 
     name: str
-    subject: str
+    subject: Subject
     line: CommandLine
 
 
@@ -77,13 +78,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="try one command line on many builds",
         description="On which builds does a llama-server command line start, what is effective "
         "there, what does it silently not do, and what changed without having been asked for? "
+        "First, by the atlas and without a launch: which of all build numbers refuse it? "
         "Model, draft model and port become the harness's own.",
         epilog="Exit status: 0 fine on every build; 1 refused, or without the effect it asks "
         "for, on some; 3 the harness could not tell, with --strict also where nothing tells "
-        "whether something asked for is so.",
+        "whether something asked for is so. With --atlas-only, by the atlas.",
     )
     parser.add_argument(
-        "--build", action="append", default=[], metavar="GLOB", help="default: the full profile"
+        "--build",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="default: those of the full profile that are stored",
+    )
+    parser.add_argument(
+        "--get", action="store_true", help="get the builds of the profile that are not stored"
+    )
+    parser.add_argument(
+        "--atlas-only",
+        action="store_true",
+        help="launch nothing: only what the atlas says of every build number",
     )
     parser.add_argument("--env", default="cpu", metavar="E", help="environment (default: cpu)")
     parser.add_argument("--model", metavar="NAME", help="model to load (default: one that fits)")
@@ -99,12 +113,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "--format",
-        choices=_FORMATS,
-        default="auto",
-        help="auto is a table where the terminal is wide enough for one, else text",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of the answer: text, table, markdown or json (default: a table where the terminal is "
+        "wide enough for one, else text); or of the file, told by its content otherwise: "
+        f"{', '.join(FORMATS)}",
     )
     parser.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="--format json"
+        "--json", action="append_const", const="json", dest="format", help="--format json"
     )
     parser.add_argument(
         "--strict",
@@ -125,28 +142,96 @@ def check(options: argparse.Namespace) -> int:
     """
     catalogue = load_catalogue()
     builds = catalogue.select(options.build) if options.build else catalogue.profile("full")
-    form = _format(options.format, len(builds))
+    form, kind = _formats(options.format, len(builds))
+    if options.atlas_only:
+        return _check_by_atlas(options, builds, form, kind)
     checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
-        lines = _lines(options, workbench)
+        lines = _lines(options, kind, workbench.subject)
+        for line in lines if options.argv else ():
+            workbench.add_subject(line.subject)
+        if not (options.build or options.get):
+            builds, missing = _stored(builds, workbench.store)
+        else:
+            missing = ()
         for line in lines:
             one = _check_line(line, builds, options, workbench, as_text=form == "text")
-            checked.append(one)
+            checked.append(replace(one, missing=missing))
             _print(one, form, named=len(lines) > 1)
     if form == "json":
         say_json(as_json(checked))
+    elif missing:
+        say(f"not launched, because not stored: {', '.join(missing)}; --get gets them")
     found = [finding for one in checked for finding in one.findings]
-    return _EXITS[exit_code(found, strict=options.strict)]
+    wrong = any(one.disagreements for one in checked)
+    verdict = exit_code(found, strict=options.strict)
+    if verdict is Verdict.PASS and (wrong or not found):
+        return EXIT_CANNOT_TELL
+    return _EXITS[verdict]
 
 
-def _format(asked: str, builds: int) -> str:
-    if asked != "auto":
-        return asked
+def _stored(builds: Sequence[Build], store: Store) -> tuple[tuple[Build, ...], tuple[str, ...]]:
+    """The builds that are in the store, and the ids of the others."""
+    stored = tuple(build for build in builds if store.find(build) is not None)
+    return stored, tuple(build.id for build in builds if build not in stored)
+
+
+def _check_by_atlas(
+    options: argparse.Namespace, builds: Sequence[Build], form: str, kind: str | None
+) -> int:
+    """Print what the atlas says; the exit status is that of the builds named, or the profile's."""
+    with ExitStack() as opened:
+        lines = _lines(options, kind, lambda spec: opened.enter_context(open_subject(spec)))
+    if not all(line.line.words for line in lines):
+        raise UsageError("--atlas-only: the subject has no command line of its own")
+    checked = [_by_atlas(line) for line in lines]
+    if form == "json":
+        say_json(as_json(checked))
+    else:
+        for one in checked:
+            _write([*filter(None, (one.name,)), *atlas_lines(one)])
+    found = {
+        verdict_of(one.outlook, build.upstream_number)
+        for one in checked
+        for build in builds
+        if one.outlook
+    }
+    order = (Verdict.FAIL, Verdict.ERROR)
+    return _EXITS[next((one for one in order if one in found), Verdict.PASS)]
+
+
+def _by_atlas(line: _Line) -> CheckedLine:
+    """A command line before anything is launched."""
+    return CheckedLine(
+        name=line.name,
+        argv=line.line.words,
+        env=line.line.env,
+        outlook=outlook(line.line.words, line.line.env) if line.line.words else None,
+        findings=(),
+        demanded=frozenset(),
+    )
+
+
+def _formats(asked: Sequence[str], builds: int) -> tuple[str, str | None]:
+    """The form of the answer, and the format of the file where one is named.
+
+    Raises:
+        UsageError: A name is that of neither.
+    """
+    unknown = [name for name in asked if name not in {*_FORMATS, *FORMATS}]
+    if unknown:
+        known = ", ".join((*_FORMATS, *FORMATS))
+        raise UsageError(f"--format {unknown[0]!r}: there are {known}")
+    forms = [name for name in asked if name in _FORMATS]
+    kinds = [name for name in asked if name in FORMATS]
     wide = shutil.get_terminal_size().columns >= _COLUMN * (builds + 1)
-    return "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+    usual = "table" if wide and builds > 1 and sys.stdout.isatty() else "text"
+    return forms[-1] if forms else usual, kinds[-1] if kinds else None
 
 
-def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
+def _lines(
+    options: argparse.Namespace, kind: str | None, open_: Callable[[str], Subject]
+) -> list[_Line]:
     """The command lines: given after ``--``, in a file, or a subject's.
 
     Raises:
@@ -158,14 +243,15 @@ def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
     if options.subject:
         if options.variable:
             raise UsageError("--variable: goes with a command line after --, not with --subject")
-        subject = workbench.subject(options.subject)
+        subject = open_(options.subject)
         line = getattr(subject, "line", CommandLine(words=()))
-        return [_Line(name="", subject=subject.name, line=line)]
+        return [_Line(name="", subject=subject, line=line)]
     lines = []
-    for name, line in given_lines(options.argv, options.variable, "check").items():
-        subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, line)
-        workbench.add_subject(subject)
-        lines.append(_Line(name=name, subject=subject.name, line=line))
+    for one in read_given(options.argv, options.variable, "check", kind):
+        if one.line is None:
+            note(f"{one.name}: cannot be read: {one.unread}")
+        else:
+            lines.append(_Line(name=one.name, subject=one.subject(), line=one.line))
     return lines
 
 
@@ -182,15 +268,18 @@ def _check_line(
     cells = [
         Cell(
             build=build.id,
-            subject=line.subject,
+            subject=line.subject.name,
             environment=options.env,
             request=request,
             demanded_by=DemandedBy.COMMAND_LINE,
         )
         for build in builds
     ]
-    if as_text and line.name:
-        say(line.name)
+    before = _by_atlas(line)
+    if as_text:
+        _write([*filter(None, (line.name,)), *atlas_lines(before)])
+    numbers = {build.id: build.upstream_number for build in builds}
+    disagreements: list[Disagreement] = []
     keys = keys_of(line.line.words)
     findings: list[Finding] = []
     demanded: set[str] = set()
@@ -200,7 +289,13 @@ def _check_line(
         with suppress(HarnessError):
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
-        finding = finding_of(result, known, line.line.words, line.line.env, keys)
+        number = numbers[result.build]
+        finding = finding_of(result, known, line.line.words, line.line.env, keys, number=number)
+        disagreements += filter(None, (disagreement(result, number),))
+        fault = line.line.fault
+        if fault is not None and finding.starts is False:
+            message = f"{finding.message}: {fault.why}"
+            finding = replace(finding, blame=fault.word, message=message)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
@@ -209,14 +304,14 @@ def _check_line(
             flags += [one.flag for one in words if one.flag.startswith("-")]
         if as_text:
             _write(finding_lines(finding, demanded))
-    checked = CheckedLine(
-        name=line.name,
-        argv=line.line.words,
-        env=line.line.env,
+    checked = replace(
+        before,
         findings=tuple(findings),
         demanded=frozenset(demanded),
+        disagreements=tuple(disagreements),
     )
     if as_text:
+        _write(map(str, disagreements))
         _write(flag_ranges(tuple(dict.fromkeys(flags)), builds, capabilities))
         _write(drift_lines(checked))
     return checked
@@ -234,11 +329,13 @@ def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
     elif form == "table":
         if named:
             _write([checked.name])
+        _write(atlas_lines(checked))
         say_columns([*settings_table(checked)])
         for finding in checked.findings:
             if finding.lacks or not finding.starts:
                 said = (finding.message, *remarks(finding))
                 _write(f"{finding.build}: {line}" for line in said)
+        _write(map(str, checked.disagreements))
         _write(drift_lines(checked))
 
 

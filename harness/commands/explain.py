@@ -12,7 +12,7 @@ from harness.cells.ddmin import minimise
 from harness.cells.names import cell_id
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
-from harness.commands.check import SUBJECT, fitting_model
+from harness.commands.check import fitting_model
 from harness.config.configuration import load_configuration
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
 from harness.flags.arguments import Argument, read_arguments
@@ -33,8 +33,9 @@ from harness.model import (
 )
 from harness.settings.base import EFFECT
 from harness.subjects import Subject
-from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine, StaticSubject
-from harness.subjects.given import given_lines
+from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine
+from harness.subjects.given import read_given
+from harness.terminal import note
 from harness.verdicts.checks import STARTS
 
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | frozenset(HOST.flags)
@@ -121,8 +122,11 @@ def explain(options: argparse.Namespace) -> int:
     with open_workbench(catalogue=catalogue) as workbench:
         if options.argv:
             names = []
-            for name, line in given_lines(options.argv, options.variable, "explain").items():
-                subject = StaticSubject(f"{SUBJECT}:{name}" if name else SUBJECT, line)
+            for one in read_given(options.argv, options.variable, "explain"):
+                if one.line is None:
+                    note(f"{one.name}: cannot be read: {one.unread}")
+                    continue
+                subject = one.subject()
                 workbench.add_subject(subject)
                 names.append(subject.name)
             cells = _static_cells(names, static, workbench)
@@ -222,7 +226,10 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
 
     culprits = minimise(suspects, fails)
     if complaint.check == STARTS and result.failure is not None:
-        sentence = diagnose_refusal(line.words, result.failure, cell.build, capabilities, line.env)
+        number = workbench.catalogue.get(cell.build).upstream_number
+        sentence = diagnose_refusal(
+            line.words, result.failure, cell.build, capabilities, line.env, number=number
+        )
     elif complaint.check == EFFECT:
         words = tuple(word for group in culprits for word in group.words)
         sentence = diagnose_lack(complaint.what, words, cell.build, capabilities)

@@ -2,13 +2,15 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config.paths import is_dir, is_file
 from harness.errors import EXIT_OK, ProbeError
 from harness.flags.capabilities import Capabilities, probe
+from harness.flags.lifetimes import lifetime
 from harness.terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -60,6 +62,12 @@ def as_document(binary: Path, capabilities: Capabilities) -> dict[str, Any]:
         "mtp_switch": capabilities.mtp_switch,
         "spec_default": capabilities.spec_default,
         "options": capabilities.options,
+        "upstream": {
+            flag: told
+            for option in capabilities.options
+            for flag in option.spellings
+            if (told := lifetime(flag)) is not None
+        },
     }
 
 
@@ -78,11 +86,29 @@ def summary(binary: Path, capabilities: Capabilities) -> Iterator[str]:
     yield f"binary          {binary}"
     yield f"options         {len(capabilities.options) - len(stubs)}"
     yield f"flavour         {capabilities.flavour or 'none'}"
-    yield f"draft length    {f'{length} (default {option.default})' if option else 'no flag'}"
-    yield f"--spec-type     {f'{types} ({several})' if types else 'no'}"
+    length_told = f"{length} (default {option.default}{_upstream(length)})" if option else ""
+    types_told = f"{types} ({several}{_upstream('--spec-type')})" if types else ""
+    default_told = f"yes{_upstream('--spec-default')}" if capabilities.spec_default else ""
+    yield f"draft length    {length_told or 'no flag'}"
+    yield f"--spec-type     {types_told or 'no'}"
     yield f"MTP             {mtp}"
-    yield f"--spec-default  {'yes' if capabilities.spec_default else 'no'}"
-    yield f"removed         {', '.join(removed) or 'none'}"
+    yield f"--spec-default  {default_told or 'no'}"
+    yield f"removed         {_removed(removed)}"
+
+
+def _upstream(flag: str | None) -> str:
+    """On which of upstream's builds a flag lives, to be put behind something."""
+    told = lifetime(flag) if flag else None
+    return f"; upstream {told}" if told else ""
+
+
+def _removed(flags: Sequence[str]) -> str:
+    """Flags that only say that they are removed, those of one lifetime together."""
+    told = groupby(flags, key=_upstream)
+    return (
+        "; ".join(f"{', '.join(group)}{f' ({when[2:]})' if when else ''}" for when, group in told)
+        or "none"
+    )
 
 
 def _locate(target: str) -> tuple[Path, Mapping[str, str]]:

@@ -8,7 +8,8 @@ from typing import Final
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.families import SPEC_TYPE
-from harness.flags.rewrites import renamed_variable, rewritten
+from harness.flags.lifetimes import since, value_since
+from harness.flags.rewrites import renamed_variable, rewritten, rewritten_variable
 from harness.model import Failure, FailureKind
 
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
@@ -20,6 +21,8 @@ def diagnose_refusal(
     build: str,
     capabilities: Capabilities,
     env: Mapping[str, str] | None = None,
+    *,
+    number: int | None = None,
 ) -> str:
     """Why a build refuses a command line, and what it would take instead.
 
@@ -29,13 +32,15 @@ def diagnose_refusal(
         failure: What the build said.
         build: Its id.
         capabilities: What it accepts.
+        number: Upstream's number of it, to tell since when; None where it has none.
     """
     flag = failure.argument
     if flag is None:
         return f"{build} does not start: {failure.message}"
     if failure.kind is FailureKind.BAD_ENVIRONMENT:
         instead = variable_instead(flag, env or {}, capabilities) or "leave the variable unset"
-        return f"the variable {flag} stops {build}: {failure.message}; {instead}"
+        told = _since(flag, number)
+        return f"the variable {flag} stops {build}: {failure.message}{told}; {instead}"
     if not flag.startswith("-"):
         return _stray_value(words, flag, build, capabilities)
     if failure.kind is FailureKind.BAD_VALUE:
@@ -46,11 +51,34 @@ def diagnose_refusal(
                 f"{flag} takes a value on {build} ({option.placeholder}), and took {following!r} "
                 f"for it; write {flag} {_first_choice(option)}"
             )
-        return f"{build}: {failure.message}{_choices(capabilities.option(flag))}"
+        known = _value_since(words, flag, capabilities, number)
+        return f"{build}: {failure.message}{_choices(capabilities.option(flag))}{known}"
     became = replacement(flag, words, capabilities)
     how = "has removed" if capabilities.removed(flag) else "does not know"
     advice = f"write {became} instead" if became else "leave it out"
-    return f"{build} {how} {flag}; {advice}"
+    told = _since(flag, number)
+    if how.endswith("removed"):
+        told = told.replace("(removed ", "(")
+    return f"{build} {how} {flag}{told}; {advice}"
+
+
+def _since(word: str, number: int | None) -> str:
+    """Since when a build does not know a flag or variable, or from when on others do."""
+    told = since(word, number) if number is not None else None
+    return f" ({told})" if told else ""
+
+
+def _value_since(
+    words: Sequence[str], flag: str, capabilities: Capabilities, number: int | None
+) -> str:
+    """The same for each value of a flag that other builds list."""
+    arguments = read_arguments(words, capabilities)
+    argument = next((one for one in reversed(arguments) if one.flag == flag), None)
+    if argument is None or number is None:
+        return ""
+    found = {one: value_since(flag, one, number) for one in argument.value.split(",")}
+    told = [f"{value} {when}" for value, when in found.items() if when]
+    return f"; {', '.join(told)}" if told else ""
 
 
 def diagnose_lack(lack: str, words: Sequence[str], build: str, capabilities: Capabilities) -> str:
@@ -94,8 +122,11 @@ def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> 
 
 def variable_instead(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
     """``write NEW=VALUE instead`` where a variable has another name on a build."""
-    became = renamed_variable(name, capabilities)
-    return None if became is None else f"write {became}={env.get(name, '')} instead"
+    if name not in env:
+        became = renamed_variable(name, capabilities)
+    else:
+        became = rewritten_variable(name, env, capabilities)
+    return None if became is None else f"write {became} instead"
 
 
 def owner(words: Sequence[str], value: str, capabilities: Capabilities) -> Argument | None:

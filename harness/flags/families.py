@@ -197,30 +197,8 @@ FILES: Final = Family(
 )
 """Files that the server reads."""
 
-CHECKPOINT_STEP: Final = Family(
-    flags=("--checkpoint-min-step", "-cms", "--checkpoint-every-n-tokens", "-cpent"),
-    variables=("LLAMA_ARG_CHECKPOINT_MIN_SPACING_NT", "LLAMA_ARG_CHECKPOINT_EVERY_NT"),
-)
-TEMPLATE_KWARGS: Final = Family(
-    flags=("--chat-template-kwargs",),
-    variables=("LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "LLAMA_CHAT_TEMPLATE_KWARGS"),
-)
 ONCE_TWO_VALUES: Final = frozenset({"--lora-scaled", "--control-vector-scaled"})
 """Take one value with a colon since Nov 2025."""
-
-REPLACEABLE: Final = (
-    CHECKPOINT_STEP,
-    DRAFT_MAX,
-    DRAFT_MIN,
-    DRAFT_P_MIN,
-    NGRAM_MOD_MATCH,
-    DRAFT_MODEL,
-    GPU_LAYERS,
-    CONTEXT_SHIFT,
-)
-"""Families whose spellings of one era say the same in another."""
-
-RENAMED_VARIABLES: Final = (*REPLACEABLE, TEMPLATE_KWARGS, WRITTEN)
 
 SPECULATION_SWITCHES: Final = (SPEC_TYPE, SPEC_DEFAULT, DRAFT_MODEL, MTP_SWITCH)
 """What turns speculation on."""

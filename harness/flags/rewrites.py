@@ -1,28 +1,46 @@
-"""What to write instead of what a build does not take, whatever build it was written for.
+"""What to write instead of what a build does not take: one rule for each kind of change.
 
-Each rule gives the words that stand for an argument on a build, from what its ``--help`` offers
-and the tables of ``rules``.
+Each rule gives the words that stand for an argument on a build, from what its ``--help`` offers.
 """
 
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
 from harness.flags import families
 from harness.flags.arguments import Argument, read_arguments
+from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import Capabilities
-from harness.flags.rules import ALONE, ANY, rules
+from harness.flags.renames import is_switch, other_flags, other_values, other_variables
 
 Words = tuple[str, ...]
 Rule = Callable[[Argument, Sequence[str], Capabilities], Words | None]
 """The words in place of an argument of a command line; None where the rule does not apply."""
 
+_MODES: Final[Mapping[str, str]] = {
+    "--no-mmap": "none",
+    "--mmap": "mmap",
+    "--mlock": "mlock",
+    "--direct-io": "dio",
+    "-dio": "dio",
+}
+"""What ``--load-mode`` (b10105 on) says in place of the switches, which are gone since b10878."""
+_SWITCHES: Final[Mapping[str, str]] = {
+    "none": "--no-mmap",
+    "mmap": "--mmap",
+    "mlock": "--mlock",
+    "mmap+mlock": "--mlock",
+    "dio": "--direct-io",
+}
+_TOKENS: Final[Mapping[str, Words]] = {"mtp": ("draft-mtp",), "draft-mtp": ("mtp",)}
+"""Types that branches and forks named otherwise before upstream had them."""
 _OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
+_ALL_LAYERS: Final = "99"
 
 
 def rewritten(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
@@ -76,7 +94,8 @@ def _with_flash(
     """A quantised V cache needs flash attention, which is a switch until Aug 2025."""
     caches = [one for one in arguments if one.spelling in _CACHE_TYPES]
     option = capabilities.option("--flash-attn")
-    if option is None or not any(one.flag in refused for one in caches):
+    known = [one for one in caches if one.option and one.value in one.option.choices]
+    if option is None or not any(one.flag in refused for one in known):
         return ()
     written = next((one.flag for one in arguments if families.FLASH.is_set_by(one)), None)
     if option.takes_value:
@@ -115,76 +134,111 @@ def mended(argument: Argument, words: Sequence[str], capabilities: Capabilities)
 
 def renamed_variable(name: str, capabilities: Capabilities) -> str | None:
     """The variable that a build reads for what another meant; None where it has none."""
-    family = next((one for one in families.RENAMED_VARIABLES if name in one.variables), None)
-    for variable in family.variables if family else ():
+    for variable in other_variables(name):
         option = capabilities.option_of_variable(variable)
-        if variable != name and option is not None and not option.removed:
+        if option is not None and not option.removed:
             return variable
     return None
 
 
-def _same_wish(
-    argument: Argument, words: Sequence[str], capabilities: Capabilities
-) -> Words | None:
-    """Another flag that says the same; of one type's own lengths, that of the type asked for."""
-    named = " ".join(words)
-    for rule in rules().renamed:
-        for type_ in rule.types or ("",):
-            flags = (*(flag.format(type=type_ or "ngram-mod") for flag in rule.new), *rule.old)
-            if argument.spelling in flags and (not type_ or type_ in named):
-                live = next((one for one in flags if capabilities.offers(one)), None)
-                if live is not None and live != argument.flag:
-                    return (live, *argument.values)
+def rewritten_variable(name: str, env: Mapping[str, str], capabilities: Capabilities) -> str | None:
+    """``NAME=VALUE``, or a flag, that says on a build what a variable said elsewhere.
+
+    Args:
+        name: The variable.
+        env: All variables, this one with them: two may become one.
+        capabilities: Of the build.
+    """
+    renamed = renamed_variable(name, capabilities)
+    if renamed is not None:
+        return f"{renamed}={env[name]}"
+    context = [word for each in env for said in [*_said_by(each, env[each])][:1] for word in said]
+    for words in _said_by(name, env[name]):
+        instead = _words_there(words, context, capabilities)
+        if instead:
+            option = capabilities.option(instead[0])
+            negates = instead[0].startswith("--no-")
+            if option is None or option.env is None or negates:
+                return " ".join(instead)
+            # The build may read the variable, and refuse its value.
+            if option.env != name:
+                return f"{option.env}={instead[1] if instead[1:] else 1}"
     return None
 
 
-def _same_family(
-    argument: Argument, words: Sequence[str], capabilities: Capabilities
-) -> Words | None:
-    """Another spelling of what settings are asked for by."""
-    del words
-    flag = argument.spelling
-    for family in families.REPLACEABLE:
-        if flag in family:
-            same_side = family.negations if flag in family.negations else family.flags
-            live = (one for one in same_side if one != flag and capabilities.offers(one))
-            found = next(live, None)
-            return None if found is None else (found, *argument.values)
-    return None
+def _said_by(variable: str, value: str) -> Iterator[Words]:
+    """The flags, with their value, that say what a variable says on some build."""
+    lives = load_atlas().history(variable)
+    for name, life in lives.items():
+        for _, facts in life.stages():
+            if facts is None or not facts.works or not facts.has(variable):
+                continue
+            own = name if name in facts.spellings else max(facts.spellings, key=len)
+            if facts.env != variable:
+                yield (max(facts.negations, key=len),)
+            elif facts.arity:
+                yield (own, value)
+            elif value.lower() not in _OFF:
+                yield (own,)
+    if not lives:
+        # It is read by no build; its name may have been made of a flag's.
+        yield (f"--{variable.removeprefix('LLAMA_ARG_').lower().replace('_', '-')}", value)
+
+
+def _words_there(words: Words, context: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """The same words where a build takes them, else what says the same there."""
+    option = capabilities.option(words[0])
+    if option is not None and not option.removed:
+        return words
+    argument = Argument(flag=words[0], values=words[1:], option=option)
+    return rewritten(argument, (*words, *context), capabilities)
+
+
+def _renamed(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """Another spelling of the same wish, by what the atlas knows of every era."""
+    if capabilities.offers(argument.flag):
+        return None
+    own = families.DRAFT_MODEL.flags if argument.spelling in families.DRAFT_MODEL else ()
+    takes_value = bool(argument.values) or not is_switch(argument.spelling)
+    live = [
+        one
+        for one in (*other_flags(argument.spelling), *own)
+        if capabilities.offers(one)
+        and (option := capabilities.option(one)) is not None
+        and option.takes_value is takes_value
+    ]
+    if not live:
+        return None
+    types = [part for word in words for part in word.split(",")]
+    # A length that all implementations shared became one for each of them.
+    meant = (one for one in live if any(one.startswith(f"--spec-{type_}-") for type_ in types))
+    return (next(meant, live[0]), *argument.values)
 
 
 def _load_mode(
     argument: Argument, words: Sequence[str], capabilities: Capabilities
 ) -> Words | None:
     """``--no-mmap`` as ``--load-mode none``, and back."""
-    mode = capabilities.option("--load-mode")
-    modes = {"--no-mmap": "none", "--mmap": "mmap", "--mlock": "mlock", "--direct-io": "dio"}
-    modes["-dio"] = "dio"
-    if argument.spelling in modes and mode is not None:
-        unmapped, locked = "--no-mmap" in words, "--mlock" in words
-        if unmapped and locked:
+    if argument.spelling in _MODES and capabilities.offers("--load-mode"):
+        if "--no-mmap" in words and "--mlock" in words:
             return ("--load-mode", "mlock") if argument.spelling == "--no-mmap" else ()
-        both = "mmap+mlock"
-        if locked and both in f"{mode.description} {mode.choices}":
-            return ("--load-mode", both)
-        return ("--load-mode", modes[argument.spelling])
+        return ("--load-mode", _MODES[argument.spelling])
     if argument.spelling in {"--load-mode", "-lm"}:
-        switches = {mode: switch for switch, mode in modes.items() if switch != "-dio"}
-        switch = switches.get(argument.value.removeprefix("mmap+"))
+        switch = _SWITCHES.get(argument.value)
         return (switch,) if switch and capabilities.offers(switch) else None
     return None
 
 
-def _arity(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
-    """A switch of one era takes a value in another."""
+def _flash(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """A switch until Aug 2025, with a value since."""
     del words
+    if argument.spelling not in {"--flash-attn", "-fa"}:
+        return None
     option = capabilities.option(argument.flag)
-    rule = next((one for one in rules().values if argument.spelling in one.flags), None)
-    if option is None or rule is None or not rule.arity:
+    if option is None:
         return None
     if option.takes_value:
-        known = argument.value in {*rule.older, *option.choices}
-        return None if known else (argument.flag, rule.newer[ALONE])
+        return (argument.flag, "on") if argument.value not in {"on", "off", "auto"} else None
     return (argument.flag,)
 
 
@@ -238,37 +292,38 @@ def _dashes(argument: Argument, words: Sequence[str], capabilities: Capabilities
     return (other, *argument.values) if capabilities.offers(other) else None
 
 
-def _older(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
-    """A value that a build does not know yet as one that it knows."""
-    del words, capabilities
-    for rule in rules().values:
-        plain = not rule.arity and not rule.separator and not rule.newer
-        if plain and argument.spelling in rule.flags:
-            value = rule.older.get(argument.value, rule.older.get(ANY))
-            return None if value is None else (argument.flag, value)
+def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """``auto`` where a build wants a number, and a number where it knows two."""
+    del words
+    if not capabilities.offers(argument.flag):
+        return None
+    if families.GPU_LAYERS.is_set_by(argument) and argument.value in {"auto", "all"}:
+        return (argument.flag, _ALL_LAYERS)
+    if argument.spelling == "--reasoning-budget" and argument.value not in {"0", "-1"}:
+        return (argument.flag, "-1")
     return None
 
 
-def _speculative(
-    argument: Argument, words: Sequence[str], capabilities: Capabilities
-) -> Words | None:
-    """Types by the name that the build has for them."""
+def _value(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """Values by the names that the build has for them."""
     del words
-    if not families.SPEC_TYPE.is_set_by(argument):
+    option = capabilities.option(argument.flag)
+    if option is None or option.removed or not option.choices or not argument.values:
         return None
-    offered = capabilities.speculative_types
-    tables = [
-        table for rule in rules().values if "--spec-type" in rule.flags
-        for table in (rule.newer, rule.older)
-    ]  # fmt: skip
-    named = next((name for table in tables if (name := table.get(argument.value)) in offered), None)
-    return (argument.flag, named) if named else None
+    there = []
+    for part in argument.value.split(","):
+        others = (part, *other_values(argument.spelling, part), *_TOKENS.get(part, ()))
+        named = next((one for one in others if one in option.choices), None)
+        if named is None:
+            return None
+        there.append(named)
+    return (argument.flag, ",".join(there))
 
 
 def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """JSON that a shell took the quotes of."""
     del words
-    if argument.spelling != "--chat-template-kwargs":
+    if argument.spelling != "--chat-template-kwargs" or not capabilities.offers(argument.flag):
         return None
     try:
         json.loads(argument.value)
@@ -284,28 +339,26 @@ def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities
 def _scaled(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """Two values became one with a colon between them."""
     option = argument.option
-    rule = next((one for one in rules().joined if argument.spelling in one.flags), None)
-    if option is None or rule is None:
+    if option is None or argument.spelling not in families.ONCE_TWO_VALUES:
         return None
     del capabilities
     rest = list(words)[list(words).index(argument.flag) + 1 :]
     scale = rest[1] if len(rest) > 1 else ""
-    if len(argument.values) != 1 or rule.separator in argument.value or scale.startswith("-"):
+    if len(argument.values) != 1 or ":" in argument.value or scale.startswith("-"):
         return None
-    return (argument.flag, f"{argument.value}{rule.separator}{scale}")
+    return (argument.flag, f"{argument.value}:{scale}")
 
 
 _RULES: Final[tuple[Rule, ...]] = (
     _equals,
     _glued,
-    _arity,
+    _flash,
     _load_mode,
-    _speculative,
-    _older,
+    _value,
+    _number,
     _kwargs,
     _scaled,
-    _same_wish,
-    _same_family,
+    _renamed,
     _dashes,
     _stray_word,
 )

@@ -7,10 +7,14 @@ from typing import Any, Final
 
 from harness.builds import Build
 from harness.flags.capabilities import Capabilities
+from harness.flags.lifetimes import lifetime
+from harness.flags.standing import Outlook
 from harness.model import Remark, Verdict
+from harness.report.atlas_lines import outlook_json, outlook_line
 from harness.settings.value import spoken
 from harness.verdicts.drift import OF_THE_HARNESS, Drift, drift
 from harness.verdicts.findings import Finding, remarks
+from harness.verdicts.standing import Disagreement
 
 _MARKS: Final = {Verdict.PASS: "ok", Verdict.FAIL: "FAIL", Verdict.ERROR: "?"}
 _RUN: Final = 3
@@ -27,6 +31,9 @@ class CheckedLine:
         env: Its variables.
         findings: In the builds' order.
         demanded: The settings that it asks for.
+        outlook: What the atlas says of it; None where there is no command line to read.
+        disagreements: Where a launch shows that to be wrong.
+        missing: Builds that it was not tried on, because they are not stored.
     """
 
     name: str
@@ -34,11 +41,20 @@ class CheckedLine:
     env: Mapping[str, str]
     findings: tuple[Finding, ...]
     demanded: frozenset[str]
+    outlook: Outlook | None = None
+    disagreements: tuple[Disagreement, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def drifts(self) -> tuple[Drift, ...]:
         """What differs between the builds without having been asked for."""
         states = [(one.build, one.settings) for one in self.findings if one.settings]
         return tuple(drift(states, self.demanded))
+
+
+def atlas_lines(line: CheckedLine) -> Iterator[str]:
+    """The line that comes before all launches."""
+    if line.outlook is not None:
+        yield outlook_line(line.outlook)
 
 
 def finding_lines(finding: Finding, demanded: Collection[str]) -> Iterator[str]:
@@ -64,11 +80,17 @@ def markdown_lines(line: CheckedLine) -> Iterator[str]:
     if line.name:
         yield f"### {_escaped(line.name)}"
         yield ""
+    for text in atlas_lines(line):
+        yield _escaped(text)
+        yield ""
     yield "| build | | what it does |"
     yield "|---|---|---|"
     for finding in line.findings:
         told = "<br>".join(map(_escaped, (finding.message, *remarks(finding))))
         yield f"| {finding.build} | {_MARKS[finding.status]} | {told} |"
+    for one in line.disagreements:
+        yield ""
+        yield _escaped(str(one))
     changes = line.drifts()
     if changes:
         yield ""
@@ -105,6 +127,8 @@ def as_json(lines: Sequence[CheckedLine]) -> Mapping[str, Any]:
                 "name": line.name,
                 "argv": line.argv,
                 "env": line.env,
+                "atlas": _atlas_json(line),
+                "not_stored": line.missing,
                 "left_out": _words(_all_left_out(line)),
                 "builds": {one.build: _finding_json(one) for one in line.findings},
                 "drift": [
@@ -120,6 +144,15 @@ def as_json(lines: Sequence[CheckedLine]) -> Mapping[str, Any]:
             for line in lines
         ],
     }
+
+
+def _atlas_json(line: CheckedLine) -> Mapping[str, Any] | None:
+    if line.outlook is None:
+        return None
+    wrong = [
+        {"build": one.build, "word": one.word, "message": one.message} for one in line.disagreements
+    ]
+    return {**outlook_json(line.outlook), "disagreements": wrong}
 
 
 def _all_left_out(line: CheckedLine) -> Iterable[Remark]:
@@ -151,7 +184,7 @@ def _finding_json(finding: Finding) -> Mapping[str, Any]:
 def flag_ranges(
     flags: Sequence[str], builds: Sequence[Build], capabilities: Mapping[str, Capabilities]
 ) -> list[str]:
-    """For each flag that not all builds offer, where it lives."""
+    """For each flag that not all builds offer, where it lives: by the atlas, and of these."""
     lines = []
     for flag in flags:
         told = {
@@ -166,7 +199,9 @@ def flag_ranges(
             for standing in ("offered", "removed", "unknown")
             if standing in told.values()
         ]
-        lines.append(f"{flag}: {'; '.join(parts)}")
+        known = lifetime(flag)
+        here = "; ".join(parts)
+        lines.append(f"{flag}: {f'{known} ({here})' if known else here}")
     return lines
 
 

@@ -14,8 +14,18 @@ def checked_plan(
     env: Mapping[str, str] | None = None,
     resolved_mode: Mode | None = None,
     reason: str | None = None,
+    may_be_program: bool = False,
 ) -> LaunchPlan:
     """A launch plan that an operating system can start.
+
+    Args:
+        name: The subject's name, for messages.
+        argv: The arguments.
+        env: The variables.
+        resolved_mode: See LaunchPlan.
+        reason: See LaunchPlan.
+        may_be_program: Whether the first argument may read as the program: a container's command
+            that names it again hands it on as an argument.
 
     Raises:
         SubjectError: An argument or variable holds a NUL byte, a variable's name is none, or the
@@ -27,7 +37,7 @@ def checked_plan(
                 f"{name}: argument {index} ({argument!r}) holds a NUL byte, which no program can "
                 "be given"
             )
-    if argv and is_server_program(argv[0]):
+    if argv and not may_be_program and is_server_program(argv[0]):
         raise SubjectError(
             f"{name}: the first argument is the program {argv[0]!r}; a plan's argv begins after it"
         )

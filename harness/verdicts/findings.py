@@ -10,7 +10,7 @@ from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, owner
 from harness.flags.families import ONCE_TWO_VALUES, PORT, is_of_devices
 from harness.flags.reasons import blamed, suspected
-from harness.flags.rewrites import advice_for, key_instead, renamed_variable
+from harness.flags.rewrites import advice_for, key_instead, rewritten_variable
 from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
 from harness.server.ports import LAST_PORT
 from harness.settings.base import EFFECT
@@ -73,6 +73,8 @@ def finding_of(
     words: Sequence[str],
     env: Mapping[str, str],
     keys: Mapping[str, str],
+    *,
+    number: int | None = None,
 ) -> Finding:
     """What a cell's result says of its command line.
 
@@ -82,6 +84,7 @@ def finding_of(
         env: Its variables.
         keys: The keys of the preset that it names.
         capabilities: Of its build, None where it cannot be asked.
+        number: Upstream's number of the build; None where it has none.
     """
     bad = [check for check in result.checks if not check.ok]
     lacks = [check for check in bad if check.name == EFFECT]
@@ -92,7 +95,7 @@ def finding_of(
         *result.silent,
     ]  # fmt: skip
     starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
-    blame, message, advice = _outcome(result, capabilities, words, env)
+    blame, message, advice = _outcome(result, capabilities, words, env, number)
     if capabilities is not None:
         at_fault = filter(None, (blame, *(check.argument for check in lacks)))
         in_preset = (key_instead(one, keys[one], capabilities) for one in at_fault if one in keys)
@@ -143,6 +146,7 @@ def _outcome(
     capabilities: Capabilities | None,
     words: Sequence[str],
     env: Mapping[str, str],
+    number: int | None,
 ) -> tuple[str | None, str, tuple[str, ...]]:
     """Whom to blame, what to say, and what to write instead."""
     failure = result.failure
@@ -151,7 +155,7 @@ def _outcome(
     if failure is None or result.status is Verdict.ERROR or capabilities is None:
         return None, failure.message if failure else _CANNOT_TELL, ()
     arguments = (*read_variables(env, capabilities), *read_arguments(words, capabilities))
-    message = diagnose_refusal(words, failure, result.build, capabilities, env)
+    message = diagnose_refusal(words, failure, result.build, capabilities, env, number=number)
     blame = failure.argument or blamed(failure.message, arguments)
     if blame is None and not failure.explained and (suspicion := suspected(arguments)):
         why, blame = suspicion
@@ -165,9 +169,9 @@ def _outcome(
         if before is not None and before.spelling in ONCE_TWO_VALUES:
             blame = before.flag
     advice = advice_for(words, (blame,) if blame else (), capabilities)
-    became = renamed_variable(blame, capabilities) if blame and blame in env else None
-    if blame and became:
-        advice = (*advice, f"{became}={env[blame]}")
+    if blame and blame in env:
+        became = rewritten_variable(blame, env, capabilities)
+        advice = (*advice, *filter(None, (became,)))
     return blame, message, advice
 
 

@@ -25,7 +25,7 @@ EARLIER = {OLD, B8929, B9246, B9464}
 
 OF_THE_HOST = {"host", "threads", "threads_batch"}
 """Settings whose value the harness replaces on every command line, and says so."""
-ELSEWHERE = {"speculation", "port", "model"}
+ELSEWHERE = {"speculation", "port", "model", "models", "model_ids"}
 """In ``test_witness_eras``, and below the table."""
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}"
@@ -226,9 +226,8 @@ GROUPS: Mapping[str, tuple[str, tuple[Case, ...]]] = {
             case("props_endpoint", "--props", True, "", False, "request props",
                  witnessed={OLD: "request"}),
             case("ui", "--no-webui", False, "", True, "props", witnessed={OLD: "request"}),
-            case("log_file", "--log-file {folder}/one.log", "one.log",
-                 "--log-file {folder}/two.log",
-                 "two.log", "open-files"),
+            # The harness's own file stands for one outside the launch's directory.
+            case("log_file", "--log-file {folder}/one.log", "server.log", "", UNTOLD, "open-files"),
             pair("threads_http", "--threads-http", 5, 6, "startup-log"),
             pair("pooling", "--pooling", "mean", "cls", "startup-log", untold={OLD}),
             case("tags", "--tags b,a", ["a", "b"], "--tags c", ["c"], "models", absent={OLD}),
@@ -311,7 +310,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def launch(workbench: Workbench, build: str, words: str, model: str) -> CellResult:
+def launch(workbench: Workbench, build: str, words: str, model: str = "tiny-llama") -> CellResult:
     name = hashlib.sha256(words.encode()).hexdigest()
     workbench.add_subject(StaticSubject(name, server_arguments(shlex.split(words), "test")))
     return run_cell(
@@ -376,17 +375,40 @@ def assert_seen(one: Case, result: CellResult, *, mutant: bool) -> None:
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_the_model_and_the_port_are_those_of_the_cell(workbench: Workbench, build: str) -> None:
-    ports = set()
+def test_the_model_and_the_port_are_those_of_the_cell(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, build: str
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(workbench, "watcher", lambda _, observation: seen.append(observation))
     for model in ("tiny-llama", "tiny-draft"):
         result = launch(workbench, build, "-c 1111", model)
         assert result.effective is not None
         assert result.effective["model"] == model
         assert result.witnessed_by["model"] == ("props",)
-        assert str(result.effective["port"]) == result.argv[result.argv.index("--port") + 1]
         assert result.witnessed_by["port"] == ("request", "startup-log")
-        ports.add(result.effective["port"])
-    assert len(ports) == 2
+    ports = [[one.value for one in SETTINGS["port"].testify(observation)] for observation in seen]
+    assert {len({*told}) for told in ports} == {1}
+    assert len({told[0] for told in ports}) == len(ports)
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_the_models_of_a_router(workbench: Workbench, tmp_path: Path, build: str) -> None:
+    preset = tmp_path / "models.ini"
+    words = f"--models-preset {preset}"
+    if not workbench.capabilities(build).offers("--models-preset"):
+        assert build == OLD
+        return
+    for sections, temperature in ((("one", "two"), 0.3), (("one",), 0.4)):
+        text = "".join(f"[{name}]\nmodel = {name}.gguf\n" for name in sections)
+        preset.write_text(f"{text}temp = {temperature}\n")
+        result = launch(workbench, build, f"{words} --metrics" if len(sections) > 1 else words)
+        assert result.effective is not None, result.failure
+        assert result.effective["model_ids"] == [*sections]
+        models = result.effective["models"]
+        assert {name: models[name]["loads"] for name in models} == dict.fromkeys(sections, True)
+        assert models[sections[-1]]["temperature"] == temperature
+        assert result.witnessed_by["models"] == ("load-request",)
+        assert result.witnessed_by["model_ids"] == ("models",)
 
 
 def test_no_setting_is_left_out() -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.builds import load_catalogue
 from harness.commands.check import fitting_model
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities, parse_help
@@ -23,14 +24,8 @@ def build(name: str) -> Capabilities:
     ("flag", "line", "on", "became"),
     [
         ("--draft-max", "-md x --draft-max 5", "b9246", "--spec-draft-n-max 5"),
-        (
-            *("--draft-max", "--spec-type ngram-mod --draft-max 5", "b9246"),
-            "--spec-ngram-mod-n-max 5",
-        ),
-        (
-            *("--draft-min", "--spec-type ngram-mod --draft-min 5", "b9246"),
-            "--spec-ngram-mod-n-min 5",
-        ),
+        ("--draft-max", "--spec-type ngram-mod --draft-max 5", "b9246", "--spec-ngram-mod-n-max 5"),
+        ("--draft-min", "--spec-type ngram-mod --draft-min 5", "b9246", "--spec-ngram-mod-n-min 5"),
         ("--spec-ngram-size-n", "", "b9246", "--spec-ngram-mod-n-match"),
         ("--spec-draft-n-max", "", "b8929", "--draft-max"),
         ("--spec-ngram-mod-n-match", "", "b8929", "--spec-ngram-size-n"),
@@ -55,14 +50,47 @@ def test_the_spelling_that_a_build_accepts(
             FailureKind.REMOVED_ARGUMENT,
             "--draft-max",
             "b9246",
-            "b9246 has removed --draft-max; write --spec-ngram-mod-n-max 5 instead",
+            (
+                "b9246 has removed --draft-max (since b8955, #22397); write "
+                "--spec-ngram-mod-n-max 5 instead"
+            ),
+        ),
+        (
+            "-c 1 --no-mmap",
+            FailureKind.UNKNOWN_ARGUMENT,
+            "--no-mmap",
+            "b11434",
+            (
+                "b11434 does not know --no-mmap (gone after b10867, by b10878, #28334); write "
+                "--load-mode none instead"
+            ),
+        ),
+        (
+            "-c 1 --load-mode none",
+            FailureKind.UNKNOWN_ARGUMENT,
+            "--load-mode",
+            "b9246",
+            (
+                "b9246 does not know --load-mode (comes with b10105, #20834); write --no-mmap "
+                "instead"
+            ),
+        ),
+        (
+            "--spec-type draft-mtp",
+            FailureKind.BAD_VALUE,
+            "--spec-type",
+            "b8929",
+            (
+                "b8929: boom; it takes none, ngram-cache, ngram-simple, ngram-map-k, "
+                "ngram-map-k4v, ngram-mod; draft-mtp comes with b9180, #22673"
+            ),
         ),
         (
             "--spec-type ngram-mod",
             FailureKind.UNKNOWN_ARGUMENT,
             "--spec-type",
             "py0.3.16",
-            "py0.3.16 does not know --spec-type; leave it out",
+            "py0.3.16 does not know --spec-type (comes with b7864, #18471); leave it out",
         ),
         (
             "--flash-attn --ctx-size 16",
@@ -86,8 +114,10 @@ def test_the_spelling_that_a_build_accepts(
             FailureKind.BAD_ENVIRONMENT,
             "LLAMA_ARG_DRAFT_MAX",
             "b9246",
-            "the variable LLAMA_ARG_DRAFT_MAX stops b9246: boom; write "
-            "LLAMA_ARG_SPEC_DRAFT_N_MAX= instead",
+            (
+                "the variable LLAMA_ARG_DRAFT_MAX stops b9246: boom (removed since b8955, #22397); "
+                "write LLAMA_ARG_SPEC_DRAFT_N_MAX instead"
+            ),
         ),
         ("-c 1", FailureKind.ABORT, None, "b9246", "b9246 does not start: boom"),
     ],
@@ -96,7 +126,17 @@ def test_a_refusal_in_one_sentence(
     line: str, kind: FailureKind, argument: str | None, on: str, said: str
 ) -> None:
     failure = Failure(kind=kind, argument=argument, message="boom")
-    assert diagnose_refusal(line.split(), failure, on, build(on)) == said
+    number = load_catalogue().get(on).upstream_number
+    assert diagnose_refusal(line.split(), failure, on, build(on), number=number) == said
+
+
+def test_a_fork_is_not_told_upstream_s_dates() -> None:
+    failure = Failure(
+        kind=FailureKind.UNKNOWN_ARGUMENT, argument="--load-mode", message="invalid argument"
+    )
+    words = ["--load-mode", "none"]
+    said = diagnose_refusal(words, failure, "ik-2026-04", build("ik-2026-04"))
+    assert said == "ik-2026-04 does not know --load-mode; write --no-mmap instead"
 
 
 @pytest.mark.parametrize(
@@ -177,23 +217,24 @@ def test_the_model_that_fits(line: str, model: str) -> None:
 
 
 def test_where_a_flag_lives() -> None:
-    from harness.builds import load_catalogue
-
     builds = load_catalogue().select(["b8929", "b9246"])
     capabilities = {name: build(name) for name in ("b8929", "b9246")}
     flags = ("--jinja", "--draft-max", "--spec-draft-n-max", "--nope")
     assert flag_ranges(flags, builds, capabilities) == [
-        "--draft-max: offered in b8929; removed in b9246",
-        "--spec-draft-n-max: offered in b9246; unknown in b8929",
+        (
+            "--draft-max: b4159 … b8954, removed since b8955, #22397 (offered in b8929; removed in "
+            "b9246)"
+        ),
+        "--spec-draft-n-max: b8955 on, #22397 (offered in b9246; unknown in b8929)",
         "--nope: unknown in b8929, b9246",
     ]
 
 
 def test_builds_that_follow_each_other_are_told_as_a_range() -> None:
-    from harness.builds import load_catalogue
-
     builds = load_catalogue().select(["b8929", "b9093", "b9246", "b11434"])
     capabilities = {one.id: build(one.id) for one in builds}
-    assert flag_ranges(["--draft-max"], builds, capabilities) == [
-        "--draft-max: offered in b8929; removed in b9093 … b11434"
-    ]
+    (told,) = flag_ranges(["--draft-max"], builds, capabilities)
+    assert told == (
+        "--draft-max: b4159 … b8954, removed since b8955, #22397 (offered in b8929; removed in "
+        "b9093 … b11434)"
+    )

@@ -40,9 +40,14 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["flavour"] == "renamed"
     assert lines["MTP"] == "--spec-type draft-mtp"
-    assert lines["draft"] == "length    --spec-draft-n-max (default 3)"
-    assert lines["--spec-type"].endswith("ngram-cache (several, separated by commas)")
-    assert "--draft-max" in lines["removed"]
+    assert lines["draft"] == ("length    --spec-draft-n-max (default 3; upstream b8955 on, #22397)")
+    assert lines["--spec-type"].endswith(
+        "ngram-cache (several, separated by commas; upstream b7864 on, #18471)"
+    )
+    assert lines["removed"].startswith(
+        "--draft, --draft-n, --draft-max, --draft-min, --draft-n-min (upstream b4159 … b8954, "
+        "removed since b8955, #22397); "
+    )
 
 
 @posix
@@ -55,6 +60,9 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draft = next(o for o in document["options"] if "--draft-max" in o["spellings"])
     assert draft["default"] == "16"
     assert draft["env"] == "LLAMA_ARG_DRAFT_MAX"
+    assert document["upstream"]["--draft-max"] == "b4159 … b8954, removed since b8955, #22397"
+    flags = {flag for option in document["options"] for flag in option["spellings"]}
+    assert set(document["upstream"]) == flags
 
 
 @posix

@@ -19,7 +19,7 @@ EVERY = [*WORKFLOWS, ACTION]
 
 
 ACQUIRES = re.compile(
-    r"nox -s (?:tests|matrix)\b|llama-harness\"? (?:bisect|builds get|matrix(?!.*--list))\b"
+    r"nox -s (?:tests|matrix|atlas)\b|llama-harness\"? (?:bisect|builds get|matrix(?!.*--list))\b"
 )
 """Commands that get builds, from a release or by compiling them."""
 
@@ -65,7 +65,7 @@ def test_least_permissions_and_one_run_per_ref(path: Path) -> None:
     assert all("timeout-minutes" in job for job in content["jobs"].values())
 
 
-def test_only_the_nightly_job_may_write_issues() -> None:
+def test_only_nightly_jobs_may_write_and_each_only_what_it_is_for() -> None:
     jobs = {
         (path.name, name): job.get("permissions")
         for path in WORKFLOWS
@@ -74,7 +74,16 @@ def test_only_the_nightly_job_may_write_issues() -> None:
     }
     assert jobs == {
         ("matrix.yml", "nightly-issue"): {"contents": "read", "issues": "write"},
+        ("atlas.yml", "pull-request"): {"contents": "write", "pull-requests": "write"},
     }
+
+
+def test_the_job_that_may_push_runs_nothing_that_was_fetched() -> None:
+    content = read(ROOT / ".github" / "workflows" / "atlas.yml")["jobs"]
+    scripts_of_steps = [step["run"] for step in content["pull-request"]["steps"] if "run" in step]
+    assert all(not re.search(r"nox|pip|python|llama", text) for text in scripts_of_steps)
+    assert content["pull-request"]["needs"] == "ask"
+    assert "permissions" not in content["ask"]
 
 
 def test_three_systems() -> None:
@@ -129,7 +138,13 @@ def test_results_are_kept_whatever_the_verdict(path: Path) -> None:
 
 def test_jobs_that_acquire_builds_are_found() -> None:
     assert {param.id for param in acquiring_jobs()} == {
-        *("action.yml: action", "bisect.yml: bisect", "matrix.yml: cells", "matrix.yml: newest"),
+        *(
+            "action.yml: action",
+            "atlas.yml: ask",
+            "bisect.yml: bisect",
+            "matrix.yml: cells",
+            "matrix.yml: newest",
+        ),
         *("pr-heads.yml: heads", "pr-heads.yml: heads-windows", "tests.yml: tests"),
     }
 

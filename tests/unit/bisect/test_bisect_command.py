@@ -252,3 +252,28 @@ def _steps(journal: Path) -> list[str]:
     lines = [line for line in journal.read_bytes().split(b"\n")[:-1] if line]
     records = [json.loads(line) for line in lines]
     return [record["trial"]["build"] for record in records if record["type"] == "step"]
+
+
+def test_the_atlas_says_where_to_begin_and_can_be_switched_off(tmp_path: Path) -> None:
+    numbers = range(8900, 9060, 5)
+    told: dict[bool, tuple[int, list[str]]] = {}
+    for by_atlas in (True, False):
+        (tmp_path / str(by_atlas)).mkdir()
+        shelf = make_shelf(tmp_path / str(by_atlas), numbers)
+        command = shelf.command("number >= 8955")
+        off = () if by_atlas else ("--no-atlas",)
+        # The command names the flag that it is about.
+        status, out, err = shelf.bisect(
+            *ends(shelf, "--json", *off, "--"), *command, "--draft-max", "8"
+        )
+        assert status == 0, err
+        (leg,) = json.loads(out)["legs"]
+        assert (leg["last_good"]["point"]["id"], leg["first_bad"]["point"]["id"]) == (
+            "b8950",
+            "b8955",
+        )
+        told[by_atlas] = len(shelf.tested()), shelf.tested()[:4]
+        hinted = "--draft-max lives on one side only: b8950 and b8955 first" in err
+        assert hinted is by_atlas
+    assert told[True] == (4, ["b9055", "b8900", "b8950", "b8955"])
+    assert told[False][0] > 4

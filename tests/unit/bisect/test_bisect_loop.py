@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from harness.bisect.bisector import Bisector
-from harness.bisect.journal import Notebook, Point, Question
+from harness.bisect.journal import Notebook, Point, Question, Step
 from harness.bisect.tester import recorded
 from harness.bisect.trial import Trial
 from harness.errors import BisectionError
@@ -204,3 +204,38 @@ def test_two_corners_that_cannot_be_tested_leave_no_answer() -> None:
     )
     with pytest.raises(BisectionError, match="build and subject cannot be told apart"):
         world.bisect(Notebook(question))
+
+
+@settings(deadline=None)
+@given(st.integers(2, 120), st.data())
+def test_planted_hints_are_asked_once_kept_and_change_no_answer(
+    count: int, data: st.DataObject
+) -> None:
+    turn = data.draw(st.integers(1, count - 1))
+    question, world = over_builds([0.0] * turn + [1.0] * (count - turn))
+    ids = st.sampled_from([*(point.id for point in question.builds), "b1"])
+    planted = tuple(data.draw(st.lists(ids, max_size=2)))
+    asked: list[Trial] = []
+
+    def hint(step: Step) -> tuple[str, ...]:
+        asked.append(step.trial)
+        return planted
+
+    notebook = Notebook(question)
+    finding = world.bisect(notebook, hint=hint)
+    (leg,) = finding.legs
+    assert (leg.boundary.before, leg.boundary.after) == (turn - 1, turn)
+    assert asked == [question.bad]
+    assert notebook.hints == planted
+    assert len(world.runs) <= (count - 1).bit_length() + 2 + 2
+    # What was hinted stands in the journal: replay goes the same way without being told.
+    again = Bisector(Notebook(question), recorded(notebook.steps), SILENT).run()
+    assert again == finding
+
+
+def test_a_right_hint_is_all_that_is_tested_and_acquired() -> None:
+    question, world = over_builds([0.0] * 150 + [1.0] * 100)
+    around = tuple(question.builds[at].id for at in (149, 150))
+    world.bisect(Notebook(question), hint=lambda _: around)
+    assert {trial.build for trial in world.runs} == {"b9000", "b9747", *around}
+    assert world.started[:3] == ["b9747", "b9000", around[0]]

@@ -42,13 +42,16 @@ stored_sets = st.frozensets(st.integers(0, 61))
 
 
 def explore(
-    history: History, stored: frozenset[int] = frozenset(), stride: int | None = None
+    history: History,
+    stored: frozenset[int] = frozenset(),
+    stride: int | None = None,
+    hints: Sequence[int] = (),
 ) -> tuple[dict[int, Answer], list[int]]:
     answers: dict[int, Answer] = {}
     tested: list[int] = []
     while True:
         left = steps_left(len(history), answers, stride=stride)
-        at = next_point(len(history), answers, stored=stored, stride=stride)
+        at = next_point(len(history), answers, stored=stored, stride=stride, hints=hints)
         if at is None:
             assert left == 0
             return answers, tested
@@ -233,3 +236,61 @@ def test_wrong_ends_leave_no_window() -> None:
 def test_nonsense_is_refused(count: int, stride: int | None) -> None:
     with pytest.raises(ValueError, match=r"at least 1|two ends"):
         next_point(count, {}, stride=stride)
+
+
+planted_hints = st.lists(st.integers(-3, 70), max_size=2)
+"""Anything at all: most of them are wrong, and some are no positions."""
+
+
+@settings(deadline=None)
+@given(monotone(), stored_sets, planted_hints)
+def test_a_wrong_hint_ends_with_the_right_answer(
+    history: History, stored: frozenset[int], hints: list[int]
+) -> None:
+    answers, _ = explore(history, stored, hints=hints)
+    assert pairs(boundaries(answers)) == oracle_boundaries(history)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 300), st.data(), planted_hints)
+def test_a_wrong_hint_costs_two_tests_at_most(
+    count: int, data: st.DataObject, hints: list[int]
+) -> None:
+    turn = data.draw(st.integers(1, count - 1))
+    history = [G] * turn + [B] * (count - turn)
+    _, tested = explore(history, hints=hints)
+    bound = 2 + (count - 1).bit_length()
+    outside = [at for at in hints if not 0 < at < count - 1]
+    assert len(tested) <= bound + len(hints) - len(outside)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 300), st.data())
+def test_a_right_hint_leaves_nothing_else_to_test(count: int, data: st.DataObject) -> None:
+    turn = data.draw(st.integers(1, count - 1))
+    history = [G] * turn + [B] * (count - turn)
+    answers, tested = explore(history, hints=(turn - 1, turn))
+    assert pairs(boundaries(answers)) == [(turn - 1, turn)]
+    assert set(tested) == {0, count - 1, turn - 1, turn}
+
+
+@settings(deadline=None)
+@given(any_history, stored_sets, planted_hints, st.integers(1, 8))
+def test_hints_hide_no_change_that_lasts(
+    history: History, stored: frozenset[int], hints: list[int], stride: int
+) -> None:
+    answers, tested = explore(history, stored, stride, hints)
+    assert len(tested) == len(set(tested))
+    unknown_runs = [
+        len(list(group))
+        for unknown, group in groupby(range(len(history)), key=lambda at: at not in answers)
+        if unknown
+    ]
+    assert all(run < stride for run in unknown_runs)
+
+
+def test_the_second_build_of_a_hint_is_not_tested_where_the_first_proves_it_wrong() -> None:
+    history = [G] * 10 + [B] * 90
+    _, tested = explore(history, hints=(60, 61))
+    assert tested[:3] == [99, 0, 60]
+    assert 61 not in tested

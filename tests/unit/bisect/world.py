@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.bisect.bisector import Bisector, Finding
+from harness.bisect.bisector import Bisector, Finding, Hinter
 from harness.bisect.journal import CommandQuestion, Notebook, Point, Question
 from harness.bisect.lookahead import Lookahead, Wanted
 from harness.bisect.progress import Reporter
@@ -64,7 +64,9 @@ class World:
         self.started.append(wanted.id)
         return InstantJob(self, wanted)
 
-    def bisect(self, notebook: Notebook, *, lookahead: bool = True) -> Finding:
+    def bisect(
+        self, notebook: Notebook, *, lookahead: bool = True, hint: Hinter | None = None
+    ) -> Finding:
         with Lookahead(self.start, enabled=lookahead) as ahead:
             tester = LiveTester(
                 predicate=self.run,
@@ -72,7 +74,7 @@ class World:
                 stored=lambda wanted: wanted.axis == "subject" or wanted.id in self.store,
                 reporter=SILENT,
             )
-            return Bisector(notebook, tester, SILENT).run()
+            return Bisector(notebook, tester, SILENT, hint).run()
 
 
 def points(count: int) -> tuple[Point, ...]:

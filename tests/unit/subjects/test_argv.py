@@ -2,13 +2,28 @@ from pathlib import Path
 
 import pytest
 
+from harness.cells.fitting import fit
 from harness.errors import SubjectError
 from harness.subjects import open_subject
 from harness.subjects.argv_file import read_command_lines
+from tests.unit.era import MTP, capabilities
 from tests.unit.subjects.launch_targets import PORT, request, target
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "argv"
 MODEL = "/models/tiny.gguf"
+CAPABILITIES = capabilities(MTP)
+
+
+def test_a_file_of_another_host_is_left_out_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("llama-server --mmproj /far/away.gguf --jinja")
+    with open_subject(f"argv:{path}") as subject:
+        where = target(tmp_path)
+        fitted = fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT)
+    assert fitted.plan.argv == ("--jinja", "-m", MODEL, "--port", str(PORT))
+    (remark,) = fitted.left_out
+    assert remark.word == "--mmproj"
+    assert "/far/away.gguf is not on this host" in remark.why
 
 
 def plan(
@@ -19,7 +34,8 @@ def plan(
     spec = f"argv:{path}{entry}"
     with open_subject(spec) as subject:
         assert subject.name == spec
-        return subject.plan(request(), target(tmp_path, draft=draft)).argv
+        where = target(tmp_path, draft=draft)
+        return fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT).plan.argv
 
 
 @pytest.mark.parametrize(
@@ -31,7 +47,7 @@ def plan(
         ("--port 8080 --model '/my models/x.gguf'", f"--port {PORT} --model {MODEL}"),
         ("-hf org/repo:Q4 --hf-file x.gguf --jinja", f"-m {MODEL} --jinja --port {PORT}"),
         ("# a comment\nllama-server \\\n  -fa on", f"-fa on -m {MODEL} --port {PORT}"),
-        ("llama-server --api-key secret -c 1", f"--api-key secret -c 1 -m {MODEL} --port {PORT}"),
+        ("llama-server --api-key k -c 1", f"--api-key k -c 1 -m {MODEL} --port {PORT}"),
         ("llama-server --alias a{port}", f"--alias a{PORT} -m {MODEL} --port {PORT}"),
         ("llama-server --host {host}", f"--host 127.0.0.1 -m {MODEL} --port {PORT}"),
         ("--flash-attn --ctx-size 1", f"--flash-attn --ctx-size 1 -m {MODEL} --port {PORT}"),
@@ -55,8 +71,8 @@ def test_a_draft_model(tmp_path: Path, flag: str) -> None:
     line = f"-m x {flag} draft.gguf --draft-max 4"
     words = plan(tmp_path, "line.txt", line, draft=True)
     assert words[:6] == ("-m", MODEL, flag, "/models/draft.gguf", "--draft-max", "4")
-    with pytest.raises(SubjectError, match="model tiny has none that fits"):
-        plan(tmp_path, "line.txt", line)
+    without = plan(tmp_path, "line.txt", line)
+    assert without[:4] == ("-m", MODEL, "--draft-max", "4")
 
 
 def test_a_json_list(tmp_path: Path) -> None:
@@ -96,10 +112,10 @@ def test_llama_swap(tmp_path: Path) -> None:
     assert lines["first"].env == {"CUDA_VISIBLE_DEVICES": "1"}
 
 
-def test_lemonade_adds_what_it_manages(tmp_path: Path) -> None:
+def test_lemonade(tmp_path: Path) -> None:
     text = '{"user.A": {"ctx_size": 2048, "llamacpp_args": "-fa 1"}, "B": {"ctx_size": 1}}'
     assert plan(tmp_path, "recipe_options.json", text) == tuple(
-        f"-m {MODEL} --ctx-size 2048 --port {PORT} --jinja -fa 1".split()
+        f"--ctx-size 2048 -fa 1 -m {MODEL} --port {PORT}".split()
     )
 
 
@@ -112,7 +128,7 @@ version_configs:
     run_command: 'llama-server -m {{model_path}} --port {{port}} --jinja'
 """
     default = plan(tmp_path, "backend.yaml", text, entry="#llama.cpp-custom")
-    assert default == tuple(f"-m {MODEL} --host 0.0.0.0 --port {PORT} --alias model".split())
+    assert default == tuple(f"-m {MODEL} --host 0.0.0.0 --port {PORT} --alias tiny".split())
     version = plan(tmp_path, "backend.yaml", text, entry="#b9246-custom")
     assert version == tuple(f"-m {MODEL} --port {PORT} --jinja".split())
 
@@ -120,14 +136,13 @@ version_configs:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.txt", "", "holds no arguments"),
-        ("a.txt", "python serve.py -m x", "cannot tell where the arguments"),
-        ("a.txt", "-m 'x", "No closing quotation"),
-        ("a.txt", "--mmproj missing.gguf", "which is not on this host"),
+        ("a.txt", "", "is empty"),
+        ("a.txt", "python serve.py -m x", "is of no known kind; looked for"),
+        ("a.txt", "-m 'x", "line 1: a quote stays open"),
         ("a.txt", "--alias a\0b", "NUL byte"),
         ("a.json", "[1]", "strings only"),
         ("a.json", "{", "is not JSON"),
-        ("a.json", '{"a": {"b": 1}}', "is neither a list of arguments"),
+        ("a.json", '{"a": {"b": 1}}', "is of no known kind; looked for a JSON list of arguments"),
         ("a.yaml", "models: [", "is not YAML"),
         ("a.yaml", LLAMA_SWAP, "which one? Write"),
         ("a.yaml", "models: {a: {cmd: 'llama-server ${nope}'}}", "macro ${nope} is not defined"),
@@ -169,6 +184,7 @@ def test_a_name_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_command_lines_of_real_reports(tmp_path: Path, name: str, expected: str) -> None:
     with open_subject(f"argv:{FIXTURES / name}") as subject:
-        argv = subject.plan(request(), target(tmp_path, draft=True)).argv
+        where = target(tmp_path, draft=True)
+        argv = fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT).plan.argv
     assert expected in " ".join(argv)
     assert argv.count(MODEL) == argv.count(str(PORT)) == 1
