@@ -16,7 +16,6 @@ from harness.upgrade.rewriting import rewrite
 from harness.verdicts.findings import Finding as Outcome
 from harness.verdicts.findings import finding_of
 
-
 _PINNINGS: Final = 6
 """Launches, at most: a pin may be refused, or make something else drift."""
 
