@@ -40,6 +40,9 @@ _OWN_PRESET: Final = "preset.ini"
 _OWN_MODELS: Final = "models"
 _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
+_PORT_READ: Final = re.compile(r"\d+")
+"""The number that a word begins with is all that builds read of it."""
+_LAST_INTEGER: Final = 2**31 - 1
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
 _NO_DEVICE: Final = frozenset({"none", "auto", ""})
@@ -110,10 +113,14 @@ class _Fitting:
     def _port(self, argument: Argument) -> tuple[str, ...]:
         self.names_port = True
         text = argument.value
-        if not text.isdecimal() and not _PLACEHOLDER.search(text):
+        read = _PORT_READ.match(text)
+        if read is None and not _PLACEHOLDER.search(text):
             return argument.values
-        if text.isdecimal() and int(text) > LAST_PORT:
-            heard = int(text) % (LAST_PORT + 1)
+        number = int(read[0]) if read else 0
+        if number > _LAST_INTEGER:
+            return argument.values
+        if (read and read[0] != text) or number > LAST_PORT:
+            heard = number % (LAST_PORT + 1)
             self.silent.append(
                 Remark(
                     word=argument.flag,
@@ -215,10 +222,11 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
         values = fitting.values_for(argument)
         if values is not None:
             words += (_flag(argument), *values)
-    if not (fitting.names_model or fitting.routes) and plan.provenance is Provenance.FRAGMENT:
-        words += ("-m", str(model.path))
+    # The harness's own words stand in front: a last flag without its value would take them.
     if not fitting.names_port:
-        words += (families.PORT.flags[0], str(port))
+        words = [families.PORT.flags[0], str(port), *words]
+    if not (fitting.names_model or fitting.routes) and plan.provenance is Provenance.FRAGMENT:
+        words = ["-m", str(model.path), *words]
     config = user_config()
     if config is not None:
         text = config.read_text(encoding="utf-8", errors="replace")

@@ -90,7 +90,9 @@ def _with_flash(
     """A quantised V cache needs flash attention, which is a switch until Aug 2025."""
     caches = [one for one in arguments if one.spelling in _CACHE_TYPES]
     option = capabilities.option("--flash-attn")
-    if option is None or not any(one.flag in refused for one in caches):
+    if option is None or not any(
+        one.flag in refused and one.option and one.value in one.option.choices for one in caches
+    ):
         return ()
     written = next((one.flag for one in arguments if families.FLASH.is_set_by(one)), None)
     if option.takes_value:
@@ -129,12 +131,17 @@ def _live(family: families.Family, flag: str, capabilities: Capabilities) -> str
     return next((one for one in same_side if one != flag and capabilities.offers(one)), None)
 
 
+def _is_known(argument: Argument) -> bool:
+    """Whether the build has the flag, so that another spelling of it would help nothing."""
+    return argument.option is not None and not argument.option.removed
+
+
 def _same_family(
     argument: Argument, words: Sequence[str], capabilities: Capabilities
 ) -> Words | None:
     flag = argument.spelling
     family = next((one for one in families.REPLACEABLE if flag in one), None)
-    if family is None:
+    if family is None or _is_known(argument):
         return None
     meant = families.NGRAM_MOD_OF_SHARED.get(family) if "ngram-mod" in " ".join(words) else None
     for wish in filter(None, (meant, family)):
@@ -166,6 +173,9 @@ def _load_mode(
 def _flash(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """A switch until Aug 2025, with a value since."""
     del words
+    if argument.spelling == "--no-flash-attn":
+        option = capabilities.option("--flash-attn")
+        return ("--flash-attn", "off") if option and option.takes_value else ()
     if argument.spelling not in {"--flash-attn", "-fa"}:
         return None
     option = capabilities.option(argument.flag)
@@ -215,7 +225,7 @@ def _dashes(argument: Argument, words: Sequence[str], capabilities: Capabilities
     """Two dashes before a short flag, or one before a long one."""
     del words
     bare = argument.flag.lstrip("-")
-    if not argument.flag.startswith("-"):
+    if not argument.flag.startswith("-") or _is_known(argument):
         return None
     other = f"-{bare}" if argument.flag.startswith("--") else f"--{bare}"
     return (other, *argument.values) if capabilities.offers(other) else None
@@ -224,11 +234,23 @@ def _dashes(argument: Argument, words: Sequence[str], capabilities: Capabilities
 def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """``auto`` where a build wants a number, and a number where it knows two."""
     del words, capabilities
-    if families.GPU_LAYERS.is_set_by(argument) and argument.value in {"auto", "all"}:
+    if families.GPU_LAYERS.is_set_by(argument) and _is_known(argument):
         return (argument.flag, _ALL_LAYERS)
     if argument.spelling == "--reasoning-budget" and argument.value not in {"0", "-1"}:
         return (argument.flag, "-1")
     return None
+
+
+def _choice(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """A value in the letters that the build lists it in, or the one that it is the start of."""
+    del words, capabilities
+    option, value = argument.option, argument.value.lower().replace("-", "_")
+    if option is None or len(argument.values) != 1 or argument.value in option.choices:
+        return None
+    alike = {one for one in option.choices if one.lower().replace("-", "_") == value}
+    starts = {one for one in option.choices if value and one.lower().startswith(f"{value}_")}
+    found = alike or starts
+    return (argument.flag, *found) if len(found) == 1 else None
 
 
 def _speculative(
@@ -253,10 +275,11 @@ def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities
     try:
         json.loads(argument.value)
     except ValueError:
+        bare = argument.value.strip("'\"")
         compact = "".join(argument.value.split()).replace("'", "").replace('"', "")
         if compact == "{enable_thinking:false}" and capabilities.offers("--reasoning"):
             return ("--reasoning", "off")
-        quoted = re.sub(r"([A-Za-z_]\w*)(?=\s*:)", r'"\1"', argument.value)
+        quoted = re.sub(r"(?<![\w\"])([A-Za-z_]\w*)(?=\s*:)", r'"\1"', bare)
         return (argument.flag, f"'{quoted}'")
     return None
 
@@ -281,6 +304,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     _load_mode,
     _speculative,
     _number,
+    _choice,
     _kwargs,
     _scaled,
     _same_family,

@@ -150,7 +150,10 @@ def _outcome(
         return None, failure.message if failure else _CANNOT_TELL, ()
     arguments = (*read_variables(env, capabilities), *read_arguments(words, capabilities))
     message = diagnose_refusal(words, failure, result.build, capabilities, env)
-    blame = failure.argument or blamed(failure.message, arguments)
+    blame = failure.argument
+    if blame is None or blame not in {*words, *(word.partition("=")[0] for word in words), *env}:
+        # The text of a template file, say, is no word of the command line.
+        blame = blamed(failure.message, arguments) or blame
     if blame is None and not failure.explained and (suspicion := suspected(arguments)):
         why, blame = suspicion
         message = f"{message}: {why}"
