@@ -138,7 +138,9 @@ class _Fitting:
             return None
         if families.WRITTEN.is_set_by(argument):
             return self._instead(argument, _OWN_LOG, WHY_PLACE)
-        if families.PLACES.is_set_by(argument) and not exists(Path(argument.value)):
+        if families.PLACES.is_set_by(argument) and (
+            is_elsewhere(argument.value) or is_dir(Path(argument.value))
+        ):
             return self._instead(argument, _OWN_PLACE, WHY_PLACE)
         if families.FILES.is_set_by(argument) and exists(Path(argument.value)):
             # The server's working directory is not the user's.

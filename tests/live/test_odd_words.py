@@ -1,6 +1,7 @@
 """Odd words of command lines on real builds: what ``check --json`` says of them is what they do."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +74,23 @@ def test_a_pattern_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     found = checked(capsys, "py0.3.16", "-ot", "([=CPU")
     assert found["blame"] == "-ot"
     assert "regular expression" in found["message"]
+
+
+def test_a_failure_without_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(capsys, "b11434", "--lora", "nope.gguf")["blame"] == "nope.gguf"
+    assert checked(capsys, "b11434", "")["blame"] == ""
+    main(["check", "--json", "--build", "b9246", "--", "-m", "/models/a.gguf", "-np", "300"])
+    answer = json.loads(capsys.readouterr().out)["command_lines"][0]["builds"]["b9246"]
+    assert answer["blame"] == "-np"
+
+
+def test_a_directory_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slots").mkdir()
+    assert checked(capsys, "b9246", "--slot-save-path", "slots")["starts"] is True
+    missing = checked(capsys, "b9246", "--slot-save-path", "nope")
+    assert (missing["starts"], missing["blame"]) == (False, "--slot-save-path")
+    elsewhere = checked(capsys, "b9246", "--slot-save-path", "/nowhere/slots")
+    assert elsewhere["starts"] is True
