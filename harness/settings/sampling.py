@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from harness.settings.value import (
     switch,
 )
 
+_LIMIT_SHOWN_SINCE: Final = 8929
+"""Of the catalogue's builds the first whose answers show it."""
 _LETTERS: Final = {
     "d": "dry", "k": "top_k", "y": "typ_p", "p": "top_p", "s": "top_n_sigma", "m": "min_p",
     "t": "temperature", "x": "xtc", "i": "infill", "e": "penalties", "a": "adaptive_p",
@@ -135,6 +138,17 @@ def _stops(observation: Observation) -> list[str] | None:
     return stops if isinstance(stops, list) else None
 
 
+def _where_told(reading: Reading) -> Reading:
+    """A reading of ``n_predict``: older builds keep to a limit that their answers do not show."""
+
+    def read(observation: Observation) -> Any:
+        told = reading.read(observation)
+        hidden = told == -1 and (observation.build_number or 0) < _LIMIT_SHOWN_SINCE
+        return None if hidden else told
+
+    return replace(reading, read=read)
+
+
 SETTINGS: Final = (
     _setting("temperature", ("--temp", "--temperature"), variables=("LLAMA_ARG_TEMPERATURE",)),
     _setting("top_k", ("--top-k",), integer, variables=("LLAMA_ARG_TOP_K",)),
@@ -181,7 +195,7 @@ SETTINGS: Final = (
         name="n_predict",
         families=(_N_PREDICT,),
         asks=integer,
-        readings=_inherited("n_predict")[1:],
+        readings=tuple(map(_where_told, _inherited("n_predict")[1:])),
     ),
     ValueSetting(
         name="ignore_eos",

@@ -94,3 +94,11 @@ def test_a_directory_that_is_not_there(
     assert (missing["starts"], missing["blame"]) == (False, "--slot-save-path")
     elsewhere = checked(capsys, "b9246", "--slot-save-path", "/nowhere/slots")
     assert elsewhere["starts"] is True
+
+
+def test_a_limit_that_an_old_build_keeps_and_does_not_show(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = checked(capsys, "py0.3.16", "-n", "64", "--keep", "-1")
+    assert (found["status"], found["not_seen"]) == ("pass", ["-n"])
+    assert checked(capsys, "b9246", "-n", "64")["settings"]["n_predict"] == 64
