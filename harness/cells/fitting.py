@@ -78,6 +78,7 @@ class _Fitting:
     routes: bool = False
     preset: str = ""
     names_model: bool = False
+    names_remote: bool = False
     names_port: bool = False
 
     def values_for(self, argument: Argument) -> tuple[str, ...] | None:
@@ -87,7 +88,10 @@ class _Fitting:
             # The build says what is wrong with it, but for what it was compiled without.
             return self._of_host(argument) if families.RPC.is_set_by(argument) else argument.values
         if families.MODEL.is_set_by(argument) or families.REMOTE_MODEL.is_set_by(argument):
-            self.names_model = True
+            remote = families.REMOTE_MODEL.is_set_by(argument)
+            if self.names_remote or (remote and self.names_model):
+                return None  # -m beside -hf would become -m twice, of which builds warn.
+            self.names_model, self.names_remote = True, remote
             return self._instead(argument, str(self.model.path), WHY_MODEL)
         if any(
             one.is_set_by(argument) for one in (families.DRAFT_MODEL, families.REMOTE_DRAFT_MODEL)

@@ -102,3 +102,8 @@ def test_a_limit_that_an_old_build_keeps_and_does_not_show(
     found = checked(capsys, "py0.3.16", "-n", "64", "--keep", "-1")
     assert (found["status"], found["not_seen"]) == ("pass", ["-n"])
     assert checked(capsys, "b9246", "-n", "64")["settings"]["n_predict"] == 64
+
+
+def test_a_model_of_a_hub_beside_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b11434", "-hf", "someone/model:Q4_K_M")
+    assert (found["status"], found["silent"]) == ("pass", [])
