@@ -22,6 +22,8 @@ from harness.settings.value import (
     switch,
 )
 
+_LIMIT_SHOWN_SINCE: Final = 8929
+"""Of the catalogue's builds the first whose answers show it."""
 _LETTERS: Final = {
     "d": "dry", "k": "top_k", "y": "typ_p", "p": "top_p", "s": "top_n_sigma", "m": "min_p",
     "t": "temperature", "x": "xtc", "i": "infill", "e": "penalties", "a": "adaptive_p",
@@ -170,6 +172,17 @@ def _limit(observation: Observation) -> Any:
 def _stops(observation: Observation) -> list[str] | None:
     stops = at(observation.completion, "generation_settings", "stop")
     return stops if isinstance(stops, list) else None
+
+
+def _where_told(reading: Reading) -> Reading:
+    """A reading of ``n_predict``: older builds keep to a limit that their answers do not show."""
+
+    def read(observation: Observation) -> Any:
+        told = reading.read(observation)
+        hidden = told == -1 and (observation.build_number or 0) < _LIMIT_SHOWN_SINCE
+        return None if hidden else told
+
+    return replace(reading, read=read)
 
 
 SETTINGS: Final = (
