@@ -119,12 +119,16 @@ class LaunchTarget:
         port: A free TCP port on 127.0.0.1.
         env: The cell's whole environment; a subject runs its own probes (``--help``,
             ``nvidia-smi``) in it and in nothing else.
+        build: The build's id.
+        environment: The environment's name.
     """
 
     binary: Path
     model: TinyModel
     port: int
     env: Mapping[str, str]
+    build: str = ""
+    environment: "EnvironmentName" = "cpu"
 
 
 class Provenance(StrEnum):

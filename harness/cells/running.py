@@ -308,6 +308,8 @@ def _plan_and_launch(
             model=situation.model,
             port=port,
             env=situation.variables,
+            build=cell.build,
+            environment=cell.environment,
         )
         plan = situation.subject.plan(cell.request, target)
         fitted = hosted(plan, situation.capabilities, situation.model, port)
