@@ -21,11 +21,12 @@ from harness.model import TinyModel
 from harness.processes.reaper import OWNER_VARIABLE
 from harness.processes.variables import LISTS
 from harness.shim import recorder
+from harness.shim.placing import MARK
 
 SERVER: Final = "llama-server"
 _SCRIPT: Final = """\
 #!/bin/sh
-{owner}
+{mark}{owner}
 if [ $# -eq 1 ]; then
     case "$1" in
         {asks_only})
@@ -172,6 +173,7 @@ def _write_script(
 ) -> Path:
     program.write_text(
         _SCRIPT.format(
+            mark=MARK.decode(),
             owner=f"export {OWNER_VARIABLE}={shlex.quote(owner)}" if owner else "",
             asks_only="|".join(sorted(recorder.ASKS_ONLY)),
             exports="".join(
@@ -201,7 +203,7 @@ def _write_launcher(directory: Path, name: str, config: Path) -> Path:
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as entries:
-        main = _LAUNCHED.format(recorder=recorder.__name__, config=str(config))
+        main = _LAUNCHED.format(mark=MARK.decode(), recorder=recorder.__name__, config=str(config))
         entries.writestr("__main__.py", main)
     stub = resources.files("distlib").joinpath(_LAUNCHERS[platform.machine().upper()])
     program = directory / f"{name.removesuffix('.exe')}.exe"

@@ -14,6 +14,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+MARK = b"# stand-in of llama-harness\n"
+"""In every stand-in, so that it is never taken for a user's own file."""
+
 _ASIDE = ".llama-harness-own"
 _FRESH = ".llama-harness-new"
 _RESTORE_S = 30.0
@@ -57,11 +60,10 @@ def _exchanged(content: bytes, place: Path) -> Iterator[None]:
     from harness.processes.reaper import unowned
     from harness.processes.tree import group_options
 
-    digest = hashlib.sha256(content).hexdigest()
     with writing(f"--shim-at {place}"):
-        restore(place, digest, ())
+        restore(place, ())
     made = [parent for parent in place.parents if not parent.exists()]
-    words = [str(place), digest, json.dumps([str(directory) for directory in made])]
+    words = [str(place), json.dumps([str(directory) for directory in made])]
     companion = subprocess.Popen(
         [sys.executable, "-I", "-S", str(Path(__file__)), *words],
         stdin=subprocess.PIPE,
@@ -83,21 +85,20 @@ def _exchanged(content: bytes, place: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired, OSError):
             companion.communicate(timeout=_RESTORE_S)
-        restore(place, digest, made)
+        restore(place, made)
 
 
-def restore(place: Path, digest: str, made: Sequence[Path]) -> None:
+def restore(place: Path, made: Sequence[Path]) -> None:
     """Put back what was at a place; harmless where that is done already.
 
     Args:
         place: The place.
-        digest: Of the stand-in; another file there is the application's own.
         made: Directories that are to go, the innermost first, if nothing else is in them.
     """
     aside = _beside(place, _ASIDE)
     _beside(place, _FRESH).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        if hashlib.sha256(place.read_bytes()).hexdigest() == digest:
+        if MARK in place.read_bytes():  # else the application has put its own there
             place.unlink()
     if os.path.lexists(aside):
         aside.replace(place)
@@ -111,9 +112,9 @@ def _beside(place: Path, suffix: str) -> Path:
 
 
 def _main() -> None:
-    place, digest, made = sys.argv[1:]
+    place, made = sys.argv[1:]
     sys.stdin.buffer.read()
-    restore(Path(place), digest, [Path(each) for each in json.loads(made)])
+    restore(Path(place), [Path(each) for each in json.loads(made)])
 
 
 if __name__ == "__main__":

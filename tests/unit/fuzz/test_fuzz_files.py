@@ -93,7 +93,7 @@ def test_a_recording(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "recording.json"
     file.write_bytes(content)
     try:
-        assert load_recording(file).recording == 1
+        assert load_recording(file).recording == 2
     except SubjectError as error:
         one_line(error, file)
 
