@@ -35,9 +35,11 @@ if [ $# -eq 1 ]; then
 fi
 exec {python} -I -S {recorder} {config} "$@"
 """
-_LAUNCHED: Final = (
-    "import sys\nfrom {recorder} import main\nsys.exit(main({config!r}, sys.argv[1:]))\n"
-)
+_LAUNCHED: Final = """\
+{mark}import sys
+from {recorder} import main
+sys.exit(main({config!r}, sys.argv[1:]))
+"""
 _LAUNCHERS: Final = {
     "AMD64": "t64.exe",
     "X86_64": "t64.exe",

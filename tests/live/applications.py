@@ -10,15 +10,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Mapping
 
 KIND, PORT = sys.argv[1:3]
 SERVER = sys.argv[3] if len(sys.argv) > 3 else "llama-server"
 CLEARED = {"PATH": os.environ["PATH"]}
 
 
-def serve(env: "dict[str, str] | None" = None, **options: bool) -> "subprocess.Popen[bytes]":
+def serve(
+    env: Mapping[str, str] | None = None, *, apart: bool = False
+) -> "subprocess.Popen[bytes]":
     words = [SERVER, "-m", "/home/user/model.gguf", "--port", PORT]
-    return subprocess.Popen(words, env=env, **options)
+    return subprocess.Popen(words, env=env, start_new_session=apart)
 
 
 def healthy() -> None:
@@ -31,7 +34,7 @@ def healthy() -> None:
     sys.exit("never healthy")
 
 
-def apart(work: "object") -> None:
+def detached(work: Callable[[], object]) -> None:
     """Do something in a daemon: two forks and a session of its own."""
     if os.fork() == 0:
         os.setsid()
@@ -55,15 +58,15 @@ def reviving() -> None:
 
 
 if KIND == "setsid":
-    serve(start_new_session=True)
+    serve(apart=True)
 elif KIND == "daemon":
-    apart(serve)
+    detached(serve)
 elif KIND == "cleared":
-    apart(lambda: serve(CLEARED))
+    detached(lambda: serve(CLEARED))
 elif KIND == "deaf":
-    apart(deaf)
+    detached(deaf)
 elif KIND == "reviving":
-    apart(reviving)
+    detached(reviving)
 elif KIND in {"crashing", "endless", "stubborn"}:
     serve()
 healthy()

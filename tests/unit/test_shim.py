@@ -19,6 +19,7 @@ from harness.server.ports import reserved_port
 from harness.shim import recorder
 from harness.shim.application import Ending, application_variables, run_application
 from harness.shim.install import Shim, install_shim, programs_directory
+from harness.shim.placing import MARK
 from harness.shim.recordings import collect_launches, describe
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="scripts stand in for a build")
@@ -239,6 +240,7 @@ def test_a_stand_in_of_another_name_is_a_server_when_it_serves(
     stand_in = shim(tmp_path, "llama", models=models)
     assert stand_in.program.name == "llama"
     assert sorted(path.name for path in stand_in.directory.iterdir()) == ["llama", "llama-server"]
+    assert MARK in stand_in.program.read_bytes()
     assert run(stand_in.program, "serve", "-c", "1").stdout == "out: a 'b'\n[-c]\n[1]\n"
     assert run(stand_in.program, "serve", "--version").stdout == "out: a 'b'\n[--version]\n"
     (launch,) = collect_launches(stand_in.recordings)
@@ -336,6 +338,7 @@ def test_the_windows_launcher_runs_the_recorder(
     )
     assert stand_in.program.name == "llama-server.exe"
     assert stand_in.program.read_bytes()[:2] == b"MZ"
+    assert MARK in stand_in.program.read_bytes()
     with zipfile.ZipFile(stand_in.program) as appended:
         script = appended.read("__main__.py").decode()
     assert "from harness.shim.recorder import main" in script
