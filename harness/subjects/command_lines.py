@@ -51,8 +51,10 @@ def parse_command_line(text: str, origin: str) -> CommandLine:
 def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
     """Split off assignments of variables and the program before the server's arguments.
 
+    A server may be told everything by variables.
+
     Raises:
-        SubjectError: There are none, or something else than a llama-server is run.
+        SubjectError: There is nothing, or something else than a llama-server is run.
     """
     env: dict[str, str] = {}
     rest = list(words)
@@ -62,9 +64,9 @@ def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
     program = next((i for i, word in enumerate(rest) if is_server_program(word)), None)
     if program is not None and not any(word.startswith("-") for word in rest[:program]):
         rest = rest[program + 1 :]
-    if not rest:
+    if not rest and not env:
         raise SubjectError(f"{origin}: holds no arguments of a llama-server")
-    if not rest[0].startswith("-"):
+    if rest and not rest[0].startswith("-"):
         raise SubjectError(
             f"{origin}: cannot tell where the arguments of the llama-server begin in "
             f"{shlex.join(rest)[:120]!r}; begin with the program or with its first flag"

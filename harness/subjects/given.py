@@ -29,7 +29,8 @@ def given_lines(
         found = read_command_lines(Path(words[0]))
         named = {f"{words[0]}#{name}" if name else words[0]: line for name, line in found.items()}
     else:
-        named = {"": server_arguments(words, command)}
+        assigned = [f"{name}={value}" for name, value in added.items()]
+        named = {"": server_arguments([*assigned, *words], command)}
     return {name: replace(line, env={**line.env, **added}) for name, line in named.items()}
 
 
