@@ -1,4 +1,4 @@
-"""``llama-harness model``: where the tiny models lie, for an application that wants a small GGUF."""
+"""``llama-harness model``: where a tiny model lies, for an application that wants a small GGUF."""
 
 import argparse
 

@@ -1,14 +1,23 @@
 """``recording:FILE`` and ``recording:FILE#N``: what an application asked for, played again."""
 
+import fnmatch
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Final
+
+import msgspec
 
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest
 from harness.shim.recordings import Launch, Recording, Run, load_recording
 from harness.subjects.command_lines import CommandLine, StaticSubject
+
+EXPECTS_SUFFIX: Final = ".expects.json"
+"""Of the file beside a recording, in place of its own suffix."""
+
+Expects = dict[str, dict[str, Any]]
 
 
 @contextmanager
@@ -28,7 +37,12 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
     if not any(run.launches for run in recording.runs):
         raise SubjectError(f"recording:{where}: the application started no server")
     subject = RecordingSubject(
-        name=f"recording:{rest}", where=where, number=number, build=build, recording=recording
+        name=f"recording:{rest}",
+        where=where,
+        number=number,
+        build=build,
+        recording=recording,
+        expects=_expects(Path(where).expanduser().with_suffix(EXPECTS_SUFFIX)),
     )
     subject.check()
     yield subject
@@ -42,6 +56,25 @@ def _split(where: str) -> tuple[str, str]:
     return file, build
 
 
+def _expects(file: Path) -> Expects:
+    """What the application's maintainer says of its servers, by globs of builds.
+
+    Raises:
+        SubjectError: The file cannot be read, or is of another form.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Expects)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SubjectError(f"{file}: cannot be read: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SubjectError(
+            f"{file}: says nothing that can be expected: {error}; write "
+            '{"BUILD GLOB": {"SETTING": VALUE}}'
+        ) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordingSubject:
     """Answers for the build of a cell with what was recorded on it.
@@ -52,6 +85,7 @@ class RecordingSubject:
         number: Which start; empty where only one is meant.
         build: The build whose run answers for all; empty for the build of the cell.
         recording: What was recorded.
+        expects: What its servers are to be set to, by globs of builds; later ones win.
     """
 
     name: str
@@ -59,6 +93,7 @@ class RecordingSubject:
     number: str
     build: str
     recording: Recording
+    expects: Expects = field(default_factory=dict)
 
     @property
     def line(self) -> CommandLine:
@@ -107,7 +142,12 @@ class RecordingSubject:
                 f"recording:{self.where}: on {run.build} the application started no server and "
                 f"ended with status {run.status}"
             )
-        return StaticSubject(self.name, self._line(run)).plan(request, target)
+        expected: dict[str, Any] = {}
+        for builds, settings in self.expects.items():
+            if fnmatch.fnmatchcase(target.build, builds):
+                expected |= settings
+        plan = StaticSubject(self.name, self._line(run)).plan(request, target)
+        return replace(plan, expects=expected)
 
     def _line(self, run: Run) -> CommandLine:
         launch = self._launch(run)
