@@ -21,7 +21,7 @@ from harness.errors import HarnessError, SubjectError
 from harness.flags.capabilities import CapabilitiesDiff, diff, probe
 from harness.model import Cell
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
-from harness.subjects import demanded_by, open_subject
+from harness.subjects import open_subject
 from harness.terminal import Progress
 
 
@@ -89,7 +89,6 @@ def _open_predicate(question: Question, catalogue: Catalogue, store: Store) -> I
                     subject=trial.subject,
                     environment=asked.environment,
                     request=asked.request,
-                    demanded_by=demanded_by(trial.subject),
                 )
                 return judge(run_cell(cell, workbench), anchor, asked.check)
 

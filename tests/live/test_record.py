@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,8 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.builds.locations import cache_root
+from harness.cells.running import run_cell
+from harness.cells.workbench import Workbench
+from harness.model import Cell, CellResult, LoadRequest, Verdict
 from harness.server.ports import is_listened_to, reserved_port
-from harness.shim.recordings import Run, load_recording
+from harness.shim.recordings import Launch, Recording, Run, load_recording, save_recording
+from harness.subjects import demanded_by
 from tests.unit.docs_commands import ROOT
 
 pytestmark = [
@@ -231,7 +237,8 @@ SEES = """
 import json, os, shutil, subprocess
 has = shutil.which("nvidia-smi")
 smi = subprocess.run([has, "-L"], capture_output=True, text=True).stdout if has else ""
-print(json.dumps({"smi": smi, "home": os.environ["HOME"], "settings": os.path.expanduser("~/settings")}))
+settings = os.path.expanduser("~/settings")
+print(json.dumps({"smi": smi, "home": os.environ["HOME"], "settings": settings}))
 layers = "99" if smi else "0"
 subprocess.run(["llama-server", "-ngl", layers, "--no-such-flag"], stderr=subprocess.DEVNULL)
 """
@@ -242,7 +249,7 @@ def test_an_environment_keeps_the_users_home_for_the_application(tmp_path: Path)
         tmp_path,
         *("--env", "cpu", "--env", "cuda-spoof"),
         application=[sys.executable, "-c", SEES],
-        LLAMA_HARNESS_CACHE=str(store()),
+        LLAMA_HARNESS_CACHE=str(cache_root()),
         HOME=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr
@@ -256,12 +263,6 @@ def test_an_environment_keeps_the_users_home_for_the_application(tmp_path: Path)
         ("cpu", "0"),
         ("cuda-spoof", "99"),
     ]
-
-
-def store() -> Path:
-    from harness.builds.locations import cache_root
-
-    return cache_root()
 
 
 @pytest.mark.slow
@@ -288,3 +289,153 @@ def files(folder: Path) -> Mapping[str, tuple[bytes, int, int]]:
         str(path): (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
     }
+
+
+PROBES = """
+import subprocess
+known = subprocess.run(["llama-server", "--help"], capture_output=True, text=True).stdout
+flag = "--spec-draft-n-max" if "--spec-draft-n-max" in known else "--draft-max"
+spec = "draft-mtp" if "draft-mtp" in known else "ngram-mod"
+subprocess.run(["llama-server", "-m", "x.gguf", "--spec-type", spec, flag, "4", "--port", "70000"])
+"""
+
+
+@pytest.fixture(scope="module")
+def on_two_builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    words = ["--build", "b8929", "--health-only"]
+    done = record(folder, *words, application=[sys.executable, "-c", PROBES])
+    assert done.returncode == 0, done.stderr
+    return folder / "app.json"
+
+
+def judged(
+    build: str, subject: str, workbench: Workbench, *, model: str = "tiny-mtp"
+) -> CellResult:
+    cell = Cell(
+        build=build,
+        subject=subject,
+        environment="cpu",
+        request=LoadRequest(model=model, mode="auto"),
+        demanded_by=demanded_by(subject),
+    )
+    return run_cell(cell, workbench)
+
+
+def test_a_cell_is_judged_by_what_was_recorded_on_its_build(
+    on_two_builds: Path, workbench: Workbench
+) -> None:
+    subject = f"recording:{on_two_builds}"
+    legacy = judged("b8929", subject, workbench)
+    assert legacy.status is Verdict.PASS, legacy.failure
+    assert "--draft-max" in legacy.argv
+    renamed = judged("b9246", subject, workbench)
+    assert renamed.status is Verdict.PASS, renamed.failure
+    assert "--spec-draft-n-max" in renamed.argv
+    other = judged("b9464", subject, workbench)
+    assert other.status is Verdict.ERROR
+    assert other.failure is not None
+    assert "was recorded on" in other.failure.message
+    everywhere = judged("b9464", f"{subject}@b8929", workbench)
+    assert everywhere.status is Verdict.FAIL
+    assert everywhere.failure is not None
+    assert everywhere.failure.argument == "--draft-max"
+
+
+def test_a_recording_is_held_to_what_stands_beside_it(
+    on_two_builds: Path, workbench: Workbench
+) -> None:
+    beside = on_two_builds.with_suffix(".expects.json")
+    subject = f"recording:{on_two_builds}#1"
+    try:
+        beside.write_text(
+            '{"*": {"slots": 7}, "b9*": {"speculation": {"draft-mtp": {"n_max": 5}}}}'
+        )
+        result = judged("b9246", subject, workbench)
+    finally:
+        beside.unlink()
+    assert result.status is Verdict.FAIL
+    assert {(check.name, check.observed) for check in result.failed} == {
+        ("draft-n-max", "draft-mtp n_max 4"),
+        ("effect", "the subject expects slots 7, and it is 4"),
+    }
+
+
+VARIABLES = {
+    "LLAMA_ARG_MODEL": "/models/x.gguf",
+    "LLAMA_ARG_N_PARALLEL": "2",
+    "LLAMA_ARG_CTX_SIZE": "1024",
+    "LLAMA_ARG_HOST": "0.0.0.0",
+    "LLAMA_ARG_PORT": "8080",
+}
+
+
+@pytest.mark.parametrize("build", ["b9246", "b10435"])
+def test_variables_alone_are_a_command_line(
+    build: str, tmp_path: Path, workbench: Workbench
+) -> None:
+    launch = Launch(argv=[], env=VARIABLES, directory="/", time=1, pid=1)
+    run = Run(build=build, status=0, launches=[launch])
+    save_recording(Recording(application=["app"], runs=[run]), tmp_path / "app.json")
+    result = judged(build, f"recording:{tmp_path / 'app.json'}", workbench, model="tiny-llama")
+    assert result.status is Verdict.PASS, result.failed
+    assert "-m" not in result.argv
+    assert result.effective is not None
+    assert (result.effective["context"], result.effective["slots"]) == (1024, 2)
+    given = {one.given.partition("=")[0].split()[0] for one in result.replaced}
+    assert given == {"LLAMA_ARG_MODEL", "LLAMA_ARG_HOST", "LLAMA_ARG_PORT"}
+
+
+STATES = """
+import json, sys
+asked = json.load(sys.stdin)
+assert asked["protocol"] == 2
+target = asked["target"]
+argv = ["-m", target["model_path"], "--port", str(target["port"]), "-c", "1024"]
+argv += ["--spec-type", "draft-mtp", "--spec-draft-n-max", "4"]
+expects = json.loads(sys.argv[1])
+json.dump({"argv": argv, "expects": expects}, sys.stdout)
+"""
+
+
+@pytest.mark.parametrize(
+    ("expects", "status", "failed"),
+    [
+        ({}, Verdict.PASS, set()),
+        ({"speculation": {"draft-mtp": {"n_max": 4}}, "context": {"per_slot": 1024}},
+         Verdict.PASS, set()),
+        ({"speculation": {"draft-mtp": {}}, "context": 1024}, Verdict.PASS, set()),
+        ({"speculation": {"draft-mtp": {"n_max": 2}}}, Verdict.FAIL, {"draft-n-max"}),
+        ({"speculation": {}}, Verdict.FAIL, {"implementations"}),
+        ({"context_per_slot": 8192}, Verdict.FAIL, {"effect"}),
+        ({"moon": 1}, Verdict.ERROR, set()),
+        ({"speculation": 3}, Verdict.ERROR, set()),
+    ],
+)  # fmt: skip
+def test_a_generator_is_held_to_its_own_word(
+    expects: Mapping[str, object],
+    status: Verdict,
+    failed: set[str],
+    tmp_path: Path,
+    workbench: Workbench,
+) -> None:
+    script = tmp_path / "states.py"
+    script.write_text(STATES)
+    subject = f"command:{shlex.join([sys.executable, str(script), json.dumps(expects)])}"
+    result = judged("b9246", subject, workbench)
+    assert result.status is status, result.failed
+    assert {check.name for check in result.failed} == failed
+    if status is Verdict.ERROR:
+        assert result.failure is not None
+        assert "expects" in result.failure.message
+
+
+def test_what_a_generator_states_and_nobody_tells_is_listed(
+    tmp_path: Path, workbench: Workbench
+) -> None:
+    script = tmp_path / "states.py"
+    script.write_text(STATES)
+    words = [sys.executable, str(script), '{"model_ids": ["x"], "slots": 4}']
+    result = judged("b9246", f"command:{shlex.join(words)}", workbench)
+    unseen = [word for word in result.not_seen if word.startswith("expects")]
+    assert unseen == ["expects model_ids"]
