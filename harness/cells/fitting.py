@@ -42,7 +42,8 @@ _DROPPED: Final = frozenset({"--hf-file", "--hf-token"})
 _PLACEHOLDER: Final = re.compile(r"\$\{?[A-Za-z_]\w*|\{\{.*?\}\}|\{[a-z_]+\}")
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
-_NO_DEVICE: Final = frozenset({"none", "auto", ""})
+_NO_DEVICE: Final = frozenset({"none", "auto", "", "cpu", "CPU"})
+"""Words that name a device on no host; the build says what it thinks of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

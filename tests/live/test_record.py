@@ -361,6 +361,38 @@ def test_a_recording_is_held_to_what_stands_beside_it(
     }
 
 
+@pytest.mark.parametrize(
+    ("argv", "build", "status"),
+    [
+        # pyllama-server 0.1.0 on a host without a GPU: no build takes the CPU for a device.
+        ("-m x.gguf --port 8080 -c 4096 -ngl 0 -dev cpu", "b9246", Verdict.FAIL),
+        ("-m x.gguf --port 8080 -c 4096 -ngl 0 -dev none", "b9246", Verdict.PASS),
+        # A device of another host is left out, and named.
+        ("-m x.gguf --port 8080 -dev CUDA0", "b9246", Verdict.PASS),
+        # hearthwork 0.11.0: --load-mode came in b10105.
+        ("-m x.gguf --load-mode none", "b9464", Verdict.FAIL),
+        ("-m x.gguf --load-mode none", "b10435", Verdict.PASS),
+        # ramalama 0.25.0: a draft model alone does not draft from b9464 on.
+        ("-m x.gguf --model-draft d.gguf", "b9246", Verdict.PASS),
+        ("-m x.gguf --model-draft d.gguf", "b9464", Verdict.FAIL),
+        # arc-llama 1.0.0: draft-mtp without asking whether the build has it.
+        ("-m x.gguf --spec-type draft-mtp", "b8929", Verdict.FAIL),
+        ("-m x.gguf --spec-type draft-mtp", "b9246", Verdict.PASS),
+        # clanker-gguf 1.2.0.
+        ("-m x.gguf --fit --fit-margin 512", "b10435", Verdict.FAIL),
+    ],
+)
+def test_command_lines_that_applications_were_seen_to_write(
+    argv: str, build: str, status: Verdict, tmp_path: Path, workbench: Workbench
+) -> None:
+    launch = Launch(argv=argv.split(), env={}, directory="/", time=1, pid=1)
+    run = Run(build=build, status=0, launches=[launch])
+    save_recording(Recording(application=["app"], runs=[run]), tmp_path / "app.json")
+    model = "tiny-mtp" if "mtp" in argv else "tiny-llama"
+    result = judged(build, f"recording:{tmp_path / 'app.json'}", workbench, model=model)
+    assert result.status is status, (result.failure, result.failed)
+
+
 VARIABLES = {
     "LLAMA_ARG_MODEL": "/models/x.gguf",
     "LLAMA_ARG_N_PARALLEL": "2",
@@ -368,6 +400,22 @@ VARIABLES = {
     "LLAMA_ARG_HOST": "0.0.0.0",
     "LLAMA_ARG_PORT": "8080",
 }
+
+
+@pytest.mark.parametrize("length", [[], ["--spec-draft-n-max", "7"]])
+def test_a_length_that_nobody_asked_for_is_not_judged(
+    length: list[str], tmp_path: Path, workbench: Workbench
+) -> None:
+    argv = ["-m", "x.gguf", "--spec-type", "draft-mtp", *length]
+    launch = Launch(argv=argv, env={}, directory="/", time=1, pid=1)
+    run = Run(build="b9246", status=0, launches=[launch])
+    save_recording(Recording(application=["app"], runs=[run]), tmp_path / "app.json")
+    subject = f"recording:{tmp_path / 'app.json'}"
+    own = judged("b9246", subject, workbench)
+    assert own.status is Verdict.PASS, own.failed
+    wish = LoadRequest(model="tiny-mtp", mode="mtp", draft_n_max=5)
+    studio = Cell(build="b9246", subject=subject, environment="cpu", request=wish)
+    assert run_cell(studio, workbench).status is Verdict.FAIL
 
 
 @pytest.mark.parametrize("build", ["b9246", "b10435"])
