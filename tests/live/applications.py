@@ -12,6 +12,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 
+assert sys.platform != "win32"  # they fork
+
 KIND, PORT = sys.argv[1:3]
 SERVER = sys.argv[3] if len(sys.argv) > 3 else "llama-server"
 CLEARED = {"PATH": os.environ["PATH"]}

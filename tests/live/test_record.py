@@ -116,10 +116,8 @@ def test_a_timeout_ends_all(tmp_path: Path, port: int) -> None:
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_recorder_that_is_ended_leaves_nothing(
-    number: signal.Signals, tmp_path: Path, port: int
-) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_recorder_that_is_ended_leaves_nothing(name: str, tmp_path: Path, port: int) -> None:
     place = tmp_path / "llama-server"
     place.write_text("the user's own")
     recorder = subprocess.Popen(
@@ -133,7 +131,7 @@ def test_a_recorder_that_is_ended_leaves_nothing(
         stderr=subprocess.DEVNULL,
     )
     eventually(lambda: is_listened_to(port))
-    recorder.send_signal(number)
+    recorder.send_signal(getattr(signal, name))
     recorder.wait(WITHIN_S)
     eventually(lambda: not left_of(tmp_path, port))
     eventually(lambda: place.read_text() == "the user's own")
