@@ -367,6 +367,8 @@ def test_a_recording_is_held_to_what_stands_beside_it(
         ("-m x.gguf --port 8080 -c 4096 -ngl 0 -dev none", "b9246", Verdict.PASS),
         # A device of another host is left out, and named.
         ("-m x.gguf --port 8080 -dev CUDA0", "b9246", Verdict.PASS),
+        # llserve 0.2.0 takes --spec-type for a switch where the help lists its values.
+        ("--model x.gguf draft-mtp --port 18322", "b9246", Verdict.FAIL),
         # hearthwork 0.11.0: --load-mode came in b10105.
         ("-m x.gguf --load-mode none", "b9464", Verdict.FAIL),
         ("-m x.gguf --load-mode none", "b10435", Verdict.PASS),
