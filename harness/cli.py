@@ -17,6 +17,7 @@ _COMMANDS: Final = (
     "probe",
     "env",
     "record",
+    "model",
     "session",
     "bisect",
     "check",

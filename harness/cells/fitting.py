@@ -51,7 +51,8 @@ _PORT_READ: Final = re.compile(r"\d+")
 _LAST_INTEGER: Final = 2**31 - 1
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
-_NO_DEVICE: Final = frozenset({"none", "auto", ""})
+_NO_DEVICE: Final = frozenset({"none", "auto", "", "cpu", "CPU"})
+"""Words that name a device on no host; the build says what it thinks of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
