@@ -11,7 +11,9 @@ from harness.formats.traced import Traced
 Value = Traced | list[Word] | None
 """Text, the items of an array, or what only running it would tell."""
 
-_NAME: Final = re.compile(r"\$(?:\{([^{}]{0,80})\}|((?:env|global|script|local):)?(\w+))", re.IGNORECASE)
+_NAME: Final = re.compile(
+    r"\$(?:\{([^{}]{0,80})\}|((?:env|global|script|local):)?(\w+))", re.IGNORECASE
+)
 _MEMBER: Final = re.compile(r"(?:\.\w+|\[[^\]]*\]|\([^)]*\))+")
 _HERE: Final = re.compile(r"@(['\"])\r?\n(.*?)\r?\n\1@", re.DOTALL)
 _SPLAT: Final = re.compile(r"@(\w+)")
