@@ -14,7 +14,7 @@ from harness.formats.naming import numbered
 from harness.formats.nodes import ListNode, Scalar
 from harness.formats.places import Edit, OwnLine, VariablePlace, Word, assignment_at
 from harness.formats.shell import commands
-from harness.formats.traced import Traced
+from harness.formats.traced import Traced, unbroken
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, no_reference, quoted, stands, words_of
 
@@ -23,12 +23,15 @@ LOOKED_FOR: Final = "a Dockerfile (FROM, ENTRYPOINT, CMD)"
 
 _FROM: Final = re.compile(r"(?im)^[ \t]*FROM[ \t]+\S+")
 _INSTRUCTION: Final = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+")
-_ENV: Final = Rules(quote=lambda word: _assigned(word))
+_HEREDOC: Final = re.compile(r"<<-?[\"']?(\w+)[\"']?")
 
 
 def _assigned(word: str) -> str:
     name, _, value = word.partition("=")
     return f"{name}={no_reference(quoted(value), chr(92) + '$')}"
+
+
+_ENV: Final = Rules(quote=_assigned)
 
 
 def recognises(document: Document) -> bool:
@@ -189,31 +192,13 @@ def _lines_before(begin: int | None) -> AddVariables | None:
 def _instructions(document: Document) -> Iterator[tuple[str, Traced, int | None]]:
     """The instructions, each on one line, and where it begins."""
     directive = re.match(r"(?i)\s*#\s*escape\s*=\s*(\S)", document.text)
-    mark = directive[1] if directive else "\\"
-    name, pieces, begin = "", list[Traced](), None
+    lines = (one for one in document.source.lines() if re.match(r"\s*[^\s#]", one.text))
     heredoc = ""
-    for line in document.source.lines():
-        text = line.text
+    for line in unbroken(lines, directive[1] if directive else "\\"):
+        text = line.text.rstrip()
         if heredoc:
             heredoc = "" if text.strip() == heredoc else heredoc
-            continue
-        if text.lstrip().startswith("#") or (pieces and not text.strip()):
-            continue
-        if not pieces:
-            match = _INSTRUCTION.match(text)
-            if not match:
-                continue
-            name = match[1].upper()
-            begin = line.begin()
-            line = line[match.end() :]
-        kept = line.text.rstrip()
-        if kept.endswith(mark):
-            cut = len(kept) - 1
-            pieces += [line[:cut], Traced.at(" ", line.span(cut, cut + 1))]
-            continue
-        if name in {"RUN", "COPY"} and (found := re.search(r"<<-?[\"']?(\w+)[\"']?", kept)):
-            heredoc = found[1]
-        yield name, Traced.joined([*pieces, line[: len(kept)]]), begin
-        pieces = []
-    if pieces:
-        yield name, Traced.joined(pieces), begin
+        elif match := _INSTRUCTION.match(text):
+            name, found = match[1].upper(), _HEREDOC.search(text)
+            heredoc = found[1] if found and name in {"RUN", "COPY"} else ""
+            yield name, line[match.end() : len(text)], line.begin()

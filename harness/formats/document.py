@@ -1,6 +1,5 @@
 """A file as formats look at it, and the files beside it."""
 
-import os
 import re
 import stat
 from collections.abc import Mapping
@@ -168,7 +167,7 @@ def readable(path: Path) -> str | None:
     A device or a file of ``/proc`` is none: it may never end.
     """
     try:
-        status = os.stat(path)
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > SIZE_LIMIT:
             return None
         return decoded(path.read_bytes()) if status.st_size else ""

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.containers import Kind, container, kind_of_image
 from harness.formats.document import Document, Reading
@@ -57,15 +56,10 @@ def read(document: Document) -> Reading:
     for backend in _backends(document):
         images = set(_images(backend))
         for name, holder, command, image in _commands(backend):
-            place = f"{document.origin}#{name}"
             try:
-                if not isinstance(command, Scalar) or not command.is_text:
-                    raise FormatError(f"{place}: the run command is not text")
                 found += [(name, x) for x in _lines(command, holder, image or images, document)]
             except ValueError as error:
-                unread[name] = f"{place}: {error}"
-            except FormatError as error:
-                unread[name] = str(error)
+                unread[name] = f"{document.origin}#{name}: {error}"
     return Reading(lines=named(found), unread=unread)
 
 
@@ -94,8 +88,10 @@ def _images(backend: MapNode) -> Iterator[str]:
 
 
 def _lines(
-    command: Scalar, holder: MapNode, images: set[str], document: Document
+    command: object, holder: MapNode, images: set[str], document: Document
 ) -> list[PlacedLine]:
+    if not isinstance(command, Scalar) or not command.is_text:
+        raise ValueError("the run command is not text")
     text, assumed = _without_conditions(command.text)
     words, _ = words_of(text, document.file, _RULES)
     entry = holder.text("default_entrypoint") or holder.text("entrypoint")

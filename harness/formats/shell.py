@@ -34,8 +34,9 @@ LOOKED_FOR: Final = "a shell command that starts llama-server, by itself or in a
 _DEPTH: Final = 20
 _SHOWN: Final = 60
 _BUILTINS: Final[Mapping[str, str]] = {
-    **{"true": "true", ":": "true", "false": "false", "test": "test", "set": "set"},
-    **{"source": "source", ".": "source", "shift": "shift"},
+    ":": "true",
+    ".": "source",
+    **{name: name for name in ("true", "false", "test", "set", "source", "shift")},
     **dict.fromkeys(("exit", "return", "die"), "exit"),
     **dict.fromkeys(("read", "mapfile", "readarray"), "read"),
 }

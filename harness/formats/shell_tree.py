@@ -1,10 +1,11 @@
 """The syntax tree of a shell script."""
 
 import re
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tree_sitter import Node
 
 _QUOTED: Final = re.compile(

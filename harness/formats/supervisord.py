@@ -114,12 +114,12 @@ def _percents(value: Traced) -> Traced:
 def _entries(source: Traced) -> Iterator[Entry]:
     """Keys and values; a line that is indented goes on with the value before it."""
     section, key, pieces, begin = "", "", list[Traced](), None
-    for line in source.lines():
-        text = line.text
+    for whole in source.lines():
+        text = whole.text
         if not text.strip() or text.lstrip().startswith((";", "#")):
             continue
         comment = re.search(r"\s;", text)
-        line = line[: comment.start()] if comment else line
+        line = whole[: comment.start()] if comment else whole
         if text[0] in " \t" and key:
             pieces += [Traced.at(" ", line.span(0, 0)), line]
             continue
