@@ -8,7 +8,6 @@ from harness.formats.nodes import ListNode, Scalar
 from harness.formats.programs import servers_of
 from harness.formats.units import around
 
-NAME: Final = "argument-list"
 LOOKED_FOR: Final = "a JSON list of arguments"
 
 

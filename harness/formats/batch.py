@@ -14,7 +14,6 @@ from harness.formats.traced import Traced, unbroken
 from harness.formats.units import around
 from harness.formats.windows_words import windows_quoted, windows_words
 
-NAME: Final = "batch"
 LOOKED_FOR: Final = "a batch file that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(

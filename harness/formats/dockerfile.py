@@ -12,13 +12,12 @@ from harness.formats.interpolation import interpolated
 from harness.formats.json_nodes import read_json
 from harness.formats.naming import numbered
 from harness.formats.nodes import ListNode, Scalar
-from harness.formats.places import Edit, OwnLine, VariablePlace, Word, assignment_at
+from harness.formats.places import Edit, OwnLine, Row, VariablePlace, Word, assignment_at
 from harness.formats.shell import commands
 from harness.formats.traced import Traced, unbroken
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, no_reference, quoted, stands, words_of
 
-NAME: Final = "dockerfile"
 LOOKED_FOR: Final = "a Dockerfile (FROM, ENTRYPOINT, CMD)"
 
 _FROM: Final = re.compile(r"(?im)^[ \t]*FROM[ \t]+\S+")
@@ -49,7 +48,7 @@ class _Command:
 
     words: list[Word] | None
     text: Traced
-    row: object = None
+    row: Row | None = None
 
 
 @dataclass
@@ -97,7 +96,7 @@ def _begun(text: str, stages: dict[str, _Stage], arguments: Mapping[str, str]) -
     image = interpolated(Traced.made(words[0] if words else ""), arguments.get).text
     base = stages.get(image.lower())
     stage = replace(base, env=dict(base.env)) if base else _Stage(image=image)
-    if len(words) > 2 and words[1].lower() == "as":  # noqa: PLR2004
+    if len(words) > len(("image", "as")) and words[1].lower() == "as":
         stages[words[2].lower()] = stage
     return stage
 
@@ -150,7 +149,7 @@ def _started(stage: _Stage, document: Document) -> list[PlacedLine]:
     words = cmd.words if cmd and cmd.words else []
     lines = _in_container(stage, own, words, document, add)
     row = cmd.row if cmd else None
-    return [replace(line, row=line.row or row) for line in lines]  # type: ignore[arg-type]
+    return [replace(line, row=line.row or row) for line in lines]
 
 
 def _no_list(cmd: _Command, entrypoint: Sequence[Word] | None) -> Fault:

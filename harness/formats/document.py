@@ -130,11 +130,7 @@ class Format(Protocol):
     """One kind of file that command lines are kept in."""
 
     @property
-    def NAME(self) -> str:  # noqa: N802 - the constant of a module
-        """What it is called, also on the command line."""
-
-    @property
-    def LOOKED_FOR(self) -> str:  # noqa: N802
+    def LOOKED_FOR(self) -> str:  # noqa: N802 - the constant of a module
         """What a file of it has, for the message about one of no known kind."""
 
     def recognises(self, document: Document) -> bool:

@@ -11,7 +11,6 @@ from harness.formats.places import BlankRow, Edit, OwnLine, place_of
 from harness.formats.traced import Spot, Traced
 from harness.formats.words import no_reference, stands
 
-NAME: Final = "dotenv"
 LOOKED_FOR: Final = "lines NAME=value with some LLAMA_… among them (.env)"
 
 _LINE: Final = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*")

@@ -1,7 +1,7 @@
 """Reading files of command lines, and writing changed ones."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -180,27 +180,22 @@ def write_all(
             raise FormatError(f"{where}: cannot be changed there: {error}") from error
     try:
         written = applied(text, edits)
-    except UnwritableError as error:
+        again = _read(written, origin, format, path).lines
+    except (UnwritableError, FormatError) as error:
         raise FormatError(f"{origin}: cannot be changed so: {error}") from error
     wanted = {name: placed.line for name, placed in lines.items()}
     wanted.update({name: new for name, (_, new) in changes.items()})
-    _compare(written, wanted, set(changes), origin, format, path)
+    _compare(again, wanted, changes, origin)
     return written
 
 
 def _compare(
-    text: str,
+    lines: Mapping[str, PlacedLine],
     wanted: Mapping[str, CommandLine],
-    changed: set[str],
+    changed: Collection[str],
     origin: str,
-    kind: str | None,
-    path: Path | None,
 ) -> None:
     """See whether a written text reads as it shall."""
-    try:
-        lines = _read(text, origin, kind, path).lines
-    except FormatError as error:
-        raise FormatError(f"{origin}: cannot be changed so: {error}") from error
     for name, line in wanted.items():
         where = f"{origin}#{name}" if name else origin
         if name not in lines or not _same(lines[name].line, line):

@@ -17,7 +17,6 @@ from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import Rules, quoted, words_of
 
-NAME: Final = "gpustack"
 LOOKED_FOR: Final = "a backend of gpustack (default_run_command, version_configs)"
 
 _CONDITION: Final = re.compile(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -17,7 +17,6 @@ from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import SHLEX, words_of
 
-NAME: Final = "kubernetes"
 LOOKED_FOR: Final = "Kubernetes manifests or Helm values with a container (image, args)"
 
 _REFERENCE: Final = re.compile(r"\$(\$)?\((\w+)\)")
@@ -190,11 +189,11 @@ class _Container:
             return env, lambda pairs: [node.add(list(pairs))]
         return env, partial(_opened, self._node) if node is None else None
 
-    def _from_item(self, name: str, item: MapNode, remove: object) -> Variable:
+    def _from_item(self, name: str, item: MapNode, remove: Callable[[], Edit]) -> Variable:
         value, key = item.get("value"), item.get("name")
         if isinstance(value, Scalar) and isinstance(key, Scalar):
             known = str(value)
-            pair = Pair(key.place, value.place, (name, known), remove)  # type: ignore[arg-type]
+            pair = Pair(key.place, value.place, (name, known), remove)
             return Variable(value=known, place=pair)
         if value is None and item.get("valueFrom") is None:
             return Variable(value="")

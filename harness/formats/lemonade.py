@@ -15,7 +15,6 @@ from harness.formats.places import Word
 from harness.formats.traced import Traced
 from harness.formats.words import words_of
 
-NAME: Final = "lemonade"
 LOOKED_FOR: Final = "lemonade's recipe options (llamacpp_args)"
 
 _AUTOMATIC: Final = {"-1", "0"}

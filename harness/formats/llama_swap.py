@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from harness.errors import FormatError
-from harness.formats.command_line import PlacedLine, Variable
+from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.document import Document, Reading
 from harness.formats.nodes import ListNode, MapNode, Scalar
 from harness.formats.places import Edit, UnwritableError, assignment_at
@@ -21,7 +21,6 @@ from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, stands, words_of
 
-NAME: Final = "llama-swap"
 LOOKED_FOR: Final = "llama-swap's configuration (models: NAME: cmd)"
 
 _MACRO: Final = re.compile(r"\$\{([^}\s]+)\}")
@@ -85,7 +84,7 @@ def _kept(text: Traced) -> Iterator[Traced]:
 
 def _environment(
     model: MapNode, macros: Mapping[str, Traced]
-) -> tuple[dict[str, Variable], object]:
+) -> tuple[dict[str, Variable], AddVariables | None]:
     env, entries = dict[str, Variable](), model.get("env")
     if not isinstance(entries, ListNode):
         add = partial(_opened, model) if entries is None else None

@@ -16,12 +16,11 @@ from harness.formats.units import around
 from harness.formats.windows_words import windows_words
 from harness.formats.words import parted
 
-NAME: Final = "powershell"
 LOOKED_FOR: Final = "a PowerShell script that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(
-    r"(?im)^[ \t]*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^[ \t]*&\s*[\"'$.]|^[ \t]*param\s*\(|Start-Process\b"
-    r"|\$env:\w|-ArgumentList\b|^[ \t]*Write-Host\b"
+    r"(?im)^[ \t]*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^[ \t]*&\s*[\"'$.]|^[ \t]*param\s*\("
+    r"|Start-Process\b|\$env:\w|-ArgumentList\b|^[ \t]*Write-Host\b"
 )
 _UNIX: Final = re.compile(r"(?m)^#!.*\b(ba|z|da|k)?sh\b|\\[ \t]*\r?$|^[ \t]*export\s|`#")
 _SAFE: Final = re.compile(r"[\w./:=%+\\-][\w./:=%+\\,~-]*")
@@ -182,7 +181,7 @@ class _Reader:
         self.found += [replace(x, assumed=(*assumed, *x.assumed)) for x in lines]
 
     def _process(self, words: list[Word], listed: set[int]) -> list[Word]:
-        """What ``Start-Process`` starts: its program, and the arguments as it puts them together."""
+        """What ``Start-Process`` starts: a program, and arguments as it puts them together."""
         program, arguments, i = list[Word](), list[Word](), 0
         while i < len(words):
             text = str(words[i])

@@ -8,7 +8,6 @@ from harness.formats.document import Document, Reading
 from harness.formats.places import Word
 from harness.formats.traced import Traced
 
-NAME: Final = "preset"
 LOOKED_FOR: Final = "a preset of models ([MODEL] with model = or hf-repo =)"
 
 _SECTION: Final = re.compile(r"(?m)^[ \t]*\[[^\]\n]+\][ \t]*\r?$")

@@ -9,7 +9,6 @@ from harness.formats.naming import named
 from harness.formats.programs import variables_of_file
 from harness.formats.shell import commands
 
-NAME: Final = "procfile"
 LOOKED_FOR: Final = "a Procfile (NAME: COMMAND)"
 
 _LINE: Final = re.compile(r"([\w-]+):[ \t]*(\S.*)")

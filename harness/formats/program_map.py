@@ -1,4 +1,4 @@
-"""JSON or YAML with ``command``, ``args`` and ``env``, as editors and process managers keep programs."""
+"""JSON or YAML with ``command``, ``args``, ``env``, as editors and process managers have it."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,7 +15,6 @@ from harness.formats.shell import commands
 from harness.formats.units import around
 from harness.formats.words import assignment, stands, words_of
 
-NAME: Final = "program-map"
 LOOKED_FOR: Final = "JSON or YAML with command, args and env"
 
 _COMMANDS: Final = ("command", "cmd", "program", "shell", "script", "exec", "executable")

@@ -22,7 +22,6 @@ from harness.formats.units import (
 )
 from harness.formats.words import SYSTEMD
 
-NAME: Final = "quadlet"
 LOOKED_FOR: Final = "a quadlet ([Container] Image=, Exec=)"
 
 
@@ -56,8 +55,8 @@ def read(document: Document) -> Reading:
     if not lines:
         document.refuse("its [Container] starts no llama-server")
     if "Exec" in found and not command:
-        spot = found["Exec"].value.span(0, 0)
-        row = spot and BlankRow(document.file, SYSTEMD.quote, spot.start, pad="")
+        begin = found["Exec"].value.begin()
+        row = BlankRow(document.file, SYSTEMD.quote, begin, pad="")
         lines = [replace(line, row=row) for line in lines]
     notes = tuple(environment.assumed)
     return Reading(

@@ -28,7 +28,6 @@ from harness.formats.words import _blankless, shell_quoted, stands
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-NAME: Final = "shell"
 LOOKED_FOR: Final = "a shell command that starts llama-server, by itself or in a container"
 
 _DEPTH: Final = 20
@@ -263,7 +262,10 @@ class Script:
         for conditions, body in clauses(node):
             status: bool | None = True
             for condition in conditions:
-                status = self._aside(condition) if taken else self._visit(condition)
+                if taken:
+                    self._aside(condition)
+                else:
+                    status = self._visit(condition)
             told = f"{self._shown(conditions[0])} holds" if conditions else ""
             taken = self._branch(body, False if taken else status, told) or taken
 

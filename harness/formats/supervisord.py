@@ -14,7 +14,6 @@ from harness.formats.traced import Traced
 from harness.formats.units import Entry, around, has_section
 from harness.formats.words import Rules, quoted, words_of
 
-NAME: Final = "supervisord"
 LOOKED_FOR: Final = "supervisord's configuration ([program:NAME] command=)"
 
 _PAIR: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\"[^\"]*\"|'[^']*'|[^,\s]*)\s*,?")

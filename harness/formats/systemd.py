@@ -22,7 +22,6 @@ from harness.formats.units import (
     with_drop_ins,
 )
 
-NAME: Final = "systemd"
 LOOKED_FOR: Final = "a systemd unit ([Service] ExecStart=)"
 
 _PREFIXES: Final = re.compile(r"[@\-:+!|]*")

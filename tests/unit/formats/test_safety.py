@@ -71,8 +71,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         found = read_text(text, "text")
     except FormatError as error:
-        assert error.exit_code == EXIT_USAGE  # noqa: PT017
-        assert "\n" not in str(error)
+        assert (error.exit_code, str(error).count("\n")) == (EXIT_USAGE, 0)  # noqa: PT017
         return
     assert all(isinstance(word, str) for line in found.values() for word in line.words)
 
@@ -110,7 +109,7 @@ def test_a_file_that_was_damaged(data: st.DataObject, sample: object) -> None:
         "sh -c 'touch {mark}; llama-server -m a.gguf'",
         "cat <<EOF | sh\n$(touch {mark})\nllama-server -m a\nEOF",
         "llama-server -m ${{A:-$(touch {mark})}} -c $(( $(touch {mark}) + 1 ))",
-        "services: {{a: {{image: 'ghcr.io/ggml-org/llama.cpp:server', command: '$(touch {mark})'}}}}",
+        "services: {{a: {{image: 'llama.cpp:server', command: '$(touch {mark})'}}}}",
         "services: {{a: {{command: !!python/object/apply:os.system ['touch {mark}']}}}}",
         '$x = $(touch {mark}); & llama-server -m "$(touch {mark})"',
         "FROM x\nCMD llama-server -m $(touch {mark})",
@@ -130,9 +129,10 @@ def test_nothing_is_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     filled = re.sub(r"\{mark\}", str(mark), text).replace("{{", "{").replace("}}", "}")
     path = tmp_path / "file"
     path.write_text(filled)
-    for name in (None, *FORMATS):
+    kinds: list[str | None] = [None, *FORMATS]
+    for kind in kinds:
         try:
-            read_file(path, name)
+            read_file(path, kind)
         except FormatError:
             continue
     assert not mark.exists()
