@@ -33,7 +33,7 @@ from harness.subjects.command_lines import (
     StaticSubject,
     server_arguments,
 )
-from harness.terminal import say, say_columns, say_json
+from harness.terminal import complain, say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
 from harness.verdicts.findings import Finding, exit_code, finding_of, remarks
 
@@ -158,6 +158,8 @@ def _lines(options: argparse.Namespace, workbench: Workbench) -> list[_Line]:
     file = Path(options.argv[0])
     if len(options.argv) == 1 and not options.argv[0].startswith("-") and is_file(file):
         found = read_command_lines(file)
+        for reason in found.unread.values():
+            complain(reason)
         named = {f"{file}#{name}" if name else str(file): line for name, line in found.items()}
     else:
         named = {"": server_arguments(options.argv, "check")}

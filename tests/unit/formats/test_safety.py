@@ -66,7 +66,7 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 
 @given(text=TEXTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         found = read_text(text, "text")
@@ -77,7 +77,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
 
 
 @given(text=TEXTS, name=st.sampled_from(sorted(FORMATS)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_text_of_a_forced_format(text: str, name: str) -> None:
     try:
         read_text(text, "text", name)
