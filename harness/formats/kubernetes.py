@@ -20,6 +20,7 @@ from harness.formats.words import SHLEX, words_of
 LOOKED_FOR: Final = "Kubernetes manifests or Helm values with a container (image, args)"
 
 _REFERENCE: Final = re.compile(r"\$(\$)?\((\w+)\)")
+_VARIABLES: Final = ("env", "extraEnv", "extraEnvVars", "envVars", "environment")
 _ARGUMENTS: Final = ("args", "extraArgs", "arguments", "extra_args")
 
 
@@ -168,7 +169,8 @@ class _Container:
         return words
 
     def _environment(self) -> tuple[dict[str, Variable], AddVariables | None]:
-        env, node = dict[str, Variable](), self._node.get("env")
+        env = dict[str, Variable]()
+        node = next((one for key in _VARIABLES if (one := self._node.get(key))), None)
         self._from_sources(env)
         if isinstance(node, ListNode):
             for item, span in zip(node.items, node.row.items, strict=False):

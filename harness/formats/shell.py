@@ -359,13 +359,16 @@ class Script:
         if target is None:
             return
         name = self._text(target)
-        if target.type == "subscript":
-            self.state.values[name.partition("[")[0]] = Unknown.UNKNOWN
+        if target.type == "subscript" and value is not None:
+            self.state.values[name] = text_of(self._piece(value), self)
+            self.state.values.setdefault(name.partition("[")[0], Unknown.UNKNOWN)
             return
         grows = any(child.type == "+=" for child in node.children)
         new: Value
         if value is None:
             new = self.source[self._chars(node.end_byte) : self._chars(node.end_byte)]
+        elif value.type == "array" and self._keys(name, value):
+            new = Unknown.UNKNOWN
         elif value.type == "array":
             new = tuple(self._array(value))
             old = self.state.values.get(name)
@@ -385,6 +388,15 @@ class Script:
         around = place_of(self._piece(whole).span(), shell_quoted, row)
         if place and around:
             self.state.places[name] = _Statement(place, around)
+
+    def _keys(self, name: str, node: "Node") -> bool:
+        """Set the items of an array with keys; whether it is one."""
+        items = [self._piece(one) for one in node.named_children if one.type != "comment"]
+        keys = [re.match(r"\[([^\]]+)\]=", item.text) for item in items]
+        for item, key in zip(items, keys, strict=True):
+            if key:
+                self.state.values[f"{name}[{key[1]}]"] = text_of(item[key.end() :], self)
+        return bool(keys) and all(keys)
 
     def _array(self, node: "Node") -> Iterator[Word]:
         opened = self._chars(node.start_byte) + 1

@@ -269,15 +269,27 @@ class _Expansion:
             value = self.scope.lookup(value.text) if isinstance(value, Traced) else Unknown.UNKNOWN
         elif match["how"] == "#":
             return [_Text(_length(value, whole))]
-        if isinstance(value, tuple):
-            if match["index"] in _ALL or match["name"] in _ALL:
-                is_slice = not rest or rest.startswith(":")
-                return [_Words(value)] if is_slice else [_Text(whole)]
-            value = _item(value, match["index"] or "0")
+        if isinstance(value, tuple) and (match["index"] in _ALL or match["name"] in _ALL):
+            is_slice = not rest or rest.startswith(":")
+            return [_Words(value)] if is_slice else [_Text(whole)]
+        if isinstance(value, tuple) or match["index"]:
+            index = inner[match.start("index") : match.end("index")] if match["index"] else None
+            value = self._item(match["name"], value, index)
         if operation := _OPERATION.match(rest):
             operand = inner[match.start("rest") + operation.end() :]
             return self._or_else(match["name"], value, operation[0], operand, whole)
         return self._plain(match["name"], value, rest, whole)
+
+    def _item(self, name: str, value: Value | None, index: Traced | None) -> Value | None:
+        """One item of an array, by number or by key."""
+        key = text_of(index, self.scope).text if index else "0"
+        item = self.scope.lookup(f"{name}[{key}]")
+        if item is not None or not isinstance(value, tuple):
+            return item or value
+        is_number = key.isdigit() and len(key) < len(str(LONGEST))
+        if not is_number:
+            return Unknown.UNKNOWN
+        return value[int(key)].text if int(key) < len(value) else None
 
     def _plain(self, name: str, value: Value | None, rest: str, whole: Traced) -> _Pieces:
         nothing: _Pieces = [_Text(whole[0:0])] if self.quoted else []
@@ -306,11 +318,6 @@ class _Expansion:
         if kind == "+":
             return [_Text(whole[0:0])] if self.quoted else []
         return [self._value(value) if isinstance(value, Traced) else _Text(whole)]
-
-
-def _item(words: tuple[Word, ...], index: str) -> Traced | None:
-    is_index = index.isdigit() and len(index) < len(str(LONGEST))
-    return words[int(index)].text if is_index and int(index) < len(words) else None
 
 
 def _length(value: Value | None, whole: Traced) -> Traced:

@@ -53,6 +53,12 @@ from tests.unit.formats.reading import only, read
         ("M=/m/a.gguf; llama-server ${M##*/} ${M%.gguf} ${M/a/b} ${#M}", "a.gguf /m/a /m/b.gguf 9"),
         ("A='-c 1'; A+=' --jinja'; llama-server $A \"$A\"", "-c 1 --jinja '-c 1 --jinja'"),
         ("a=(-c 1 'x y'); llama-server ${a[@]} \"${a[2]}\" ${#a[@]}", "-c 1 'x y' 'x y' 3"),
+        ("declare -A m=([s]=a.gguf [b]=c); k=${1:-s}; llama-server -m ${m[$k]}", "-m a.gguf"),
+        ("a=(x y); i=1; llama-server ${a[$i]} ${a[i]} ${a[7]}", "y '${a[i]}'"),
+        ('set -- -c 1; exec llama-server "$@"', "-c 1"),
+        (": ${P:=8080}; llama-server --port $P", "--port 8080"),
+        # The comment ends the command: what stands behind it is another.
+        ("llama-server -c 1 \\\n  # --draft-max 8 \\\n  --jinja", "-c 1"),
         ('D=$(dirname "$0"); M="$D/a.gguf"; llama-server -m "$M"', "-m '$D/a.gguf'"),
         ("if false; then X=1; fi; llama-server $X -c 1", "-c 1"),
         ('f() { llama-server -m "$1" -c ${2:-7}; }; f a.gguf', "-m a.gguf -c 7"),
