@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, OwnLine, Place
 from harness.formats.programs import servers_of
@@ -57,14 +57,14 @@ def recognises(document: Document) -> bool:
     return bool(_SIGNS.search(document.text) or _WINDOWS_PATH.search(document.text))
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of all servers that it starts, numbered where there are several."""
     reader = _Reader(document)
     for line in unbroken(document.source.lines(), "^"):
         reader.line(line)
     if not reader.found:
         document.refuse("holds no command that starts a llama-server")
-    return Reading(lines=numbered(reader.found), unread={})
+    return Contents(lines=numbered(reader.found), unread={})
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from typing import Final
 from harness.errors import FormatError
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.containers import container
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.dotenv import values
 from harness.formats.interpolation import Lookup, interpolated
 from harness.formats.naming import named
@@ -49,7 +49,7 @@ def recognises(document: Document) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every service that is a llama-server, by its name."""
     services = document.mapping.mapping("services") if document.mapping else None
     if services is None:
@@ -65,7 +65,7 @@ def read(document: Document) -> Reading:
             found += [(name, line) for line in service.lines()]
         except (FormatError, ValueError) as error:
             unread[name] = f"{document.origin}#{name}: {error}"
-    return Reading(lines=named(found), unread=unread)
+    return Contents(lines=named(found), unread=unread)
 
 
 class _Service:

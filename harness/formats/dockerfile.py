@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.formats.command_line import AddVariables, Fault, PlacedLine, Variable
 from harness.formats.containers import Kind, container, kind_of_image
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.interpolation import interpolated
 from harness.formats.json_nodes import read_json
 from harness.formats.naming import numbered
@@ -62,7 +62,7 @@ class _Stage:
     begin: int | None = None
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line that the built image starts."""
     stages, stage, arguments = dict[str, _Stage](), _Stage(), dict[str, str]()
     try:
@@ -88,7 +88,7 @@ def read(document: Document) -> Reading:
     lines = _started(stage, document)
     if not lines:
         document.refuse("its last stage starts no llama-server")
-    return Reading(lines=numbered(lines), unread={})
+    return Contents(lines=numbered(lines), unread={})
 
 
 def _begun(text: str, stages: dict[str, _Stage], arguments: Mapping[str, str]) -> _Stage:

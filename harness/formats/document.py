@@ -86,7 +86,7 @@ class Document:
         return self._tree[1]
 
     @property
-    def trouble_named(self) -> bool:
+    def is_malformed(self) -> bool:
         """Whether it claims to be JSON or YAML and is not."""
         is_json = (self.trouble or "").startswith("is not JSON")
         return is_json or bool(self.trouble and self.suffix in {".yaml", ".yml"})
@@ -136,7 +136,7 @@ class Format(Protocol):
     def recognises(self, document: Document) -> bool:
         """Whether a file is of this kind, by its content."""
 
-    def read(self, document: Document) -> "Reading":
+    def read(self, document: Document) -> "Contents":
         """Its command lines.
 
         Raises:
@@ -145,7 +145,7 @@ class Format(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class Contents:
     """What a format found in a file.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Reading files of command lines, and writing changed ones."""
+"""Contents files of command lines, and writing changed ones."""
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import FormatError, writing
 from harness.formats.command_line import CommandLine, CommandLines, PlacedLine
-from harness.formats.document import SIZE_LIMIT, Document, Reading, decoded, encoding_of
+from harness.formats.document import SIZE_LIMIT, Contents, Document, decoded, encoding_of
 from harness.formats.places import Edit, UnwritableError, VariablePlace, Word, applied
 from harness.formats.programs import servers_of
 from harness.formats.registry import read_document
@@ -65,7 +65,7 @@ def _check(line: CommandLine, origin: str) -> None:
             ) from error
 
 
-def _read(text: str, origin: str, name: str | None, path: Path | None) -> Reading:
+def _read(text: str, origin: str, name: str | None, path: Path | None) -> Contents:
     document = Document(Traced.file(text), text, origin, path)
     try:
         reading = read_document(document, name)

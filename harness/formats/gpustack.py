@@ -10,7 +10,7 @@ from typing import Final
 
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.containers import Kind, container, kind_of_image
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Scalar
 from harness.formats.traced import Traced
@@ -49,7 +49,7 @@ def _own_commands(backend: MapNode) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """Each backend's default command under its name, each version's own under the version's."""
     found, unread = list[tuple[str, PlacedLine]](), dict[str, str]()
     for backend in _backends(document):
@@ -59,7 +59,7 @@ def read(document: Document) -> Reading:
                 found += [(name, x) for x in _lines(command, holder, image or images, document)]
             except ValueError as error:
                 unread[name] = f"{document.origin}#{name}: {error}"
-    return Reading(lines=named(found), unread=unread)
+    return Contents(lines=named(found), unread=unread)
 
 
 def _commands(backend: MapNode) -> Iterator[tuple[str, MapNode, object, set[str]]]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.containers import container
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Node, Scalar, mappings
 from harness.formats.places import Edit, Pair, UnwritableError, Word
@@ -35,7 +35,7 @@ def recognises(document: Document) -> bool:
         return False
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every container that is a llama-server, by the container's name."""
     try:
         found = [*_containers(document), *_within(document)]
@@ -43,7 +43,7 @@ def read(document: Document) -> Reading:
         document.refuse(str(error))
     if not found:
         document.refuse("none of its containers is a llama-server")
-    return Reading(lines=named(found), unread={})
+    return Contents(lines=named(found), unread={})
 
 
 def _containers(document: Document) -> Iterator[tuple[str, PlacedLine]]:

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from harness.formats.command_line import Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import Edit, ListRow, Pair, Place, UnwritableError, Word
 from harness.formats.programs import servers_of
@@ -44,7 +44,7 @@ class _Element:
         return next((value for one, value in self.pairs() if one.text == key), None)
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of its program."""
     root = _parsed(document)
     job = next((child for child in root.children if child.name == "dict"), None)
@@ -64,7 +64,7 @@ def read(document: Document) -> Reading:
     lines = servers_of(words, env, around(document), lambda pairs: _added(job, document, pairs))
     if not lines:
         document.refuse("its ProgramArguments start no llama-server")
-    return Reading(lines=numbered(lines), unread={})
+    return Contents(lines=numbered(lines), unread={})
 
 
 def _word(element: _Element, document: Document, row: ListRow) -> Word:

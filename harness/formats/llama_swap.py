@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.errors import FormatError
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.nodes import ListNode, MapNode, Scalar
 from harness.formats.places import Edit, UnwritableError, assignment_at
 from harness.formats.programs import servers_of
@@ -38,7 +38,7 @@ def recognises(document: Document) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every model that runs a llama-server."""
     root = document.mapping
     models = root.mapping("models") if root else None
@@ -52,7 +52,7 @@ def read(document: Document) -> Reading:
                 lines[name] = line
         except (FormatError, ValueError) as error:
             unread[name] = f"{document.origin}#{name}: {error}"
-    return Reading(lines=lines, unread=unread)
+    return Contents(lines=lines, unread=unread)
 
 
 def _model(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, OwnLine, Place, Word, place_of
 from harness.formats.powershell_values import Token, Value, Values, item_quoted
@@ -47,13 +47,13 @@ def recognises(document: Document) -> bool:
     return not known and bool(_SIGNS.search(document.text)) and not _UNIX.search(document.text)
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of all servers that it starts, numbered where there are several."""
     reader = _Reader(document)
     reader.run()
     if not reader.found:
         document.refuse("holds no command that starts a llama-server")
-    return Reading(lines=numbered(reader.found), unread={})
+    return Contents(lines=numbered(reader.found), unread={})
 
 
 def _quoted(word: str) -> str:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, Place, VariablePlace, Word, place_of
 from harness.formats.programs import Around, servers_of
@@ -23,7 +23,7 @@ from harness.formats.shell_tree import (
 )
 from harness.formats.shell_words import Unknown, Value, fields, text_of
 from harness.formats.traced import GrownError, Traced
-from harness.formats.words import _blankless, shell_quoted, stands
+from harness.formats.words import blankless, shell_quoted, stands
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -56,7 +56,7 @@ def recognises(document: Document) -> bool:
     return bool(document.text.strip())
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of all servers that a script starts, numbered where there are several."""
     if found := _OTHER_LANGUAGE.match(document.text):
         document.refuse(f"is a program for {found[1]}, which is not read")
@@ -67,7 +67,7 @@ def read(document: Document) -> Reading:
     if not lines:
         line = f"; line {script.broken} does not read as a shell command" if script.broken else ""
         document.refuse(f"holds no command that starts a llama-server{line}")
-    return Reading(lines=numbered(lines), unread={})
+    return Contents(lines=numbered(lines), unread={})
 
 
 def commands(
@@ -451,9 +451,9 @@ class Script:
             return [Word(words[0].text, place_of(source.span(), shell_quoted, row))]
         if not words and _FURTHER.fullmatch(source.text):
             return []
-        within = BlankRow(self.document.file, _blankless)
+        within = BlankRow(self.document.file, blankless)
         return [
-            word if word.place else Word(word.text, place_of(word.text.span(), _blankless, within))
+            word if word.place else Word(word.text, place_of(word.text.span(), blankless, within))
             for word in words
         ]
 

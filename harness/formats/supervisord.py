@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.places import Edit, ListRow, UnwritableError, assignment_at, place_of
 from harness.formats.programs import servers_of
@@ -25,7 +25,7 @@ def recognises(document: Document) -> bool:
     return has_section(document, "program:[^]]+")
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of its programs, by their names."""
     programs = dict[str, dict[str, Entry]]()
     for entry in _entries(document.source):
@@ -44,7 +44,7 @@ def read(document: Document) -> Reading:
             document.refuse(f"[{section}]: {error}")
     if not found:
         document.refuse("none of its programs is a llama-server")
-    return Reading(lines=named(found), unread={})
+    return Contents(lines=named(found), unread={})
 
 
 def _program(
