@@ -124,7 +124,7 @@ def test_nothing_is_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for module, names in ((os, ("system", "popen", "posix_spawn", "execv", "fork")),
                           (subprocess, ("run", "Popen", "call", "check_output"))):  # fmt: skip
         for name in names:
-            monkeypatch.setattr(module, name, refuse)
+            monkeypatch.setattr(module, name, refuse, raising=False)
     mark = tmp_path / "mark"
     (tmp_path / "mark.sh").write_text(f"touch {mark}\n")
     filled = re.sub(r"\{mark\}", str(mark), text).replace("{{", "{").replace("}}", "}")
