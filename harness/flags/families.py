@@ -67,6 +67,7 @@ DRAFT_P_MIN: Final = Family(
 )
 NGRAM_MOD_MAX: Final = Family(flags=("--spec-ngram-mod-n-max",))
 NGRAM_MOD_MIN: Final = Family(flags=("--spec-ngram-mod-n-min",))
+NGRAM_MOD_MATCH: Final = Family(flags=("--spec-ngram-mod-n-match", "--spec-ngram-size-n"))
 
 MODEL: Final = Family(flags=("--model", "-m"), variables=("LLAMA_ARG_MODEL",))
 REMOTE_MODEL: Final = Family(
