@@ -93,7 +93,8 @@ class _Fitting:
             **dict.fromkeys(_HOST_PLACEHOLDERS, LOOPBACK),
             "{{model_name}}": self.model.name,
         }
-        for placeholder, value in own.items():
+        # The longest first: {{port}} holds {port}.
+        for placeholder, value in sorted(own.items(), key=lambda item: -len(item[0])):
             word = word.replace(placeholder, value)
         return word
 

@@ -116,16 +116,16 @@ class _Progress:
             for name, value in state.items()
             if name not in OF_ONE_LAUNCH or name in demanded
         }
-        state = dict(effective)
-        speculation = state.get(SPECULATION)
-        if speculation is not None:
-            effective[SPECULATION] = speculation.implementations
-        self.effective = effective
         self.witnessed_by = {
             what: tuple(names)
             for name, value in state.items()
             for what, names in SETTINGS[name].supporters(value, seen[name]).items()
         }
+        state = dict(effective)
+        speculation = state.get(SPECULATION)
+        if speculation is not None:
+            effective[SPECULATION] = speculation.implementations
+        self.effective = effective
         kept = [name for name in SETTINGS if name in {SPECULATION, *demanded}]
         self.witnesses = tuple(evidence for name in kept for evidence in seen[name])
         self.not_seen = not_seen(self.arguments, demanded, state)

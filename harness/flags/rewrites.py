@@ -205,14 +205,9 @@ def _load_mode(
     argument: Argument, words: Sequence[str], capabilities: Capabilities
 ) -> Words | None:
     """``--no-mmap`` as ``--load-mode none``, and back."""
-    mode = capabilities.option("--load-mode")
-    if argument.spelling in _MODES and mode is not None:
-        unmapped, locked = "--no-mmap" in words, "--mlock" in words
-        if unmapped and locked:
+    if argument.spelling in _MODES and capabilities.offers("--load-mode"):
+        if "--no-mmap" in words and "--mlock" in words:
             return ("--load-mode", "mlock") if argument.spelling == "--no-mmap" else ()
-        both = "mmap+mlock"
-        if locked and both in f"{mode.description} {mode.choices}":
-            return ("--load-mode", both)
         return ("--load-mode", _MODES[argument.spelling])
     if argument.spelling in {"--load-mode", "-lm"}:
         switch = _SWITCHES.get(argument.value)

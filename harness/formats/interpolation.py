@@ -61,8 +61,8 @@ def _reference(source: Traced, at: int, lookup: Lookup, depth: int) -> tuple[Tra
         return (interpolated(operand, lookup, depth + 1) if is_set else source[at:at]), end
     if is_set:
         return Traced.at(value or "", spot), end
-    if kind == "?":
-        return source[at:end], end
+    if kind == "?":  # what is said where it is missing is no part of the value
+        return Traced.at(f"${{{name[0]}}}", spot), end
     return interpolated(operand, lookup, depth + 1).standing_in(spot), end
 
 

@@ -544,13 +544,16 @@ class Script:
             elif child.is_named and child.type not in {"comment", "ERROR"}:
                 piece = self._piece(child)
                 further = _FURTHER.fullmatch(piece.text)
-                if further and words and self.lookup(further[1]) is None:
+                if further and words and self._is_outside(further[1]):
                     assumed.append(f"{piece.text} is empty")
                     continue
                 words += self._words(piece, row)
         if not words:
             return None
         return self._run(words, assumed)
+
+    def _is_outside(self, name: str) -> bool:
+        return self.lookup(name) is None and not self.sets(name)
 
     def _prefix(self, node: "Node", row: BlankRow) -> Word:
         name, _, _ = self._text(node).partition("=")

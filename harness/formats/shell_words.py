@@ -297,8 +297,8 @@ def _parameter(
             rest[0] == ":" and isinstance(value, Traced) and not value.text
         )
         kind = operation[0][-1]
-        if not is_set and kind == "?":
-            return [_Fixed(whole)]
+        if not is_set and kind == "?":  # what is said where it is missing is no part of the value
+            return [_Fixed(Traced.at(f"${{{match['name']}}}", whole.span()))]
         if is_set == (kind == "+"):
             if kind == "=":
                 scope.assign(match["name"], text_of(operand, scope, quoted=quoted))

@@ -250,6 +250,14 @@ def _inner_single(text: str) -> str:
     return text.replace("'", "''")
 
 
+def _inner_plain(text: str) -> str:
+    if re.search(r": |:$| #", text):
+        raise UnwritableError(
+            f"{text!r} would need quotes around the whole text that it is part of"
+        )
+    return _inner_block(text)
+
+
 def _inner_block(text: str) -> str:
     if "\n" in text:
         raise UnwritableError(f"{text!r} has a line end, and stands in a block of text")
@@ -262,7 +270,7 @@ def traced(source: Traced, node: Any) -> Traced:
     if node.style in {"|", ">"}:
         return _block(source[start:end], value, folded=node.style == ">").within(_inner_block)
     if node.style is None:
-        found, encode = _flowing(source[start:end], _no_escape), _inner_block
+        found, encode = _flowing(source[start:end], _no_escape), _inner_plain
     elif node.style == "'":
         found, encode = _flowing(source[start + 1 : end - 1], _doubled), _inner_single
     else:

@@ -45,7 +45,9 @@ PASSING_FAULTS: Final = frozenset(
 )
 """Those that may be gone in a minute: they say nothing about whether a build runs on the host."""
 
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 5
+"""Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and more on a busy
+host."""
 WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
 """Another port helps; and b9093 and b9246 can end before their last words are written."""
 
@@ -62,6 +64,7 @@ _ERROR: Final = re.compile(
 _GENERIC: Final = re.compile(
     r"exiting due to|failed to create.?context|failed to create MTP context|unable to load model"
     r"|failed to load (?:draft )?model|error loading model|failed to initialize MTP|cleaning up"
+    r"|failed to create llama_context|an error while trying to fit"
     r"|request: |log_server_r"
 )
 """Says that a model does not load, and not why."""
@@ -164,8 +167,9 @@ def _from_lines(lines: Sequence[str]) -> Failure | None:
 def _from_model(lines: Sequence[str]) -> Failure | None:
     if _first(_MODEL, lines) is None and _first(r"failed to load (?:draft )?model", lines) is None:
         return None
-    message = f"the model does not load: {reason_in(lines) or _bare(_first(_GENERIC, lines) or '')}"
-    return Failure(kind=FailureKind.MODEL_LOAD, message=message)
+    reason = reason_in(lines)
+    message = f"the model does not load: {reason or _bare(_first(_GENERIC, lines) or '')}"
+    return Failure(kind=FailureKind.MODEL_LOAD, message=message, explained=reason is not None)
 
 
 def refused_in(lines: Sequence[str]) -> Failure | None:

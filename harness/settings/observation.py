@@ -354,7 +354,7 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         if status == http.HTTPStatus.OK and isinstance(answer, Mapping)
         else None,
         read_again=timings.get("prompt_n") if isinstance(timings, Mapping) else None,
-        limited=_limited(plain, slots),
+        limited=limit_of(plain, slots),
         home=client.status("/", _ANSWER_S),
         prompts=dict(_prompts(client)),
         adapters=tuple(filter(_is_mapping, adapters)) if isinstance(adapters, list) else None,
@@ -368,11 +368,12 @@ def _probe(server: Observed, seen: Observation) -> Probed:
     )
 
 
-def _limited(plain: Mapping[str, Any], slots: object) -> int | None:
+def limit_of(plain: Mapping[str, Any], slots: object) -> int | None:
     """The tokens that a request may write, by what its slot had left after the first of two."""
     if plain.get("tokens_predicted") != _FEW or not isinstance(slots, list):
         return None
-    slot = next((one for one in slots if one.get("id") == plain.get("id_slot")), None)
+    known = filter(_is_mapping, slots)
+    slot = next((one for one in known if one.get("id") == plain.get("id_slot")), None)
     following = slot.get("next_token") if slot else None
     following = following[0] if isinstance(following, list) and following else following
     if not isinstance(following, Mapping) or following.get("n_decoded") != _FEW:

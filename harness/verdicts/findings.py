@@ -157,7 +157,7 @@ def _outcome(
     arguments = (*read_variables(env, capabilities), *read_arguments(words, capabilities))
     message = diagnose_refusal(words, failure, result.build, capabilities, env, number=number)
     blame = failure.argument or blamed(failure.message, arguments)
-    if blame is None and not failure.explained and (suspicion := suspected(arguments)):
+    if blame is None and (suspicion := suspected(arguments)):
         why, blame = suspicion
         message = f"{message}: {why}"
     if "open file" in failure.message:

@@ -57,3 +57,12 @@ def test_a_command_line_is_explained_on_the_builds_that_check_tries(
         "  enough to fail: --draft-max 8 (1 command line tried)",
     ]
     assert told[3:] == [f"{build}: the same" for build in ("b9246", "b9464", "b10435", "b11434")]
+
+
+@pytest.mark.parametrize("words", [["-ngl", "99"], ["--timeout", "5"]])
+def test_what_cannot_be_told_is_fine_unless_it_must_be_told(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--build", "b9246", "--", "-c", "512", *words]) == 0
+    assert words[0] in capsys.readouterr().out
+    assert main(["check", "--strict", "--build", "b9246", "--", "-c", "512", *words]) == 3

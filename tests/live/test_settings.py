@@ -385,6 +385,7 @@ def test_the_model_and_the_port_are_those_of_the_cell(
         assert result.effective is not None
         assert result.effective["model"] == model
         assert result.witnessed_by["model"] == ("props",)
+        assert result.witnessed_by["port"] == ("request", "startup-log")
     ports = [[one.value for one in SETTINGS["port"].testify(observation)] for observation in seen]
     assert {len({*told}) for told in ports} == {1}
     assert len({told[0] for told in ports}) == len(ports)

@@ -2,13 +2,28 @@ from pathlib import Path
 
 import pytest
 
+from harness.cells.fitting import fit
 from harness.errors import SubjectError
 from harness.subjects import open_subject
 from harness.subjects.argv_file import read_command_lines
+from tests.unit.era import MTP, capabilities
 from tests.unit.subjects.launch_targets import PORT, request, target
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "argv"
 MODEL = "/models/tiny.gguf"
+CAPABILITIES = capabilities(MTP)
+
+
+def test_a_file_of_another_host_is_left_out_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("llama-server --mmproj /far/away.gguf --jinja")
+    with open_subject(f"argv:{path}") as subject:
+        where = target(tmp_path)
+        fitted = fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT)
+    assert fitted.plan.argv == ("--jinja", "-m", MODEL, "--port", str(PORT))
+    (remark,) = fitted.left_out
+    assert remark.word == "--mmproj"
+    assert "/far/away.gguf is not on this host" in remark.why
 
 
 def plan(
@@ -19,7 +34,8 @@ def plan(
     spec = f"argv:{path}{entry}"
     with open_subject(spec) as subject:
         assert subject.name == spec
-        return subject.plan(request(), target(tmp_path, draft=draft)).argv
+        where = target(tmp_path, draft=draft)
+        return fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT).plan.argv
 
 
 @pytest.mark.parametrize(
@@ -55,8 +71,8 @@ def test_a_draft_model(tmp_path: Path, flag: str) -> None:
     line = f"-m x {flag} draft.gguf --draft-max 4"
     words = plan(tmp_path, "line.txt", line, draft=True)
     assert words[:6] == ("-m", MODEL, flag, "/models/draft.gguf", "--draft-max", "4")
-    with pytest.raises(SubjectError, match="model tiny has none that fits"):
-        plan(tmp_path, "line.txt", line)
+    without = plan(tmp_path, "line.txt", line)
+    assert without[:4] == ("-m", MODEL, "--draft-max", "4")
 
 
 def test_a_json_list(tmp_path: Path) -> None:
@@ -123,7 +139,6 @@ version_configs:
         ("a.txt", "", "is empty"),
         ("a.txt", "python serve.py -m x", "is of no known kind; looked for"),
         ("a.txt", "-m 'x", "line 1: a quote stays open"),
-        ("a.txt", "--mmproj missing.gguf", "which is not on this host"),
         ("a.txt", "--alias a\0b", "NUL byte"),
         ("a.json", "[1]", "strings only"),
         ("a.json", "{", "is not JSON"),
@@ -169,6 +184,7 @@ def test_a_name_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_command_lines_of_real_reports(tmp_path: Path, name: str, expected: str) -> None:
     with open_subject(f"argv:{FIXTURES / name}") as subject:
-        argv = subject.plan(request(), target(tmp_path, draft=True)).argv
+        where = target(tmp_path, draft=True)
+        argv = fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT).plan.argv
     assert expected in " ".join(argv)
     assert argv.count(MODEL) == argv.count(str(PORT)) == 1

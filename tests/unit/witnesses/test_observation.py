@@ -7,7 +7,14 @@ from typing import Any, cast
 import pytest
 
 from harness.server.http import ProtocolError, ServerClient
-from harness.settings.observation import FORK_TOKENS, ROOM_LEFT, TOKENS, Observation, observe
+from harness.settings.observation import (
+    FORK_TOKENS,
+    ROOM_LEFT,
+    TOKENS,
+    Observation,
+    limit_of,
+    observe,
+)
 
 UPSTREAM = ("srv init: loading", "srv update_slots: all slots are idle")
 FORK = (
@@ -97,7 +104,8 @@ class PaperServer:
 
     def json(self, path: str, timeout_s: float) -> object:
         del timeout_s
-        return {"/slots": self.slots, "/v1/models": self.models, "/props": self.properties}[path]
+        answers = {"/slots": self.slots, "/v1/models": self.models, "/props": self.properties}
+        return answers.get(path)
 
     def text(self, path: str, timeout_s: float) -> str | None:
         del path, timeout_s
@@ -108,7 +116,7 @@ class PaperServer:
 
     def status(self, path: str, timeout_s: float) -> int:
         del timeout_s
-        return self.strangers[path]
+        return self.strangers.get(path, 404)
 
 
 def probed(server: PaperServer, build_number: int | None = 9246) -> Observation:
@@ -200,6 +208,24 @@ def test_a_context_that_is_unknown_or_takes_too_long_is_not_filled(context: obje
     assert seen.probed is not None
     assert seen.probed.full is None
     assert seen.probed.limit == (4096 if context == 4096 else None)
+
+
+@pytest.mark.parametrize(
+    ("following", "limited"),
+    [
+        ({"n_remain": 76, "n_decoded": 2}, 77),
+        ([{"n_remain": 76, "n_decoded": 2}], 77),
+        ([{"n_remain": 0, "n_decoded": 2}], -1),
+        ([{"n_remain": -1, "n_decoded": 0}], None),  # forgotten
+        ([], None),
+        ("x", None),
+    ],
+)
+def test_what_a_slot_had_left_tells_the_limit(following: object, limited: int | None) -> None:
+    plain = {"id_slot": 3, "tokens_predicted": 2}
+    assert limit_of(plain, ["x", {"id": 1}, {"id": 3, "next_token": following}]) == limited
+    assert limit_of({**plain, "tokens_predicted": 1}, [{"id": 3, "next_token": following}]) is None
+    assert limit_of(plain, None) is None
 
 
 def test_what_a_server_does_not_serve() -> None:
