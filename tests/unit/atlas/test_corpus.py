@@ -22,8 +22,9 @@ NEEDS_A_LAUNCH = frozenset(
         *("router-underscore-key", "router-effort-key", "router-mmap-boolean"),
         *("cache-v-quantised-alone", "cache-v-quantised-fa-off", "template-kwargs-bare"),
         *("template-budget-number", "template-unknown-name", "net-host-list"),
-        *("draft-mtp-without-head", "draft-eagle3-unfit", "missing-grammar-given"),
-        *("missing-lora-scaled", "file-preset-ini"),
+        *("draft-mtp-without-head", "missing-grammar-given", "file-mcp-json", "file-preset-ini"),
+        # Handed to a shell.
+        "file-dockerfile-missing-comma",
     }
 )
 """Cases of which some build refuses what the atlas has it take."""
@@ -31,14 +32,15 @@ NO_WORDS = frozenset(
     {
         # Prose, or of two builds in one sentence.
         *("era-flash-attn-value-on-old", "env-temperature", "env-empty-number"),
+        "file-shell-prefixes",
         # The refusal needs a launch, or there is none: the line is taken and means something else.
         *("env-flash-attn-on", "context-suffix", "context-no-unified-without-np"),
         *("sampling-commas", "sampling-decimal-comma", "template-kwargs-deprecated"),
         *("net-port-too-big", "draft-model-alone", "draft-min-above-max", "deprecated-defrag"),
-        *("router-removed-key-in-model", "repeated-override-tensor", "file-systemd"),
+        *("router-removed-key-in-model", "repeated-override-tensor"),
     }
     | NEEDS_A_LAUNCH
-) - {"missing-lora-scaled"}
+)
 """Cases whose advice the atlas does not give."""
 
 

@@ -272,6 +272,8 @@ def test_what_a_build_stumbles_over(line: str, build: int, word: str, why: Why) 
         ("--reasoning-format deepseek-legacy", 6170),
         ("--spec-type ngram-mod,draft-mtp", 9246),
         ("--tools all", 9246),
+        # A shell, or whoever starts the server, puts something else there.
+        ("--port $PORT -c ${CONTEXT} -ctk {type}", 9246),
         ("--tools no_tool", 8929),
         ("--lora-scaled a.gguf 0.5", 6170),
     ],
