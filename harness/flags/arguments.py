@@ -66,7 +66,7 @@ def _read(argv: Sequence[str], capabilities: Capabilities) -> Iterator[Argument]
         flag = argv[position]
         option = capabilities.option(flag)
         if option is not None and not option.removed:
-            count = _value_count(option)
+            count = value_count(option)
         else:
             count = _words_until_flag(argv, position + 1)
         end = position + 1 + count
@@ -74,7 +74,8 @@ def _read(argv: Sequence[str], capabilities: Capabilities) -> Iterator[Argument]
         position = end
 
 
-def _value_count(option: Option) -> int:
+def value_count(option: Option) -> int:
+    """How many values an option takes."""
     if option.placeholder is None:
         return 0
     return 2 if _TWO_VALUES.fullmatch(option.placeholder) else 1

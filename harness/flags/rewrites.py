@@ -118,6 +118,20 @@ def key_instead(key: str, value: str, capabilities: Capabilities) -> str | None:
     return f"{flag.lstrip('-')} = {' '.join(values) or 'on'}"
 
 
+def mended(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """The words for an argument that no build takes as it is written; None where it is none.
+
+    Args:
+        argument: As a build reads it.
+        words: The whole command line.
+        capabilities: Of the build that it is to be written for.
+    """
+    known = capabilities.offers(argument.flag)
+    mistakes = (_glued, _kwargs) if known else (_equals, _dashes, _stray_word)
+    found = (rule(argument, words, capabilities) for rule in mistakes)
+    return next((one for one in found if one is not None and one != argument.words), None)
+
+
 def renamed_variable(name: str, capabilities: Capabilities) -> str | None:
     """The variable that a build reads for what another meant; None where it has none."""
     for variable in other_variables(name):
@@ -251,6 +265,11 @@ def _equals(argument: Argument, words: Sequence[str], capabilities: Capabilities
     del words
     flag, equals, value = argument.flag.partition("=")
     return (flag, value) if equals and capabilities.offers(flag) else None
+
+
+def is_glued(value: str) -> bool:
+    """Whether the next flag sticks to a value."""
+    return _GLUED.fullmatch(value) is not None
 
 
 def _glued(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:

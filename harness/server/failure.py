@@ -45,7 +45,7 @@ PASSING_FAULTS: Final = frozenset(
 )
 """Those that may be gone in a minute: they say nothing about whether a build runs on the host."""
 
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 8
 """Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and more on a busy
 host."""
 WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})

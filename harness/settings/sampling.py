@@ -1,7 +1,7 @@
 """Sampling: what a request inherits that says nothing of it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -140,7 +140,8 @@ def _biases(tried: Probed) -> list[str] | None:
     entries = tried.defaults.get("logit_bias")
     if not isinstance(entries, list):
         return None
-    return [_bias(one["token"], one["bias"]) for one in entries if one.get("bias") is not None]
+    told = [one for one in entries if isinstance(one, Mapping) and one.get("bias") is not None]
+    return [_bias(one.get("token"), one["bias"]) for one in told]
 
 
 def _asks_grammar(argument: Argument) -> str | None:

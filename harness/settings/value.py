@@ -205,7 +205,8 @@ def spoken(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, list | tuple):
         return ";".join(map(spoken, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def integer(argument: Argument) -> int | None:

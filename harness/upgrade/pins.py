@@ -1,50 +1,131 @@
 """What drifted, pinned to what it was."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import PurePath
 from typing import Any, Final
 
-from harness.flags.capabilities import Capabilities
+from harness.flags import families
+from harness.flags.capabilities import Option
+from harness.flags.rules import Default, rules
+from harness.model import CellResult
 from harness.settings.state import SETTINGS
 from harness.settings.value import ValueSetting
+from harness.upgrade.era import Era, Words
+from harness.upgrade.proof import Proof, Side
+from harness.upgrade.speculation import length_flag
 from harness.verdicts.drift import Drift
 
 _PINNED: Final = (
     *("slots", "kv_unified", "context", "context_shift", "batch", "ubatch", "cache_type_k"),
-    *("cache_type_v", "flash_attention", "prompt_cache", "jinja", "reasoning_format"),
-    *("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "repeat_last_n", "samplers"),
-    *("presence_penalty", "frequency_penalty", "dry_multiplier", "xtc_probability"),
+    *("cache_type_v", "flash_attention", "prompt_cache", "context_checkpoints", "jinja"),
+    *("checkpoint_spacing", "draft_min", "draft_p_min", "ngram_min", "ngram_match"),
+    *("reasoning_format", "prefill", "slots_endpoint", "warmup", "temperature", "top_k", "top_p"),
+    *("min_p", "repeat_penalty", "repeat_last_n", "samplers", "presence_penalty"),
+    *("frequency_penalty", "dry_multiplier", "dry_penalty_last_n", "xtc_probability"),
 )
 """Settings that a command line can pin, and whose drift changes what a user gets."""
 
-
-def pinned(
-    drifts: Iterable[Drift], capabilities: Capabilities
-) -> Sequence[tuple[Drift, tuple[str, ...]]]:
-    """The drifts that can be pinned, each with the words that do it on a build."""
-    found = []
-    for one in drifts:
-        setting = SETTINGS.get(one.setting)
-        if one.setting in _PINNED and isinstance(setting, ValueSetting):
-            words = _words(setting, one.before, capabilities)
-            if words is not None:
-                found.append((one, words))
-    return found
+_LAST: Final = ("dry_penalty_last_n", "repeat_last_n")
+"""Tokens that are looked back at; -1 is the whole context."""
+_MODEL_ID: Final = "model_id"
+_N_MAX: Final = "--draft-max"
 
 
-def _words(setting: ValueSetting, value: Any, capabilities: Capabilities) -> tuple[str, ...] | None:
-    for family in setting.families:
-        flags = family.negations if value is False else family.flags
-        live = next((flag for flag in flags if capabilities.offers(flag)), None)
-        if live is None:
+def pins(proof: Proof, old: Side, new: Side) -> tuple[tuple[str, Words], ...]:
+    """The settings that drifted and can be pinned, each with the words that do it."""
+    found = [
+        *((one.setting, _words(one, proof.old, old, new.era)) for one in proof.drifted),
+        *((one.setting, _default_words(one, new.era)) for one in unseen_drift(old, new)),
+    ]
+    return tuple((setting, words) for setting, words in found if words is not None)
+
+
+def unseen_drift(old: Side, new: Side) -> Iterator[Default]:
+    """Defaults that changed between two builds and that a launch may not show."""
+    for default in rules().default:
+        crossed = old.era.since(default.since) != new.era.since(default.since)
+        if not default.unseen or not crossed or old.era.fork or new.era.fork:
             continue
-        if isinstance(value, bool):
-            return (live,)
-        text = (
-            ";".join(value)
-            if isinstance(value, list)
-            else f"{value:g}"
-            if isinstance(value, float)
-            else str(value)
-        )
-        return (live, text)
+        arguments = (*old.arguments, *new.arguments)
+        flags = {flag for one in arguments for flag in _spellings(one.option, one.spelling)}
+        if flags.isdisjoint(default.flags):
+            yield default
+
+
+def before_and_after(default: Default, old: Era) -> tuple[str, str]:
+    """The values of a default that a launch may not show, on the old build and on the new one."""
+    newer = old.since(default.since)
+    return (default.after, default.before) if newer else (default.before, default.after)
+
+
+def _spellings(option: Any, flag: str) -> Iterable[str]:
+    return (flag, *option.spellings) if option is not None else (flag,)
+
+
+def _default_words(default: Default, new: Era) -> Words | None:
+    before = default.after if not new.since(default.since) else default.before
+    flags = [flag for flag in default.flags if new.option(flag) is not None]
+    if before in {"on", "off"}:
+        sign = before == "off"
+        return next(((flag,) for flag in flags if flag.startswith("--no-") == sign), None)
+    return (flags[0], before) if flags else None
+
+
+def _words(drift: Drift, before: CellResult, old: Side, new: Era) -> Words | None:
+    type_, _, length = drift.setting.partition(" ")
+    if length:
+        flag = length_flag(_N_MAX, type_, new)
+        return None if flag is None else (flag, str(drift.before))
+    if drift.setting == _MODEL_ID:
+        return _alias(drift, old.line.words, before)
+    setting = SETTINGS.get(drift.setting)
+    if drift.setting not in _PINNED or not isinstance(setting, ValueSetting):
+        return None
+    return _spelled(setting, drift, before.effective or {}, new)
+
+
+def _as_written(drift: Drift, state: Mapping[str, Any], option: Option) -> Any:
+    """The value that a default was, not what came of it under the harness's own model.
+
+    None where nothing says it.
+    """
+    if drift.setting == "context" and drift.before == state.get("context_trained"):
+        return 0
+    if drift.setting in _LAST and drift.before == state.get("context"):
+        return -1 if "-1" in option.description else None
+    return drift.before
+
+
+def _alias(drift: Drift, words: Sequence[str], before: CellResult) -> Words | None:
+    """The model's id as it was, where it was the name of the model's file."""
+    flags = families.MODEL.flags
+    named = next((value for flag, value in pairwise(words) if flag in flags), None)
+    ours = (PurePath(value).name for flag, value in pairwise(before.argv) if flag in flags)
+    if named is None or drift.before not in {*ours, PurePath(named).name}:
+        return None
+    return "--alias", PurePath(named).name
+
+
+def _spelled(
+    setting: ValueSetting, drift: Drift, state: Mapping[str, Any], new: Era
+) -> Words | None:
+    for family in setting.families:
+        flags = family.negations if drift.before is False else family.flags
+        live = next((flag for flag in flags if new.option(flag) is not None), None)
+        option = new.option(live) if live else None
+        if live is None or option is None:
+            continue
+        if not option.takes_value:
+            return (live,) if isinstance(drift.before, bool) or drift.before == "on" else None
+        value = _as_written(drift, state, option)
+        return None if value is None else (live, _text(value))
     return None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return ";".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,27 +1,89 @@
-"""Two launches compared: the old command line on the old build, the new one on the new build."""
+"""Launches compared: the old command line on the old build, the new one on the new build."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench
-from harness.flags.arguments import Argument
-from harness.model import Cell, CellResult, DemandedBy, LoadRequest
+from harness.flags.arguments import Argument, read_arguments, read_variables
+from harness.model import Cell, CellResult, DemandedBy, DraftRange, LoadRequest
 from harness.settings.observation import Observation
-from harness.settings.state import SETTINGS
-from harness.settings.value import same
+from harness.settings.speculation.contract import Expectation
+from harness.settings.state import SETTINGS, SPECULATION, asked
+from harness.settings.value import ANYTHING, Wish, same
 from harness.subjects.command_lines import CommandLine, StaticSubject
-from harness.verdicts.drift import Drift, drift
-from harness.verdicts.findings import flat
+from harness.upgrade.era import Era
+from harness.upgrade.interface import Interface, KeyChange, compare_interfaces, interface_of
+from harness.verdicts.drift import OF_THE_HARNESS, Drift
+
+_TYPES: Final = "draft_type"
+
+_Key = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One build with the command line that is meant for it."""
 
-    build: str
+    era: Era
     line: CommandLine
+
+    @property
+    def key(self) -> _Key:
+        """Equal for equal launches."""
+        return self.era.id, self.line.words, tuple(self.line.env.items())
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """The variables and arguments, as the build reads them."""
+        capabilities = self.era.capabilities
+        variables = read_variables(self.line.env, capabilities)
+        return (*variables, *read_arguments(self.line.words, capabilities))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prover:
+    """Launches what it is asked for, each once.
+
+    Attributes:
+        environment: Of every launch.
+        model: Likewise.
+    """
+
+    workbench: Workbench
+    environment: str
+    model: str
+    results: dict[_Key, CellResult] = field(default_factory=dict)
+    _seen: dict[str, Interface] = field(default_factory=dict)
+    _subjects: dict[_Key, str] = field(default_factory=dict)
+
+    def run(self, sides: Sequence[Side]) -> list[CellResult]:
+        """The result of each, in their order."""
+        left = {side.key: side for side in sides if side.key not in self.results}
+        self.workbench.watcher = self._keep
+        cells = [self._cell(side) for side in left.values()]
+        for key, result in zip(left, run_side_by_side(cells, self.workbench), strict=True):
+            self.results[key] = result
+        return [self.results[side.key] for side in sides]
+
+    def interface(self, side: Side) -> Interface:
+        """What the API of a launch answers; nothing where it did not start."""
+        return self._seen.get(self._subjects.get(side.key, ""), {})
+
+    def _keep(self, cell: Cell, observation: Observation) -> None:
+        self._seen.setdefault(cell.subject, interface_of(observation))
+
+    def _cell(self, side: Side) -> Cell:
+        name = self._subjects.setdefault(side.key, f"upgrade:{len(self._subjects)}")
+        self.workbench.add_subject(StaticSubject(name, side.line))
+        return Cell(
+            build=side.era.id,
+            subject=name,
+            environment=self.environment,
+            request=LoadRequest(model=self.model, mode=None),
+            demanded_by=DemandedBy.COMMAND_LINE,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,128 +93,128 @@ class Proof:
     Attributes:
         old: Of the old command line on the old build.
         new: Of the new one on the new build.
-        interface: Keys of the API that appear, vanish or change their type, a line each.
+        asked: What the old command line demands, by setting.
+        wanted: What the new one demands.
+        interface: Keys of the API that differ.
     """
 
     old: CellResult
     new: CellResult
-    interface: tuple[str, ...]
-
-    @property
-    def demanded(self) -> frozenset[str]:
-        """The settings that either command line asks for."""
-        return frozenset(
-            evidence.setting for side in (self.old, self.new) for evidence in side.witnesses
-        )
+    asked: Mapping[str, Any]
+    wanted: Mapping[str, Any]
+    interface: tuple[KeyChange, ...]
 
     def keeps(self, word: str) -> bool:
-        """Whether the setting of a flag or variable is on the new build what it was on the old."""
-        flag = Argument(flag=word.partition("=")[0], values=(), option=None)
+        """Whether a setting of a flag or variable is on the new build what it was on the old."""
         states = (self.old.effective or {}, self.new.effective or {})
-        about = (
-            name
-            for name, setting in SETTINGS.items()
-            if any(family.is_set_by(flag) for family in setting.families)
-        )
         return any(
             all(name in state for state in states) and _alike(*(state[name] for state in states))
-            for name in about
+            for name in settings_of(word)
         )
 
     @property
     def differing(self) -> tuple[Drift, ...]:
-        """Settings that were asked for and are not what they were."""
-        return tuple(one for one in self._changes() if one.setting in self._asked)
+        """Settings that were as the command line asks for, and are not."""
+        return tuple(one for one in self._changes if self._granted(one) == (True, False))
+
+    @property
+    def gained(self) -> tuple[Drift, ...]:
+        """Settings that were asked for in vain, and are so now."""
+        return tuple(one for one in self._changes if self._granted(one) == (False, True))
 
     @property
     def drifted(self) -> tuple[Drift, ...]:
-        """Settings that nothing asked for and that are not what they were."""
-        return tuple(one for one in self._changes() if one.setting not in self._asked)
+        """Settings that are not what they were, with nothing that asks for it."""
+        told = {*self.differing, *self.gained}
+        return tuple(one for one in self._changes if one not in told)
+
+    def _granted(self, change: Drift) -> tuple[bool, bool]:
+        """Whether what is asked of a setting was so, and is so."""
+        if not self._is_asked(change.setting):
+            return False, False
+        sides = ((self.asked, self.old), (self.wanted, self.new))
+        was, now = (
+            _granted(change.setting, demands, side.effective or {}) for demands, side in sides
+        )
+        return was, now
+
+    def _is_asked(self, setting: str) -> bool:
+        name, _, length = setting.partition(" ")
+        types = _types(self.asked.get(SPECULATION))
+        if length:
+            return name in types and types[name].n_max is not None
+        if setting == _TYPES:
+            return bool(types)
+        demand = self.asked.get(setting)
+        return isinstance(demand, Wish) and demand.value != ANYTHING
 
     @property
-    def _asked(self) -> frozenset[str]:
-        speculation = {"drafts", "draft_type", "draft_max"}
-        return frozenset({*self.demanded, *speculation})
-
-    def _changes(self) -> Iterator[Drift]:
-        if self.old.effective is None or self.new.effective is None:
-            return iter(())
-        states = [(side.build, flat(side.effective or {})) for side in (self.old, self.new)]
-        return drift(states)
-
-
-@dataclass(kw_only=True)
-class _Seen:
-    """What the watcher of a workbench kept."""
-
-    shapes: dict[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def keep(self, cell: Cell, observation: Observation) -> None:
-        self.shapes.setdefault(cell.subject, interface_of(observation))
-
-
-def prove(old: Side, new: Side, environment: str, model: str, workbench: Workbench) -> Proof:
-    """Launch both, and compare them.
-
-    Args:
-        old: Before.
-        new: After.
-        environment: Of both.
-        model: Of both.
-        workbench: Has the builds.
-    """
-    cells = []
-    for place, side in enumerate((old, new)):
-        subject = StaticSubject(f"upgrade:{'old' if place == 0 else 'new'}", side.line)
-        workbench.add_subject(subject)
-        cells.append(
-            Cell(
-                build=side.build,
-                subject=subject.name,
-                environment=environment,
-                request=LoadRequest(model=model, mode=None),
-                demanded_by=DemandedBy.COMMAND_LINE,
-            )
+    def _changes(self) -> tuple[Drift, ...]:
+        old, new = self.old.effective, self.new.effective
+        if old is None or new is None:
+            return ()
+        since = self.new.build
+        plain = (
+            Drift(setting=name, before=old[name], after=new[name], since=since)
+            for name in SETTINGS
+            if name in old and name in new and name != SPECULATION and name not in OF_THE_HARNESS
         )
-    seen = _Seen()
-    workbench.watcher = seen.keep
-    first, second = run_side_by_side(cells, workbench)
-    shapes = [seen.shapes.get(cell.subject, {}) for cell in cells]
-    return Proof(old=first, new=second, interface=tuple(_between(*shapes)))
+        found = (one for one in plain if not same(one.before, one.after))
+        return (*_of_speculation(self.old, self.new), *found)
 
 
-def interface_of(observation: Observation) -> Mapping[str, str]:
-    """The keys of what the API answers, with their types, by path."""
-    answers: Mapping[str, Any] = {
-        "/props": observation.properties,
-        "/slots[]": observation.slot,
-        "/v1/models data[]": observation.models[0] if observation.models else None,
-        "/completion": observation.completion,
-        "/v1/chat/completions": observation.probed.chat if observation.probed else None,
-    }
-    return {path: kind for name, answer in answers.items() for path, kind in _keys(name, answer)}
+def prove(old: Side, new: Side, prover: Prover) -> Proof:
+    """Launch both, and compare them."""
+    first, second = prover.run([old, new])
+    return Proof(
+        old=first,
+        new=second,
+        asked=asked(old.arguments),
+        wanted=asked(new.arguments),
+        interface=compare_interfaces(prover.interface(old), prover.interface(new)),
+    )
 
 
-def _keys(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _keys(f"{path} {key}", inner)
-    elif value is not None:
-        yield path, _KINDS.get(type(value), type(value).__name__)
+def settings_of(word: str) -> Iterator[str]:
+    """The settings that a flag or variable sets."""
+    argument = Argument(flag=word.partition("=")[0], values=(), option=None)
+    return (
+        name
+        for name, setting in SETTINGS.items()
+        if any(family.is_set_by(argument) for family in setting.families)
+    )
 
 
-_KINDS = {bool: "boolean", int: "number", float: "number", str: "text", list: "list"}
+def _types(demand: object) -> Mapping[str, Any]:
+    return demand.implementations if isinstance(demand, Expectation) else {}
 
 
-def _between(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    if not old or not new:
+def _granted(setting: str, demands: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
+    """Whether what is demanded is so."""
+    if setting == _TYPES or " " in setting:
+        effective: Mapping[str, DraftRange] = state.get(SPECULATION) or {}
+        return all(
+            name in effective and draft.n_max in {None, effective[name].n_max}
+            for name, draft in _types(demands.get(SPECULATION)).items()
+        )
+    demand = demands.get(setting)
+    if not isinstance(demand, Wish) or setting not in state:
+        return False
+    return all(check.ok for check in SETTINGS[setting].compare(demand, state, ()))
+
+
+def _of_speculation(old: CellResult, new: CellResult) -> Iterator[Drift]:
+    """What drafts, and how far, as settings of their own."""
+    before, after, since = old.drafts, new.drafts, new.build
+    if before is None or after is None:
         return
-    for path, kind in old.items():
-        if path not in new:
-            yield f"{path}: gone"
-        elif new[path] != kind:
-            yield f"{path}: {kind} → {new[path]}"
-    yield from (f"{path}: new ({kind})" for path, kind in new.items() if path not in old)
+    if before.keys() != after.keys():
+        named = [",".join(sorted(one)) or "none" for one in (before, after)]
+        yield Drift(setting=_TYPES, before=named[0], after=named[1], since=since)
+    for name in before.keys() & after.keys():
+        was, now = before[name].n_max, after[name].n_max
+        if None not in (was, now) and was != now:
+            yield Drift(setting=f"{name} n_max", before=was, after=now, since=since)
 
 
 def _alike(one: Any, other: Any) -> bool:

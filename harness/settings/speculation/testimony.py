@@ -11,6 +11,9 @@ from typing import Any, Final, Protocol
 from harness.model import Basis, DraftRange, Evidence, Span
 from harness.settings.observation import Observation
 
+DRAFT_SIMPLE: Final = "draft-simple"
+DRAFT_MODEL_ALONE_ENDS: Final = 9464
+"""From this build on a draft model drafts only where its type is asked for (PR 23988)."""
 LENGTH_LEFT_DRAFT_LIMIT: Final = 9109
 """From this build on ``max possible draft`` no longer contains n_max."""
 
@@ -68,9 +71,11 @@ class HttpSettings:
         names = _type_names(types) if isinstance(types, str) else ()
         if not names and speculates is True:
             # A draft model shows as no type at all up to b8929.
-            names = ("draft-simple",)
+            names = (DRAFT_SIMPLE,)
         if speculates is False:
             names = ()
+        if names and DRAFT_SIMPLE not in names and _drafts_unasked(observation):
+            return None  # which it does not name beside the types that were asked for
         length = DraftRange(
             n_min=n_min if isinstance(n_min, int) else None,
             n_max=n_max if isinstance(n_max, int) else None,
@@ -295,6 +300,13 @@ class CountedDrafts:
             for found in _all(self._ACCEPTANCE, lines)
         ]
         return counts[-1] if counts else (0, 0)
+
+
+def _drafts_unasked(observation: Observation) -> bool:
+    """Whether a draft model drafts, whatever types are asked for."""
+    number = observation.build_number
+    loads = any("loading draft model" in line for line in observation.startup_lines)
+    return loads and number is not None and number < DRAFT_MODEL_ALONE_ENDS
 
 
 def draft_span(drafts: int, tokens: int) -> Span:
