@@ -10,7 +10,7 @@ from harness.flags.arguments import Argument
 from harness.flags.families import Family
 from harness.model import Basis
 from harness.settings.base import EffectiveState
-from harness.settings.observation import TOKENS, Observation, Probed
+from harness.settings.observation import Observation, Probed
 from harness.settings.value import (
     ANYTHING,
     Reading,
@@ -100,22 +100,6 @@ def _asks_last(argument: Argument) -> int | str | None:
 def _asks_seed(argument: Argument) -> int | str | None:
     seed = integer(argument)
     return ANYTHING if seed is not None and seed % (_RANDOM_SEED + 1) == _RANDOM_SEED else seed
-
-
-_REQUEST_WINS_SINCE: Final = 8929
-"""Before, the server's own number is what no request can exceed, and no default that it names."""
-
-
-def _default_length(observation: Observation) -> int | None:
-    told = at(observation.probed.defaults, "n_predict") if observation.probed else None
-    return told if (observation.build_number or 0) >= _REQUEST_WINS_SINCE else None
-
-
-def _longest(observation: Observation) -> int | None:
-    """What the harness's own request was cut to."""
-    told = at(observation.completion, "generation_settings", "n_predict")
-    old = (observation.build_number or 0) < _REQUEST_WINS_SINCE
-    return told if old and isinstance(told, int) and told < TOKENS else None
 
 
 def _samplers(reading: Reading) -> Reading:

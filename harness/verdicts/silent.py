@@ -1,4 +1,4 @@
-"""Remark effects: what of a command line has no effect, or another one, without a refusal."""
+"""Silent effects: what of a command line has no effect, or another one, without a refusal."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
