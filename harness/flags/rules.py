@@ -99,23 +99,6 @@ class Absent(_Rule, frozen=True, kw_only=True):
     value: str
 
 
-class Default(_Rule, frozen=True, kw_only=True):
-    """A default that changed.
-
-    Attributes:
-        setting: What shows it.
-        flags: What sets it.
-        unseen: Whether a launch of the harness may not show it; then ``before`` and ``after`` are
-            given.
-    """
-
-    setting: str
-    flags: tuple[str, ...]
-    before: str = ""
-    after: str = ""
-    unseen: bool = False
-
-
 class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A way of loading a model, and the switches that it stands for."""
 
@@ -153,6 +136,7 @@ class Speculation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lengths_apart: Fact
     takes_list: Fact
     adds_up: Fact
+    shorter_drafts: Fact
     draft_model_alone_ends: Fact
 
 
@@ -167,7 +151,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gone: tuple[Gone, ...]
     absent: tuple[Absent, ...]
     speculation: Speculation
-    default: tuple[Default, ...]
 
 
 @cache

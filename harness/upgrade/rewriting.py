@@ -69,6 +69,18 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
     if is_taken(line, new) and not is_taken(line, old):
         return Rewriting(line=line, changes=())
     parts = read_parts(line, old, new)
+    return _assembled(line, parts, changes_of(parts, line.words, old, new), new)
+
+
+def changes_of(parts: Sequence[Part], words: Sequence[str], old: Era, new: Era) -> list[Change]:
+    """What is to be written otherwise, in order.
+
+    Args:
+        parts: Of a command line.
+        words: All its words.
+        old: The build that it is written for.
+        new: The other one.
+    """
     changes = [
         *rewrite_loading(parts, old, new),
         *rewrite_speculation(parts, old, new),
@@ -77,9 +89,9 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
     settled = {change.place for change in changes if change.before}
     for place, part in enumerate(parts):
         if place not in settled and not is_of_loading(part):
-            change = _rewritten(place, parts, line.words, old, new)
+            change = _rewritten(place, parts, words, old, new)
             changes += [] if change is None else [change]
-    return _assembled(line, parts, in_order(changes), new)
+    return in_order(changes)
 
 
 def is_taken(line: CommandLine, era: Era) -> bool:
