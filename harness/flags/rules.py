@@ -85,11 +85,17 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Gone(_Rule, frozen=True, kw_only=True):
-    """What nothing stands for since then."""
+    """What nothing stands for since then.
+
+    Attributes:
+        harmless: Whether nothing is lost with it.
+        same_as: The option whose value holds in place of its own.
+    """
 
     flags: tuple[str, ...]
     why: str
     harmless: bool = False
+    same_as: str = ""
 
 
 class Absent(_Rule, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from harness.flags.atlas import Moment
 from harness.model import CellResult, Remark
@@ -15,8 +15,13 @@ from harness.upgrade.interface import told as told_keys
 from harness.upgrade.pins import unseen_changes
 from harness.upgrade.proof import Proof, Side
 from harness.upgrade.sources import moment_between, moment_of_setting
+from harness.verdicts.drift import Drift
 
 _DEPRECATED: Final = re.compile(r"deprecated", re.IGNORECASE)
+
+_OF_THE_MODEL: Final = frozenset({"context", "context_per_slot"})
+_OF_THE_CONTEXT: Final = frozenset({"dry_penalty_last_n", "repeat_last_n"})
+_OF_THE_FILE: Final = frozenset({"model_id"})
 
 
 class ToldBy(StrEnum):
@@ -83,7 +88,8 @@ def findings_of(
             yield _of_remark(remark)
     yield from _deprecated(new, {one.word for one in remarks})
     for drift in proof.drifted:
-        text = f"{drift.setting} {spoken(drift.before)} → {spoken(drift.after)}"
+        told = (_told(drift, drift.before, proof.old), _told(drift, drift.after, proof.new))
+        text = f"{drift.setting} {told[0]} → {told[1]}"
         finding = Finding(kind=Kind.DRIFT, word=drift.setting, text=text)
         yield _since(finding, moment_of_setting(drift.setting, old.era, new.era))
     for change in unseen_changes(proof, old, new):
@@ -92,6 +98,19 @@ def findings_of(
         yield _since(finding, change.moment)
     for line in told_keys(proof.interface):
         yield Finding(kind=Kind.API, word=line.partition(" ")[0], text=line)
+
+
+def _told(drift: Drift, value: Any, side: CellResult) -> str:
+    """A value, or what it is of the harness's own model and file."""
+    state = side.effective or {}
+    if drift.setting in _OF_THE_MODEL and value == state.get("context_trained"):
+        return f"the model's ({value} here)"
+    if drift.setting in _OF_THE_CONTEXT and value == state.get("context"):
+        return f"the context's ({value} here)"
+    if drift.setting in _OF_THE_FILE and isinstance(value, str):
+        known = {"PATH": "the file's path", f"{side.request.model}.gguf": "the file's name"}
+        return known.get(value, value)
+    return spoken(value)
 
 
 def _since(finding: Finding, moment: Moment | None) -> Finding:

@@ -78,11 +78,14 @@ def moment_of_setting(setting: str, old: Era, new: Era) -> Moment | None:
     flags = {flag for family in _families(setting) for flag in (*family.flags, *family.negations)}
     first, last = sorted((old.number, new.number))
     options = {option for flag in flags for option in atlas.options_of(flag)}
-    for happening in reversed(atlas.changes(first, last)):
-        if happening.option in options and happening.event.kind in {"default", "added"}:
-            return atlas.moment(happening.event)
+    # What was seen to change, before what only a text says.
     notes = [note for note in atlas.notes(first, last) if not flags.isdisjoint(note.flags)]
-    return atlas.moment(notes[-1]) if notes else None
+    if notes:
+        return atlas.moment(notes[0])
+    for happening in reversed(atlas.changes(first, last)):
+        if happening.option in options and _tells(happening.event):
+            return atlas.moment(happening.event)
+    return None
 
 
 def _families(setting: str) -> Sequence[Family]:
