@@ -180,6 +180,15 @@ def decoded(data: bytes) -> str:
     return data.decode(encoding_of(data))
 
 
+def encoded(text: str, before: bytes) -> bytes:
+    """The data of a file for a text, in the encoding and byte order that the file had before."""
+    encoding = encoding_of(before)
+    if encoding != "utf-16":
+        return text.encode(encoding)
+    order = "le" if before.startswith(b"\xff\xfe") else "be"
+    return before[:2] + text.encode(f"utf-16-{order}")
+
+
 def encoding_of(data: bytes) -> str:
     """What a file is written in: Windows programs mark theirs."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -1,4 +1,4 @@
-"""Contents files of command lines, and writing changed ones."""
+"""Reading files of command lines, and writing changed ones."""
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import FormatError, writing
 from harness.formats.command_line import CommandLine, CommandLines, PlacedLine
-from harness.formats.document import SIZE_LIMIT, Contents, Document, decoded, encoding_of
+from harness.formats.document import SIZE_LIMIT, Contents, Document, decoded, encoded
 from harness.formats.places import Edit, UnwritableError, VariablePlace, Word, applied
 from harness.formats.programs import servers_of
 from harness.formats.registry import read_document
@@ -228,13 +228,7 @@ def write_file(
     after = write(before, name, old, new, origin=f"argv:{path}", format=format, path=path)
     if after != before:
         with writing(path):
-            data = path.read_bytes()
-            encoding = encoding_of(data)
-            if encoding == "utf-16":
-                mark, order = data[:2], "le" if data.startswith(b"\xff\xfe") else "be"
-                path.write_bytes(mark + after.encode(f"utf-16-{order}"))
-            else:
-                path.write_bytes(after.encode(encoding))
+            path.write_bytes(encoded(after, path.read_bytes()))
 
 
 def _word_edits(placed: PlacedLine, new: CommandLine) -> list[Edit]:

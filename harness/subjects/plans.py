@@ -26,6 +26,7 @@ def checked_plan(
         env: The variables.
         resolved_mode: See LaunchPlan.
         reason: See LaunchPlan.
+        expects: See LaunchPlan.
         may_be_program: Whether the first argument may read as the program: a container's command
             that names it again hands it on as an argument.
 
