@@ -12,7 +12,7 @@ from harness.upgrade.era import Era
 
 HELP: Final = Path(__file__).parents[1] / "fixtures" / "help"
 FORK: Final = "ik-2026-04"
-NUMBERS: Final = {"py0.3.16": 6000, FORK: 8700}
+NUMBERS: Final = {"py0.3.16": 6170, FORK: 8700}
 BUILDS: Final = ("py0.3.16", "b8929", "b9093", "b9246", "b9464", "b10435", "b11434")
 MOST: Final = 6
 """Options of a command line."""

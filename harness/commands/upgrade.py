@@ -1,25 +1,34 @@
 """``llama-harness upgrade``: a command line of one build, written and proved for another."""
 
 import argparse
-import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness.builds import Build, load_catalogue
+from harness.builds import Build, Catalogue, load_catalogue
 from harness.cells.workbench import Workbench, open_workbench
 from harness.commands.check import fitting_model
 from harness.config.paths import is_file
-from harness.errors import UsageError, writing
-from harness.subjects.command_lines import CommandLine
-from harness.subjects.given import given_lines
-from harness.terminal import say, say_json
+from harness.errors import UnknownBuildError, UsageError
+from harness.flags.atlas import load_atlas
+from harness.formats.document import decoded
+from harness.model import LoadRequest
+from harness.subjects.given import GivenLine, read_given
+from harness.terminal import note, say, say_json
+from harness.upgrade.bumps import bumps_since, files_concerned, pinned_build
 from harness.upgrade.era import Era
+from harness.upgrade.files import diff, rewritten_files, write_files
 from harness.upgrade.proof import Prover, Side
 from harness.upgrade.showing import as_json, markdown_lines, text_lines
-from harness.upgrade.upgrading import Upgrade, upgraded, worst
+from harness.upgrade.upgrading import Upgrade, planned, upgraded, worst
 
 _NEWEST: Final = "newest"
+_NUMBERED: Final = re.compile(r"b(\d+)")
+_MODES: Final = ("auto", "mtp", "ngram", "off")
+"""What a subject is asked for."""
+_SUBJECT_MODEL: Final = "tiny-mtp"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,15 +42,31 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="Exit status: 0 nothing to do; 1 changes are needed, and proved; 4 changes are "
         "needed that nothing can express; 3 the harness could not tell; 2 usage.",
     )
-    parser.add_argument("--from", dest="old", required=True, metavar="BUILD", help="the old build")
+    parser.add_argument(
+        "--from", dest="old", metavar="BUILD", help="the old build (default: what the file pins)"
+    )
     parser.add_argument(
         "--to", dest="new", default=_NEWEST, metavar="BUILD", help="the new one (default: newest)"
     )
+    parser.add_argument(
+        "--base",
+        metavar="REVISION",
+        help="both builds from what changed since a git revision, of the files that it concerns",
+    )
     parser.add_argument("--env", default="cpu", metavar="E", help="environment (default: cpu)")
     parser.add_argument("--model", metavar="NAME", help="model to load (default: one that fits)")
+    parser.add_argument("--subject", metavar="S", help="compare what a subject writes for both")
+    parser.add_argument(
+        "--mode",
+        action="append",
+        default=[],
+        metavar="MODE",
+        help=f"what the subject is asked for (default: {', '.join(_MODES)})",
+    )
     parser.add_argument(
         "--variable", action="append", default=[], metavar="NAME=VALUE", help="a variable of it"
     )
+    parser.add_argument("--format", metavar="KIND", help="the file's kind (default: by content)")
     parser.add_argument(
         "--pin-defaults", action="store_true", help="pin what drifted to what it was"
     )
@@ -50,8 +75,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     form.add_argument("--diff", action="store_true", help="print a unified diff of the file")
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print a pull request's comment")
+    parser.add_argument("--backup", action="store_true", help="keep the file as FILE.orig")
     parser.add_argument(
-        "argv", nargs="*", metavar="ARGV", help="a file with command lines, or one after --"
+        "argv", nargs="*", metavar="ARGV", help="files with command lines, or one after --"
     )
     parser.set_defaults(func=upgrade)
 
@@ -62,69 +88,144 @@ def upgrade(options: argparse.Namespace) -> int:
     Raises:
         HarnessError: A build, the command line or its file has no meaning.
     """
+    _check(options)
     catalogue = load_catalogue()
-    old = catalogue.get(options.old)
+    if options.base:
+        return _of_bumps(options, catalogue)
+    old, new = _ends(options, catalogue)
+    with open_workbench(catalogue=catalogue) as workbench:
+        eras = (_era(old, options, workbench), _era(new, options, workbench))
+        done = [*_done(options, eras, workbench)]
+    _show(done, options)
+    return worst(one.status for one in done)
+
+
+def _check(options: argparse.Namespace) -> None:
+    files = [word for word in options.argv if is_file(Path(word))]
+    if options.write or options.diff:
+        if not options.base and (not files or len(files) != len(options.argv)):
+            raise UsageError("--write and --diff: give a file, not a command line after --")
+        if options.variable:
+            raise UsageError("--variable: goes with a command line after --, not with a file")
+    if options.backup and not options.write:
+        raise UsageError("--backup: goes with --write")
+    if options.mode and not options.subject:
+        raise UsageError("--mode: goes with --subject")
+    given = [bool(options.argv), bool(options.subject), bool(options.base)]
+    if sum(given) != 1:
+        raise UsageError("give a command line after --, files, --subject or --base, one of them")
+
+
+def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Build]:
+    """The old build and the new one."""
     real = [build for build in catalogue.builds if not build.emulated]
     new = real[-1] if options.new == _NEWEST else catalogue.get(options.new)
-    lines = given_lines(options.argv, options.variable, "upgrade")
-    file = Path(options.argv[0]) if len(options.argv) == 1 else None
-    if (options.write or options.diff) and (file is None or not is_file(file)):
-        raise UsageError("--write and --diff: give a file, not a command line after --")
-    with open_workbench(catalogue=catalogue) as workbench:
-        eras = (_era(old, options.env, workbench), _era(new, options.env, workbench))
-        done = [_upgraded(name, line, eras, options, workbench) for name, line in lines.items()]
+    if options.old:
+        return catalogue.get(options.old), new
+    if options.subject:
+        return next((one for one in reversed(real) if one.number < new.number), new), new
+    texts = [decoded(Path(word).read_bytes()) for word in options.argv if is_file(Path(word))]
+    numbers = {number for text in texts if (number := pinned_build(text)) is not None}
+    if len(numbers) != 1:
+        raise UsageError("--from: which build is the command line written for?")
+    return catalogue.get(f"b{numbers.pop()}"), new
+
+
+def _of_bumps(options: argparse.Namespace, catalogue: Catalogue) -> int:
+    """Upgrade the files that a change of a build concerns, each between the builds it pins."""
+    bumps = bumps_since(options.base)
+    done: list[Upgrade] = []
+    for old, new in dict.fromkeys((bump.old, bump.new) for bump in bumps):
+        mine = [bump for bump in bumps if (bump.old, bump.new) == (old, new)]
+        builds = [_build(f"b{number}", catalogue) for number in (old, new)]
+        others = (build for build in builds if build not in catalogue.builds)
+        known = replace(catalogue, builds=(*catalogue.builds, *others))
+        options.argv = [str(path) for path in files_concerned(mine)]
+        with open_workbench(catalogue=known) as workbench:
+            eras = (_era(builds[0], options, workbench), _era(builds[1], options, workbench))
+            found = [*_done(options, eras, workbench)]
+        _show(found, options)
+        done += found
+    if not bumps:
+        note(f"no build's number changed since {options.base}")
+    return worst(one.status for one in done)
+
+
+def _build(name: str, catalogue: Catalogue) -> Build:
+    """A build of the catalogue, else of whatever source has it."""
+    try:
+        return catalogue.get(name)
+    except UnknownBuildError:
+        from harness.builds.offers import numbered_offer
+
+        number = int(name.removeprefix("b"))
+        return Build(id=name, number=number, sources=numbered_offer(number))
+
+
+def _era(build: Build, options: argparse.Namespace, workbench: Workbench) -> Era:
+    number = build.number
+    return Era(
+        id=build.id,
+        number=number,
+        fork=build.fork,
+        capabilities=workbench.capabilities(build.id, options.env),
+        in_atlas=not build.fork and number in load_atlas(),
+    )
+
+
+def _done(
+    options: argparse.Namespace, eras: tuple[Era, Era], workbench: Workbench
+) -> Iterator[Upgrade]:
+    if options.subject:
+        model = options.model or _SUBJECT_MODEL
+        prover = Prover(workbench=workbench, environment=options.env, model=model)
+        for mode in options.mode or _MODES:
+            request = LoadRequest(model=model, mode=mode)
+            yield planned(options.subject, request, eras, prover)
+        return
+    for one in _given(options):
+        if one.line is None:
+            note(f"{one.name}: cannot be read: {one.unread}")
+            continue
+        prover = Prover(
+            workbench=workbench,
+            environment=options.env,
+            model=options.model or fitting_model(one.line.words),
+            has_program=one.has_program,
+        )
+        old, new = (Side(era=era, line=one.line) for era in eras)
+        yield upgraded(one.name, old, new, prover, pin=options.pin_defaults)
+
+
+def _given(options: argparse.Namespace) -> Iterator[GivenLine]:
+    files = [word for word in options.argv if is_file(Path(word))]
+    for words in [[file] for file in files] if len(files) == len(options.argv) else [options.argv]:
+        yield from read_given(words, options.variable, "upgrade", options.format)
+
+
+def _show(done: Sequence[Upgrade], options: argparse.Namespace) -> None:
     if options.json:
         say_json([as_json(one) for one in done])
-    elif file is not None and (options.write or options.diff):
-        _rewrite_file(file, done, write=options.write)
+    elif options.write or options.diff:
+        for path in dict.fromkeys(Path(word) for word in options.argv):
+            _show_file(path, done, options)
     else:
         for one in done:
             for text in (markdown_lines if options.markdown else text_lines)(one):
                 say(text)
-    return worst(one.status for one in done)
 
 
-def _era(build: Build, environment: str, workbench: Workbench) -> Era:
-    return Era(
-        id=build.id,
-        number=build.number,
-        fork=build.fork,
-        capabilities=workbench.capabilities(build.id, environment),
-    )
-
-
-def _upgraded(
-    name: str,
-    line: CommandLine,
-    eras: tuple[Era, Era],
-    options: argparse.Namespace,
-    workbench: Workbench,
-) -> Upgrade:
-    model = options.model or fitting_model(line.words)
-    prover = Prover(workbench=workbench, environment=options.env, model=model)
-    old, new = (Side(era=era, line=line) for era in eras)
-    return upgraded(name, old, new, prover, pin=options.pin_defaults)
-
-
-def _rewrite_file(file: Path, done: Sequence[Upgrade], *, write: bool) -> None:
-    from harness.formats import rewritten as rewritten_text
-
-    text = file.read_text(encoding="utf-8")
-    after = text
-    for one in done:
-        after = rewritten_text(after, str(file), one.name, one.old.line, one.new.line)
-    if write:
-        if after != text:
-            with writing(file):
-                _replace(file, after)
+def _show_file(path: Path, done: Sequence[Upgrade], options: argparse.Namespace) -> None:
+    mine = {
+        one.name.removeprefix(str(path)).removeprefix("#"): one
+        for one in done
+        if one.name == str(path) or one.name.startswith(f"{path}#")
+    }
+    changes = {name: (one.old.line, one.new.line) for name, one in mine.items()}
+    presets = {file: text for one in mine.values() for file, text in one.files.items()}
+    files = rewritten_files(path, changes, presets, options.format)
+    if options.write:
+        write_files(files, backup=options.backup)
         return
-    lines = (text.splitlines(keepends=True), after.splitlines(keepends=True))
-    for part in difflib.unified_diff(*lines, fromfile=str(file), tofile=str(file)):
-        say(part, end="" if part.endswith("\n") else "\n")
-
-
-def _replace(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(text, encoding="utf-8", newline="")
-    beside.chmod(file.stat().st_mode)
-    beside.replace(file)
+    for line in diff(files):
+        say(line, end="")

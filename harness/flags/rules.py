@@ -85,11 +85,17 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Gone(_Rule, frozen=True, kw_only=True):
-    """What nothing stands for since then."""
+    """What nothing stands for since then.
+
+    Attributes:
+        harmless: Whether nothing is lost with it.
+        same_as: The option whose value holds in place of its own.
+    """
 
     flags: tuple[str, ...]
     why: str
     harmless: bool = False
+    same_as: str = ""
 
 
 class Absent(_Rule, frozen=True, kw_only=True):
@@ -97,23 +103,6 @@ class Absent(_Rule, frozen=True, kw_only=True):
 
     flags: tuple[str, ...]
     value: str
-
-
-class Default(_Rule, frozen=True, kw_only=True):
-    """A default that changed.
-
-    Attributes:
-        setting: What shows it.
-        flags: What sets it.
-        unseen: Whether a launch of the harness may not show it; then ``before`` and ``after`` are
-            given.
-    """
-
-    setting: str
-    flags: tuple[str, ...]
-    before: str = ""
-    after: str = ""
-    unseen: bool = False
 
 
 class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,6 +142,7 @@ class Speculation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lengths_apart: Fact
     takes_list: Fact
     adds_up: Fact
+    shorter_drafts: Fact
     draft_model_alone_ends: Fact
 
 
@@ -167,7 +157,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gone: tuple[Gone, ...]
     absent: tuple[Absent, ...]
     speculation: Speculation
-    default: tuple[Default, ...]
 
 
 @cache

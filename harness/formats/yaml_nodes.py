@@ -1,4 +1,4 @@
-"""Reading YAML with the places of its values."""
+"""Contents YAML with the places of its values."""
 
 import json
 import re

@@ -68,6 +68,8 @@ _GENERIC: Final = re.compile(
     r"|request: |log_server_r"
 )
 """Says that a model does not load, and not why."""
+_OF_REQUESTS: Final = re.compile(r"request: |log_server_r")
+"""The harness's own question whether it is healthy, as a server tells of it."""
 _MODEL: Final = re.compile(r"exiting due to model loading error|unable to load model")
 _ASSERT: Final = re.compile(
     r"GGML_ASSERT\(.*\) failed|terminate called"
@@ -168,7 +170,8 @@ def _from_model(lines: Sequence[str]) -> Failure | None:
     if _first(_MODEL, lines) is None and _first(r"failed to load (?:draft )?model", lines) is None:
         return None
     reason = reason_in(lines)
-    message = f"the model does not load: {reason or _bare(_first(_GENERIC, lines) or '')}"
+    said = [line for line in lines if not _OF_REQUESTS.search(line)]
+    message = f"the model does not load: {reason or _bare(_first(_GENERIC, said) or '')}"
     return Failure(kind=FailureKind.MODEL_LOAD, message=message, explained=reason is not None)
 
 

@@ -59,12 +59,6 @@ class Change:
         return f"{before} → {after}: {self.why}" if after else f"drop {before}: {self.why}"
 
 
-def cited(since: int | None, source: str) -> str:
-    """Where something is from, to be put after it: `` (b8955, #22397)``."""
-    told = ", ".join(filter(None, ("" if since is None else f"b{since}", source)))
-    return f" ({told})" if told else ""
-
-
 def dropped(
     place: int, part: Part, why: str, *, lost: bool = False, kind: Kind | None = None
 ) -> Change:

@@ -27,13 +27,16 @@ class Era:
     """One build.
 
     Attributes:
+        number: Orders the builds.
         fork: The fork that it is of; empty for upstream.
+        in_atlas: Whether the atlas tells of it.
     """
 
     id: str
     number: int
     capabilities: Capabilities
     fork: str = ""
+    in_atlas: bool = False
 
     def since(self, number: int, forks: Sequence[str] = ()) -> bool:
         """Whether what upstream has since a build, and some forks have, is in this one."""
@@ -98,7 +101,7 @@ def read_parts(line: CommandLine, old: Era, new: Era) -> list[Part]:
     parts = [
         Part(written=(f"{name}={value}",), argument=said, variable=name)
         for name, value in line.env.items()
-        if (said := _said_by(name, value, old) or _said_by(name, value, new)) is not None
+        if (said := said_by(name, value, old) or said_by(name, value, new)) is not None
     ]
     for read in read_arguments(line.words, both):
         flag, values = read.flag, read.values
@@ -125,7 +128,7 @@ def _belongs(argument: Argument, before: Part) -> bool:
     return not before.argument.values or several or is_glued(before.argument.value)
 
 
-def _said_by(name: str, value: str, era: Era) -> Argument | None:
+def said_by(name: str, value: str, era: Era) -> Argument | None:
     """The flag that says what a variable says."""
     option = era.option_of_variable(name)
     if option is None:

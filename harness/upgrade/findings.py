@@ -2,20 +2,26 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from harness.flags.rules import Default, rules
+from harness.flags.atlas import Moment
 from harness.model import CellResult, Remark
 from harness.settings.value import spoken
-from harness.upgrade.changes import Change, Kind, cited
+from harness.upgrade.changes import Change, Kind
+from harness.upgrade.era import Era
 from harness.upgrade.interface import told as told_keys
-from harness.upgrade.pins import before_and_after, unseen_drift
+from harness.upgrade.pins import unseen_changes
 from harness.upgrade.proof import Proof, Side
+from harness.upgrade.sources import moment_between, moment_of_setting
 from harness.verdicts.drift import Drift
 
 _DEPRECATED: Final = re.compile(r"deprecated", re.IGNORECASE)
+
+_OF_THE_MODEL: Final = frozenset({"context", "context_per_slot"})
+_OF_THE_CONTEXT: Final = frozenset({"dry_penalty_last_n", "repeat_last_n"})
+_OF_THE_FILE: Final = frozenset({"model_id"})
 
 
 class ToldBy(StrEnum):
@@ -23,7 +29,7 @@ class ToldBy(StrEnum):
 
     LAUNCH = "launch"
     HELP = "help"
-    RULES = "rules"
+    ATLAS = "atlas"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +40,8 @@ class Finding:
         word: The flag, variable or setting that it is about.
         text: The whole of it in one line.
         instead: What is written instead; None where nothing is changed for it.
-        since: The first build of which it holds; None where that is not known.
-        source: Where that is from.
+        builds: Since which build it holds, as far as that is known.
+        source: Where that is from: a pull request as ``#N``, else in words.
         told_by: What it rests on.
         lost: Whether nothing on the new build does the same.
     """
@@ -44,13 +50,14 @@ class Finding:
     word: str
     text: str
     instead: tuple[str, ...] | None = None
-    since: int | None = None
+    builds: str = ""
     source: str = ""
     told_by: ToldBy = ToldBy.LAUNCH
     lost: bool = False
 
     def __str__(self) -> str:
-        return f"{self.text}{cited(self.since, self.source)}"
+        told = ", ".join(filter(None, (self.builds, self.source)))
+        return f"{self.text} ({told})" if told else self.text
 
 
 def findings_of(
@@ -71,7 +78,7 @@ def findings_of(
         as_it_is: The old command line on the new build.
     """
     old, new = sides
-    yield from (_of_change(change, lost=change in lost) for change in changes)
+    yield from (_of_change(change, old.era, new.era, lost=change in lost) for change in changes)
     changed = {word.partition("=")[0] for change in changes for word in change.before}
     before = {(one.word, one.why) for one in proof.old.silent}
     remarks = [*(as_it_is.silent if as_it_is else ()), *proof.new.silent]
@@ -80,27 +87,51 @@ def findings_of(
         if remark.word and not known:
             yield _of_remark(remark)
     yield from _deprecated(new, {one.word for one in remarks})
-    yield from (_of_drift(one, old, new) for one in proof.drifted)
-    yield from (_of_default(one, old) for one in unseen_drift(old, new)
-                if one.setting not in {drift.setting for drift in proof.drifted})  # fmt: skip
-    yield from (
-        Finding(kind=Kind.API, word=line.partition(" ")[0], text=line)
-        for line in told_keys(proof.interface)
-    )
+    for drift in proof.drifted:
+        told = (_told(drift, drift.before, proof.old), _told(drift, drift.after, proof.new))
+        text = f"{drift.setting} {told[0]} → {told[1]}"
+        finding = Finding(kind=Kind.DRIFT, word=drift.setting, text=text)
+        yield _since(finding, moment_of_setting(drift.setting, old.era, new.era))
+    for change in unseen_changes(proof, old, new):
+        text = f"{change.option} {change.before} → {change.after} by the atlas"
+        finding = Finding(kind=Kind.DRIFT, word=change.option, text=text, told_by=ToldBy.ATLAS)
+        yield _since(finding, change.moment)
+    for line in told_keys(proof.interface):
+        yield Finding(kind=Kind.API, word=line.partition(" ")[0], text=line)
 
 
-def _of_change(change: Change, *, lost: bool) -> Finding:
+def _told(drift: Drift, value: Any, side: CellResult) -> str:
+    """A value, or what it is of the harness's own model and file."""
+    state = side.effective or {}
+    if drift.setting in _OF_THE_MODEL and value == state.get("context_trained"):
+        return f"the model's ({value} here)"
+    if drift.setting in _OF_THE_CONTEXT and value == state.get("context"):
+        return f"the context's ({value} here)"
+    if drift.setting in _OF_THE_FILE and isinstance(value, str):
+        known = {"PATH": "the file's path", f"{side.request.model}.gguf": "the file's name"}
+        return known.get(value, value)
+    return spoken(value)
+
+
+def _since(finding: Finding, moment: Moment | None) -> Finding:
+    if moment is None:
+        return finding
+    return replace(finding, builds=moment.builds, source=moment.link)
+
+
+def _of_change(change: Change, old: Era, new: Era, *, lost: bool) -> Finding:
     word = (change.before or change.words)[0].partition("=")[0]
-    return Finding(
+    finding = Finding(
         kind=change.kind,
         word=word,
         text=str(change),
         instead=change.words,
-        since=change.since,
+        builds="" if change.since is None else f"b{change.since}",
         source=change.source,
-        told_by=ToldBy.RULES if change.since is not None else ToldBy.HELP,
+        told_by=ToldBy.HELP if change.before else ToldBy.ATLAS,
         lost=lost,
     )
+    return _since(finding, moment_between(word, old, new) if change.before else None)
 
 
 def _of_remark(remark: Remark) -> Finding:
@@ -117,39 +148,3 @@ def _deprecated(new: Side, told: set[str]) -> Iterator[Finding]:
         if _DEPRECATED.search(option.description):
             text = f"{argument.flag} is deprecated on {new.era.id}: {option.description}"
             yield Finding(kind=Kind.DEPRECATED, word=argument.flag, text=text, told_by=ToldBy.HELP)
-
-
-def _of_drift(drift: Drift, old: Side, new: Side) -> Finding:
-    default = _default_of(drift.setting, old, new)
-    return Finding(
-        kind=Kind.DRIFT,
-        word=drift.setting,
-        text=f"{drift.setting} {spoken(drift.before)} → {spoken(drift.after)}",
-        since=default.since if default else None,
-        source=default.source if default else "",
-    )
-
-
-def _default_of(setting: str, old: Side, new: Side) -> Default | None:
-    """The change of a default between two builds that a setting shows."""
-    name = "draft_max" if setting.startswith("draft-") else setting
-    return next(
-        (
-            one
-            for one in rules().default
-            if one.setting == name and old.era.since(one.since) != new.era.since(one.since)
-        ),
-        None,
-    )
-
-
-def _of_default(default: Default, old: Side) -> Finding:
-    before, after = before_and_after(default, old.era)
-    return Finding(
-        kind=Kind.DRIFT,
-        word=default.setting,
-        text=f"{default.setting} {before} → {after}, which no launch here shows",
-        since=default.since,
-        source=default.source,
-        told_by=ToldBy.RULES,
-    )

@@ -1,20 +1,20 @@
 """What drifted, pinned to what it was."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Any, Final
 
 from harness.flags import families
 from harness.flags.capabilities import Option
-from harness.flags.rules import Default, rules
 from harness.model import CellResult
 from harness.settings.state import SETTINGS
 from harness.settings.value import ValueSetting
 from harness.upgrade.era import Era, Words
 from harness.upgrade.proof import Proof, Side
+from harness.upgrade.sources import DefaultChange, default_changes
 from harness.upgrade.speculation import length_flag
-from harness.verdicts.drift import Drift
+from harness.verdicts.drift import OF_THE_HARNESS, Drift
 
 _PINNED: Final = (
     *("slots", "kv_unified", "context", "context_shift", "batch", "ubatch", "cache_type_k"),
@@ -36,40 +36,24 @@ def pins(proof: Proof, old: Side, new: Side) -> tuple[tuple[str, Words], ...]:
     """The settings that drifted and can be pinned, each with the words that do it."""
     found = [
         *((one.setting, _words(one, proof.old, old, new.era)) for one in proof.drifted),
-        *((one.setting, _default_words(one, new.era)) for one in unseen_drift(old, new)),
+        *((one.option, one.pin(new.era)) for one in unseen_changes(proof, old, new)),
     ]
     return tuple((setting, words) for setting, words in found if words is not None)
 
 
-def unseen_drift(old: Side, new: Side) -> Iterator[Default]:
-    """Defaults that changed between two builds and that a launch may not show."""
-    for default in rules().default:
-        crossed = old.era.since(default.since) != new.era.since(default.since)
-        if not default.unseen or not crossed or old.era.fork or new.era.fork:
-            continue
-        arguments = (*old.arguments, *new.arguments)
-        flags = {flag for one in arguments for flag in _spellings(one.option, one.spelling)}
-        if flags.isdisjoint(default.flags):
-            yield default
-
-
-def before_and_after(default: Default, old: Era) -> tuple[str, str]:
-    """The values of a default that a launch may not show, on the old build and on the new one."""
-    newer = old.since(default.since)
-    return (default.after, default.before) if newer else (default.before, default.after)
-
-
-def _spellings(option: Any, flag: str) -> Iterable[str]:
-    return (flag, *option.spellings) if option is not None else (flag,)
-
-
-def _default_words(default: Default, new: Era) -> Words | None:
-    before = default.after if not new.since(default.since) else default.before
-    flags = [flag for flag in default.flags if new.option(flag) is not None]
-    if before in {"on", "off"}:
-        sign = before == "off"
-        return next(((flag,) for flag in flags if flag.startswith("--no-") == sign), None)
-    return (flags[0], before) if flags else None
+def unseen_changes(proof: Proof, old: Side, new: Side) -> Iterator[DefaultChange]:
+    """Defaults that changed between two builds, of which no launch shows anything."""
+    states = (proof.old.effective or {}, proof.new.effective or {})
+    shown = {name for name in states[0] if name in states[1] and name not in OF_THE_HARNESS}
+    seen = {
+        flag
+        for name in shown
+        for family in SETTINGS[name].families
+        for flag in (*family.flags, *family.negations)
+    }
+    for change in default_changes(old.era, new.era, (*old.arguments, *new.arguments)):
+        if seen.isdisjoint(change.flags):
+            yield change
 
 
 def _words(drift: Drift, before: CellResult, old: Side, new: Era) -> Words | None:

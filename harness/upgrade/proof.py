@@ -1,11 +1,12 @@
 """Launches compared: the old command line on the old build, the new one on the new build."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench
+from harness.errors import SubjectError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.model import Cell, CellResult, DemandedBy, DraftRange, LoadRequest
 from harness.settings.observation import Observation
@@ -24,15 +25,26 @@ _Key = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One build with the command line that is meant for it."""
+    """One build with the command line that is meant for it.
+
+    Attributes:
+        presets: For each preset that the command line names, the file that stands for it.
+    """
 
     era: Era
     line: CommandLine
+    presets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def launched(self) -> CommandLine:
+        """The command line as it is launched."""
+        words = tuple(self.presets.get(word, word) for word in self.line.words)
+        return replace(self.line, words=words)
 
     @property
     def key(self) -> _Key:
         """Equal for equal launches."""
-        return self.era.id, self.line.words, tuple(self.line.env.items())
+        return self.era.id, self.launched.words, tuple(self.line.env.items())
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
@@ -49,11 +61,13 @@ class Prover:
     Attributes:
         environment: Of every launch.
         model: Likewise.
+        has_program: Whether the program stood before the command line.
     """
 
     workbench: Workbench
     environment: str
     model: str
+    has_program: bool = False
     results: dict[_Key, CellResult] = field(default_factory=dict)
     _seen: dict[str, Interface] = field(default_factory=dict)
     _subjects: dict[_Key, str] = field(default_factory=dict)
@@ -67,6 +81,35 @@ class Prover:
             self.results[key] = result
         return [self.results[side.key] for side in sides]
 
+    def run_plans(
+        self, subject: str, request: LoadRequest, eras: Sequence[Era]
+    ) -> tuple[Side, ...]:
+        """What a subject writes for some builds, launched as it wrote it.
+
+        Raises:
+            SubjectError: It gives no plan for one of them.
+        """
+        self.workbench.watcher = self._keep
+        sides = []
+        for number, era in enumerate(eras):
+            cell = Cell(
+                build=era.id,
+                subject=subject,
+                environment=self.environment,
+                request=request,
+                demanded_by=DemandedBy.COMMAND_LINE,
+            )
+            (result,) = run_side_by_side([cell], self.workbench)
+            if not result.argv:
+                why = result.failure.message if result.failure else "it does not say why"
+                raise SubjectError(f"{subject} gives no plan for {era.id}: {why}")
+            side = Side(era=era, line=CommandLine(words=result.argv, env=result.env))
+            self.results[side.key] = result
+            name = self._subjects.setdefault(side.key, f"{subject}:{number}")
+            self._seen[name] = self._seen.pop(subject, {})
+            sides.append(side)
+        return tuple(sides)
+
     def interface(self, side: Side) -> Interface:
         """What the API of a launch answers; nothing where it did not start."""
         return self._seen.get(self._subjects.get(side.key, ""), {})
@@ -76,7 +119,8 @@ class Prover:
 
     def _cell(self, side: Side) -> Cell:
         name = self._subjects.setdefault(side.key, f"upgrade:{len(self._subjects)}")
-        self.workbench.add_subject(StaticSubject(name, side.line))
+        subject = StaticSubject(name, side.launched, has_program=self.has_program)
+        self.workbench.add_subject(subject)
         return Cell(
             build=side.era.id,
             subject=name,
@@ -125,7 +169,7 @@ class Proof:
     @property
     def drifted(self) -> tuple[Drift, ...]:
         """Settings that are not what they were, with nothing that asks for it."""
-        told = {*self.differing, *self.gained}
+        told = [*self.differing, *self.gained]
         return tuple(one for one in self._changes if one not in told)
 
     def _granted(self, change: Drift) -> tuple[bool, bool]:

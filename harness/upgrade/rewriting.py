@@ -69,6 +69,18 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
     if is_taken(line, new) and not is_taken(line, old):
         return Rewriting(line=line, changes=())
     parts = read_parts(line, old, new)
+    return _assembled(line, parts, changes_of(parts, line.words, old, new), new)
+
+
+def changes_of(parts: Sequence[Part], words: Sequence[str], old: Era, new: Era) -> list[Change]:
+    """What is to be written otherwise, in order.
+
+    Args:
+        parts: Of a command line.
+        words: All its words.
+        old: The build that it is written for.
+        new: The other one.
+    """
     changes = [
         *rewrite_loading(parts, old, new),
         *rewrite_speculation(parts, old, new),
@@ -77,9 +89,9 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
     settled = {change.place for change in changes if change.before}
     for place, part in enumerate(parts):
         if place not in settled and not is_of_loading(part):
-            change = _rewritten(place, parts, line.words, old, new)
+            change = _rewritten(place, parts, words, old, new)
             changes += [] if change is None else [change]
-    return _assembled(line, parts, in_order(changes), new)
+    return in_order(changes)
 
 
 def is_taken(line: CommandLine, era: Era) -> bool:
@@ -170,7 +182,7 @@ def _rewritten(
     if _reads(part, translated, old, new) if part.variable else fits == part.argument:
         return None
     if option is None:
-        return _not_said(place, part, old, new)
+        return _not_said(place, parts, old, new)
     if fits is None:
         return dropped(place, part, f"{new.id} takes no {' '.join(argument.words)}", lost=True)
     kind, why = _described(part, translated, fits, rule, new)
@@ -245,10 +257,17 @@ def _of_its_time(
 
 def _context(parts: Sequence[Part]) -> str | None:
     """The tokens that a slot has; None where a command line does not tell them."""
-    asked = [part.argument.value for part in parts if part.says("--ctx-size")]
-    slots = [part.argument.value for part in parts if part.says("--parallel")]
-    one = not slots or slots[-1] == "1"
-    return asked[-1] if one and asked and asked[-1].strip("0").isdecimal() else None
+    asked = _last(parts, "--ctx-size")
+    slots = _last(parts, "--parallel") or "1"
+    shared = any(part.says("--kv-unified") for part in parts)
+    if not asked.strip("0").isdecimal() or not slots.isdecimal() or (shared and slots != "1"):
+        return None
+    return str(int(asked) // max(int(slots), 1))
+
+
+def _last(parts: Sequence[Part], flag: str) -> str:
+    """The value that an option has in the end; empty where nothing sets it."""
+    return next((part.argument.value for part in reversed(parts) if part.says(flag)), "")
 
 
 def _crossed(part: Part, old: Era, new: Era) -> Iterator[Values]:
@@ -367,12 +386,16 @@ def _other_spelling(part: Part, new: Era) -> str | None:
     return _spelled_alike(flag, same, new)
 
 
-def _not_said(place: int, part: Part, old: Era, new: Era) -> Change:
+def _not_said(place: int, parts: Sequence[Part], old: Era, new: Era) -> Change:
     """What the new build has no words for: it does so all the same, or it is lost."""
+    part = parts[place]
     why = new.without(part)
     gone = next((one for one in rules().gone if part.says(*one.flags)), None)
     if gone is not None and new.since(gone.since):
-        told = dropped(place, part, f"{why}: {gone.why}", lost=not gone.harmless)
+        same = any(
+            one.says(gone.same_as) and one.argument.value == part.argument.value for one in parts
+        )
+        told = dropped(place, part, f"{why}: {gone.why}", lost=not (gone.harmless or same))
         return replace(told, since=gone.since, source=gone.source)
     if _goes_without_saying(part, new):
         return dropped(place, part, f"{new.id} does so without being told")

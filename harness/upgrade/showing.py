@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from harness.subjects.command_lines import CommandLine
 from harness.upgrade.changes import Kind
-from harness.upgrade.findings import Finding, ToldBy
+from harness.upgrade.findings import Finding
 from harness.upgrade.upgrading import Upgrade
 from harness.verdicts.drift import Drift
 from harness.verdicts.findings import Finding as Outcome
@@ -127,8 +127,7 @@ def _lines(one: Upgrade, kinds: frozenset[Kind]) -> Iterator[str]:
     for finding in one.findings:
         if finding.kind in kinds:
             mark = "lost: " if finding.lost else ""
-            by = ", by the rules" if finding.told_by is ToldBy.RULES and not finding.since else ""
-            yield _short(f"{mark}{finding}{by}")
+            yield _short(f"{mark}{finding}")
 
 
 def _beside(one: Upgrade) -> Iterator[tuple[str, list[str]]]:
@@ -200,7 +199,7 @@ def _finding_json(finding: Finding) -> Mapping[str, Any]:
         "word": finding.word,
         "text": finding.text,
         "instead": finding.instead,
-        "since": finding.since,
+        "builds": finding.builds,
         "source": finding.source,
         "told_by": finding.told_by.value,
         "lost": finding.lost,

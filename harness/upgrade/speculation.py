@@ -192,8 +192,7 @@ def default_length(shared: str, type_: str, era: Era) -> str:
         return _SPEC_DEFAULT[shared]
     if shared == _N_MIN:
         return "0"
-    shorter = next(one for one in rules().default if one.setting == "draft_max")
-    return "3" if era.since(shorter.since) else "16"
+    return "3" if era.since(_facts().shorter_drafts.since) else "16"
 
 
 def length_flag(shared: str, type_: str, era: Era) -> str | None:
@@ -241,6 +240,8 @@ def _lengths(about: Mapping[int, Part], told: _Meaning, old: Era, new: Era) -> I
         fresh = tuple((flag, value) for flag, value in words.items() if flag not in said)
         lost = any(said.get(flag, value) != value for flag, value in words.items())
         said |= {flag: value for flag, value in words.items() if flag not in said}
+        if fresh == (part.argument.words,) and not part.variable:
+            continue
         if fresh:
             change = replaced(place, part, fresh, new.without(part), Kind.RENAMED)
             change = replace(change, lost=lost)

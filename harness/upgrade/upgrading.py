@@ -1,21 +1,24 @@
 """One command line between two builds: rewritten, launched, compared."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
+from pathlib import Path
 from typing import Final
 
+from harness.config.paths import is_file
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_NOTHING_SAYS_IT, EXIT_OK
-from harness.model import CellResult, Verdict
+from harness.model import CellResult, LoadRequest, Verdict
 from harness.upgrade.changes import Change
-from harness.upgrade.era import Words
+from harness.upgrade.era import Era, Words
 from harness.upgrade.findings import Finding, findings_of
 from harness.upgrade.pins import pins
+from harness.upgrade.presets import PRESET, RewrittenPreset, rewrite_preset
 from harness.upgrade.proof import Proof, Prover, Side, prove
 from harness.upgrade.rewriting import rewrite
 from harness.verdicts.findings import Finding as Outcome
 from harness.verdicts.findings import finding_of
-
 
 _PINNINGS: Final = 6
 """Launches, at most: a pin may be refused, or make something else drift."""
@@ -33,6 +36,8 @@ class Upgrade:
         pins: What drifted and is pinned, with the words that do it.
         proof: What both launches showed.
         as_it_is: The old command line on the new build; None where nothing is changed.
+        files: The presets that the command line names, as they are to be written.
+        own_plan: Whether a subject wrote the new command line by itself.
     """
 
     name: str
@@ -42,11 +47,15 @@ class Upgrade:
     pins: tuple[tuple[str, Words], ...]
     proof: Proof
     as_it_is: CellResult | None
+    files: Mapping[Path, str] = field(default_factory=dict)
+    own_plan: bool = False
 
     @property
     def changed(self) -> bool:
-        """Whether the command line is written otherwise."""
-        return (self.new.line.words, dict(self.new.line.env)) != (
+        """Whether the command line, or a preset of it, is written otherwise."""
+        if self.own_plan:
+            return False
+        return bool(self.files) or (self.new.line.words, dict(self.new.line.env)) != (
             self.old.line.words,
             dict(self.old.line.env),
         )
@@ -110,7 +119,10 @@ def upgraded(name: str, old: Side, new: Side, prover: Prover, *, pin: bool = Fal
         pin: Whether to pin what drifted to what it was.
     """
     rewriting = rewrite(old.line, old.era, new.era)
-    written = replace(new, line=rewriting.line)
+    presets = _presets(old, new.era)
+    written = replace(
+        new, line=rewriting.line, presets=_laid_out(presets, prover.workbench.scratch)
+    )
     prover.run([old, new, written])
     found: tuple[tuple[str, Words], ...] = ()
     if pin:
@@ -121,11 +133,35 @@ def upgraded(name: str, old: Side, new: Side, prover: Prover, *, pin: bool = Fal
         name=name,
         old=old,
         new=written,
-        changes=rewriting.changes,
+        changes=(*rewriting.changes, *chain(*(one.changes for one in presets.values()))),
         pins=found,
+        files={path: preset.text for path, preset in presets.items()},
         proof=proof,
         as_it_is=as_it_is,
     )
+
+
+def _presets(old: Side, new: Era) -> Mapping[Path, RewrittenPreset]:
+    """The presets that a command line names and that need to be written otherwise."""
+    found = {}
+    for argument in old.arguments:
+        path = Path(argument.value)
+        if PRESET in argument.spelling and is_file(path):
+            text = path.read_text(encoding="utf-8")
+            preset = rewrite_preset(text, old.era, new)
+            if preset.text != text:
+                found[path] = preset
+    return found
+
+
+def _laid_out(presets: Mapping[Path, RewrittenPreset], folder: Path) -> Mapping[str, str]:
+    """Files with the texts of presets, by the name of what each stands for."""
+    named = {}
+    for number, (path, preset) in enumerate(presets.items()):
+        file = folder / f"preset-{number}-{path.name}"
+        file.write_text(preset.text, encoding="utf-8")
+        named[str(path)] = str(file)
+    return named
 
 
 def _pinned(old: Side, new: Side, prover: Prover) -> tuple[Side, tuple[tuple[str, Words], ...]]:
@@ -157,3 +193,26 @@ def worst(statuses: Iterable[int]) -> int:
 
 def _outcome(result: CellResult, side: Side) -> Outcome:
     return finding_of(result, side.era.capabilities, side.line.words, side.line.env, {})
+
+
+def planned(subject: str, request: LoadRequest, eras: tuple[Era, Era], prover: Prover) -> Upgrade:
+    """What a subject writes for two builds; where that differs, its old plan for the new build.
+
+    Args:
+        subject: The subject.
+        request: What it is asked for.
+        eras: The build that its plan is held against, and the other one.
+        prover: Launches.
+
+    Raises:
+        SubjectError: It gives no plan for one of the builds.
+    """
+    old, new = prover.run_plans(subject, request, eras)
+    proof = prove(old, new, prover)
+    starts = proof.new.effective is not None or proof.old.effective is None
+    name = f"{subject} ({request.spelling})"
+    if not starts or proof.differing:
+        return upgraded(name, old, replace(old, era=new.era), prover)
+    return Upgrade(
+        name=name, old=old, new=new, changes=(), pins=(), proof=proof, as_it_is=None, own_plan=True
+    )

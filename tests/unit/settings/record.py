@@ -81,7 +81,11 @@ LINES: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
     "reranking": (("--reranking",), ("-c", "256"), ("-np", "1"), ("-ub", "128")),
     "drafting": (("-md", "draft"), ("--spec-type", "draft-simple"), ("-c", "512"), ("-np", "1"),
                  ("-ctk", "q8_0"), ("-fa", "on"), ("-ctkd", "q4_0"), ("-ctvd", "q5_1"),
-                 ("--draft-p-min", "0.5"), ("--spec-draft-p-min", "0.5")),
+                 ("--draft-p-min", "0.5"), ("--draft-min", "1"), ("--spec-draft-n-min", "1")),
+    "ngram": (("--spec-type", "ngram-mod"), ("-c", "512"), ("-np", "1"), ("--draft-max", "60"),
+              ("--draft-min", "40"), ("--spec-ngram-size-n", "20"),
+              ("--spec-ngram-mod-n-max", "60"), ("--spec-ngram-mod-n-min", "40"),
+              ("--spec-ngram-mod-n-match", "20")),
 }  # fmt: skip
 """What is asked for, by the name of the recording."""
 

@@ -100,7 +100,10 @@ def wish(name: str, *arguments: Argument) -> Any:
         ("model_id", "--alias one,two", "one"),
         ("model_id", "-a ,", None),
         ("host", "--host 10.0.0.1", ANYTHING),
-        ("port", "--port 8080", 8080),
+        ("port", "--port 8080", ANYTHING),
+        ("draft_min", "--draft-min 5", 5),
+        ("ngram_match", "--spec-ngram-mod-n-match 24", 24),
+        ("ngram_min", "--spec-ngram-mod-n-min 48", 48),
         ("auth", "--api-key secret", True),
         ("api_prefix", "--api-prefix /v", "/v"),
         ("metrics", "--metrics", True),
@@ -383,7 +386,6 @@ def test_what_is_granted(name: str, words: str, seen: Any, state: Any, ok: bool)
         ("batch", "-b 1e3", 1, "-b 1e3 is read as 1, and batch is 1"),
         ("batch", "-b 1_000", 1, "-b 1_000 is read as 1, and batch is 1"),
         ("seed", "-s 42.5", 42, "-s 42.5 is read as 42, and seed is 42"),
-        ("port", "--port 8080/", 8080, "--port 8080/ is read as 8080, and port is 8080"),
     ],
 )
 def test_a_number_that_is_cut_short_is_told_though_the_build_takes_it(

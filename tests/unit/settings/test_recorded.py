@@ -65,9 +65,10 @@ OF_BUILD: Final[Mapping[str, Mapping[str, Any]]] = {
         **BEFORE_B9464,
         "context": 4096, "context_per_slot": 4096, "slots": 1, "kv_unified": False,
         "flash_attention": "off", "jinja": False, "reasoning_format": "auto",
-        "model_id": "PATH", "draft_p_min": 0.75, "n_predict": NOT_TOLD, "verbose": NOT_TOLD,
+        "model_id": "PATH", "draft_p_min": 0.75, "draft_min": 0, "prompt_cache": 0,
+        "verbose": NOT_TOLD,
     },
-    "b8929": {**BEFORE_B9464, "draft_p_min": 0.75},
+    "b8929": {**BEFORE_B9464, "draft_p_min": 0.75, "draft_min": 0},
     "b9246": BEFORE_B9464,
     "b9464": {},
     "b10435": SINCE_B10435,
@@ -75,7 +76,7 @@ OF_BUILD: Final[Mapping[str, Mapping[str, Any]]] = {
     FORK: {
         "slots": 1, "jinja": False, "model_id": "PATH", "adaptive_target": -1.0,
         "adaptive_decay": 0.9, "log_file": "llama.log", "verbose": NOT_TOLD,
-        "slot_saving": NOT_TOLD,
+        "slot_saving": NOT_TOLD, "n_predict": NOT_TOLD,
         "samplers": [
             *("dry", "top_k", "tfs_z", "typ_p", "top_p", "min_p", "xtc", "top_n_sigma"),
             *("temperature", "adaptive_p"),
@@ -88,17 +89,17 @@ NEVER_TOLD: Final[Mapping[str, frozenset[str]]] = {
     build: frozenset(names.split())
     for build, names in {
         "py0.3.16": "context_checkpoints checkpoint_spacing tools tags slot_similarity fit_target"
-        " ui aliases verbosity direct_io backend_sampling prompt_cache fit mcp_proxy load_mode"
+        " aliases verbosity direct_io backend_sampling fit mcp_proxy load_mode"
         " adaptive_target adaptive_decay reasoning_budget pooling",
         "b8929": "context_checkpoints checkpoint_spacing mcp_proxy verbosity load_mode"
         " adaptive_target adaptive_decay",
         "b9246": "context_checkpoints load_mode adaptive_target adaptive_decay checkpoint_spacing",
         "b9464": "load_mode adaptive_target adaptive_decay",
         FORK: "threads threads_batch context_checkpoints checkpoint_spacing xtc_probability"
-        " xtc_threshold tools tags slot_similarity fit_target ui aliases host verbosity direct_io"
+        " xtc_threshold tools tags slot_similarity fit_target aliases host verbosity direct_io"
         " mmap warmup kv_unified context_trained backend_sampling fit mcp_proxy load_mode"
         " top_n_sigma metrics slots_endpoint cache_reuse pooling experts_on_cpu draft_p_min"
-        " tensor_overrides reasoning_budget threads_http",
+        " tensor_overrides reasoning_budget threads_http draft_min ngram_min",
     }.items()
 }
 """Settings that a build has not, or of which nothing tells there."""
@@ -173,6 +174,9 @@ CHANGED: Final[Mapping[str, Mapping[str, Any]]] = {
         "tensor_overrides": [*_EXPERTS[:3], "output_norm.weight=CPU"], "cache_reuse": 16,
         "backend_sampling": True,
     },
+    "ngram": {
+        **_OF_A_SMALL_CONTEXT, "ngram_match": 20, "ngram_min": 40,
+    },
     "unlimited": {
         "context": 8448, "context_per_slot": 2816, "slots": 3, "kv_unified": False,
         "prompt_cache": -1, "slots_endpoint": False,
@@ -181,7 +185,7 @@ CHANGED: Final[Mapping[str, Mapping[str, Any]]] = {
     "reranking": {**_OF_VECTORS, "pooling": "rank", "reranking": True},
     "drafting": {
         **_OF_A_SMALL_CONTEXT, "cache_type_k": "q8_0", "draft_cache_type_k": "q4_0",
-        "draft_cache_type_v": "q5_1", "draft_p_min": 0.5,
+        "draft_cache_type_v": "q5_1", "draft_p_min": 0.5, "draft_min": 1,
     },
 }  # fmt: skip
 """What each command line changes on a build that has all of its flags."""
@@ -209,6 +213,7 @@ _WITHOUT_JINJA: Final = {
 EXCEPTIONS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("py0.3.16", "asked"): {
         "context_per_slot": 512, "top_n_sigma": -1.0, "prompts_cached": NOT_TOLD, "verbose": False,
+        "prompt_cache": 0,
     },
     ("py0.3.16", "served"): {
         **_BEFORE_LOAD_MODE, "flash_attention": "on", "model_id": "one,two", "prefill": True,
@@ -220,10 +225,15 @@ EXCEPTIONS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("py0.3.16", "experts"): _WITHOUT_JINJA,
     ("py0.3.16", "unlimited"): {
         "context": 8192, "context_per_slot": 2752, "prompts_cached": NOT_TOLD,
+        "n_predict": NOT_TOLD, "prompt_cache": 0,
     },
     ("py0.3.16", "embedding"): {**_SHIFTS, "batch": 256},
     ("py0.3.16", "reranking"): _NOT_RERANKING,
-    ("py0.3.16", "drafting"): {**_SHIFTS, "flash_attention": "on"},
+    ("py0.3.16", "drafting"): {**_SHIFTS, "flash_attention": "on", "n_predict": NOT_TOLD},
+    ("py0.3.16", "ngram"): {
+        **_SHIFTS, "draft_min": 40, "ngram_match": NOT_TOLD, "ngram_min": NOT_TOLD,
+    },
+    ("b8929", "ngram"): {"draft_min": 40, "ngram_min": NOT_TOLD},
     ("b8929", "served"): {**_BEFORE_LOAD_MODE, "prefill": True},
     ("b8929", "managed"): {**_NO_BIAS, "tools": _FIRST_TOOLS},
     ("b8929", "chat"): _NO_EFFORT,
@@ -247,6 +257,7 @@ EXCEPTIONS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         "verbose": False,
     },
     (FORK, "served"): {
+        "ui": True,
         "model_id": "PATH", "auth_models": False, "api_prefix": "", "props_endpoint": False,
         "prefill": True,
     },
@@ -260,6 +271,7 @@ EXCEPTIONS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     (FORK, "unlimited"): {"context": 8192, "context_per_slot": 8192, "slots": 1},
     (FORK, "embedding"): {**_SHIFTS, "batch": 256},
     (FORK, "reranking"): _NOT_RERANKING,
+    (FORK, "ngram"): _SHIFTS,
     (FORK, "drafting"): {
         **_SHIFTS, "draft_cache_type_k": "q8_0", "draft_cache_type_v": "f16",
     },
@@ -275,6 +287,8 @@ WITHOUT_EFFECT: Final[Mapping[tuple[str, str], set[str]]] = {
 }
 """What a build takes and does not do, seen by hand as well."""
 
+DRAFTING: Final = {"drafting": ["draft-simple"], "ngram": ["ngram-mod"]}
+WITHOUT_NGRAM: Final = "py0.3.16"
 OF_THE_HOST: Final = frozenset({"threads_http"})
 OF_THE_CONTEXT: Final = frozenset({"dry_penalty_last_n"})
 """As many tokens as the context has, before b10435."""
@@ -300,7 +314,8 @@ every_recording = pytest.mark.parametrize("one", recordings(), ids=str)
 def test_what_is_effective(one: Recording) -> None:
     state = {**effective_state(one.observation)}
     drafts = state.pop(SPECULATION).implementations
-    assert [*drafts] == (["draft-simple"] if one.name == "drafting" else [])
+    known = (one.build, one.name) != (WITHOUT_NGRAM, "ngram")
+    assert [*drafts] == (DRAFTING.get(one.name, []) if known else [])
     wanted = expected(one)
     for name in (OF_THE_HOST | OF_THE_CONTEXT) - wanted.keys():
         state.pop(name, None)
@@ -369,7 +384,7 @@ def test_what_nothing_tells_is_not_seen(one: Recording) -> None:
         ("b9464", "asked", ()),
         ("b11434", "asked", ()),
         ("b11434", "served", ()),
-        ("py0.3.16", "served", ("--no-webui", "-lv")),
+        ("py0.3.16", "served", ("-lv",)),
         ("b8929", "served", ("-lv",)),
         (FORK, "plain", ()),
         (FORK, "served", ("--metrics", "-t", "-tb")),
@@ -399,7 +414,7 @@ WITNESSES: Final[Mapping[tuple[str, ...], str]] = {
     " cache_type_k cache_type_v flash_attention prompt_cache context_checkpoints"
     " checkpoint_spacing direct_io load_mode warmup fit fit_target tensor_overrides"
     " experts_on_cpu host threads threads_batch verbosity threads_http draft_p_min"
-    " draft_cache_type_k draft_cache_type_v pooling",
+    " draft_cache_type_k draft_cache_type_v draft_min ngram_match ngram_min pooling",
     ("startup-log", "startup-log"): "kv_unified",
     ("startup-log", "buffers"): "mmap",
     ("startup-log", "template"): "thinking",
@@ -483,7 +498,7 @@ def test_two_witnesses_of_one_basis_that_differ_are_a_disagreement(
 def test_the_settings_with_two_witnesses_of_one_basis() -> None:
     assert {setting.name for setting, _ in told_twice()} == {
         *("context_per_slot", "slots", "kv_unified", "mmap", "mlock", "model_id"),
-        *("reasoning_format", "multimodal"),
+        *("reasoning_format", "multimodal", "n_predict"),
     }
 
 
@@ -508,6 +523,14 @@ def test_a_setting_that_nobody_tells_is_not_in_the_state() -> None:
     assert agree(silent) == {}
 
 
+OUTRANKED: Final = {
+    *((build, "dry_penalty_last_n", "request") for build in ("b8929", "b9246", "b9464")),
+    ("py0.3.16", "dry_sequence_breakers", "request"),
+    (FORK, "thinking", "template"),
+}
+"""What a build says and does not do, and who saw that."""
+
+
 @every_recording
 def test_supporters_are_those_that_tell_the_value(one: Recording) -> None:
     seen = evidence_of(one.observation)
@@ -516,10 +539,8 @@ def test_supporters_are_those_that_tell_the_value(one: Recording) -> None:
             continue
         told = SETTINGS[name].supporters(value, seen[name])
         speaking = tuple(each.witness for each in seen[name] if each.speaks)
-        assert told == {name: speaking} or (
-            # Old builds say over /props what they were given, and do something else.
-            name.startswith("dry_") and told == {name: ("request",)}
-        )
+        if told != {name: speaking}:
+            assert (one.build, name, *told[name]) in OUTRANKED
         assert SETTINGS[name].supporters(_other(value), seen[name]) == {name: ()}
 
 
