@@ -1,5 +1,8 @@
 """Drift: what differs between builds without having been asked for."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from harness.verdicts.findings import flat
 from tests.unit.settings.recorded import UPSTREAM, recording
 
 
-def told(*states: dict[str, object], demanded: tuple[str, ...] = ()) -> list[str]:
+def told(*states: Mapping[str, Any], demanded: tuple[str, ...] = ()) -> list[str]:
     named = [(f"b{number}", state) for number, state in enumerate(states, start=1)]
     return [str(one) for one in drift(named, demanded)]
 

@@ -1,5 +1,7 @@
 """What a command line asks in vain: unread variables, what is set aside, what is cut, warnings."""
 
+from typing import Any
+
 import pytest
 
 from harness.flags.arguments import read_arguments, read_variables
@@ -11,7 +13,7 @@ from tests.unit.settings.recorded import recording
 
 
 def effects(
-    build: str, line: str, *, env: dict[str, str] | None = None, **state: object
+    build: str, line: str, *, env: dict[str, str] | None = None, **state: Any
 ) -> list[tuple[str, str]]:
     known = capabilities(build)
     argv = tuple(line.split())
