@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A small application that starts ``llama-server`` by name, as yours may.
 
-Record it, without loading a model:
+Record it:
 
-    llama-harness record --build b9246 --health-only -- python3 examples/application.py
+    llama-harness record --build b9246 -- python3 examples/application.py
 """
 
 import socket

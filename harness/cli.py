@@ -17,6 +17,7 @@ _COMMANDS: Final = (
     "probe",
     "env",
     "record",
+    "model",
     "session",
     "bisect",
     "check",
@@ -36,13 +37,14 @@ _COMMANDS: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; see ``harness.errors`` for what each means."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = make_parser(words)
-    options, unknown = parser.parse_known_args(words)
-    if unknown and not getattr(options, "passes_unknown", False):
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.unknown = unknown
-    options.whole_parser = make_parser
     try:
+        # Importing a command's modules takes its time, in which an interrupt may come as well.
+        parser = make_parser(words)
+        options, unknown = parser.parse_known_args(words)
+        if unknown and not getattr(options, "passes_unknown", False):
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options.unknown = unknown
+        options.whole_parser = make_parser
         status = int(options.func(options))
         sys.stdout.flush()
     except HarnessError as error:

@@ -119,12 +119,16 @@ class LaunchTarget:
         port: A free TCP port on 127.0.0.1.
         env: The cell's whole environment; a subject runs its own probes (``--help``,
             ``nvidia-smi``) in it and in nothing else.
+        build: The build's id.
+        environment: The environment's name.
     """
 
     binary: Path
     model: TinyModel
     port: int
     env: Mapping[str, str]
+    build: str = ""
+    environment: "EnvironmentName" = "cpu"
 
 
 class Provenance(StrEnum):
@@ -150,6 +154,7 @@ class LaunchPlan:
         provenance: Where it was written; what it names of another host is replaced.
         files: What is to lie in the server's working directory, by path there: text, or a file to
             copy.
+        expects: By setting, what the subject says that the server will be set to.
     """
 
     argv: tuple[str, ...]
@@ -158,6 +163,7 @@ class LaunchPlan:
     reason: str | None = None
     provenance: Provenance = Provenance.HERE
     files: Mapping[str, str | Path] = field(default_factory=dict)
+    expects: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,6 +364,8 @@ class DemandedBy(StrEnum):
 
     CONTRACT = "contract"
     COMMAND_LINE = "command-line"
+    SUBJECT = "subject"
+    """Its command line, what it states of it, and that it starts in order, as all must."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -394,6 +402,7 @@ class CellResult:
         left_out: What the server was started without, because nothing on this host stands for it.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
             None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
+        demanded_by: Who says what must hold of it.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.
     """
@@ -424,6 +433,7 @@ class CellResult:
     silent: tuple[Remark, ...] = ()
     left_out: tuple[Remark, ...] = ()
     id: str = ""
+    demanded_by: DemandedBy = DemandedBy.CONTRACT
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
     schema: int = RESULT_SCHEMA

@@ -46,9 +46,13 @@ _MODEL_PLACEHOLDERS: Final = ("{model}", "{{model_path}}", "{{model}}", "${MODEL
 _DRAFT_PLACEHOLDERS: Final = ("{draft_model}", "{{draft_model_path}}", "${DRAFT_MODEL}")
 _PORT_PLACEHOLDERS: Final = ("{port}", "{{port}}", "{{worker_port}}", "${PORT}", "$PORT")
 _HOST_PLACEHOLDERS: Final = ("{host}", "{{host}}", "{{worker_ip}}", "${HOST}")
+_PORT_READ: Final = re.compile(r"\d+")
+"""The number that a word begins with is all that builds read of it."""
+_LAST_INTEGER: Final = 2**31 - 1
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
 _OF_GPUS: Final = frozenset({"row", "tensor"})
-_NO_DEVICE: Final = frozenset({"none", "auto", ""})
+_NO_DEVICE: Final = frozenset({"none", "auto", "", "cpu", "CPU"})
+"""Words that name a device on no host; the build says what it thinks of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class _Fitting:
     routes: bool = False
     preset: str = ""
     names_model: bool = False
+    names_remote: bool = False
     names_port: bool = False
 
     def filled(self, word: str) -> str:
@@ -105,7 +110,10 @@ class _Fitting:
             # The build says what is wrong with it, but for what it was compiled without.
             return self._of_host(argument) if families.RPC.is_set_by(argument) else argument.values
         if families.MODEL.is_set_by(argument) or families.REMOTE_MODEL.is_set_by(argument):
-            self.names_model = True
+            remote = families.REMOTE_MODEL.is_set_by(argument)
+            if self.names_remote or (remote and self.names_model):
+                return None  # -m beside -hf would become -m twice, of which builds warn.
+            self.names_model, self.names_remote = True, remote
             return self._instead(argument, str(self.model.path), WHY_MODEL)
         if any(
             one.is_set_by(argument) for one in (families.DRAFT_MODEL, families.REMOTE_DRAFT_MODEL)
@@ -131,10 +139,14 @@ class _Fitting:
     def _port(self, argument: Argument) -> tuple[str, ...]:
         self.names_port = True
         text = argument.value
-        if not text.isdecimal() and not _PLACEHOLDER.search(text):
+        read = _PORT_READ.match(text)
+        if read is None and not _PLACEHOLDER.search(text):
             return argument.values
-        if text.isdecimal() and int(text) > LAST_PORT:
-            heard = int(text) % (LAST_PORT + 1)
+        number = int(read[0]) if read else 0
+        if number > _LAST_INTEGER:
+            return argument.values
+        if (read and read[0] != text) or number > LAST_PORT:
+            heard = number % (LAST_PORT + 1)
             self.silent.append(
                 Remark(
                     word=argument.flag,
@@ -152,7 +164,9 @@ class _Fitting:
             return None
         if families.WRITTEN.is_set_by(argument):
             return self._instead(argument, _OWN_LOG, WHY_PLACE)
-        if families.PLACES.is_set_by(argument) and not exists(Path(argument.value)):
+        if families.PLACES.is_set_by(argument) and (
+            is_elsewhere(argument.value) or is_dir(Path(argument.value))
+        ):
             return self._instead(argument, _OWN_PLACE, WHY_PLACE)
         if families.FILES.is_set_by(argument):
             # The server's working directory is not the user's.
@@ -256,10 +270,11 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
         values = fitting.values_for(argument)
         if values is not None:
             words += (_flag(argument), *values)
-    if not (fitting.names_model or fitting.routes) and plan.provenance is Provenance.FRAGMENT:
-        words += ("-m", str(model.path))
+    # The harness's own words stand in front: a last flag without its value would take them.
     if not fitting.names_port:
-        words += (families.PORT.flags[0], str(port))
+        words = [families.PORT.flags[0], str(port), *words]
+    if not (fitting.names_model or fitting.routes) and plan.provenance is Provenance.FRAGMENT:
+        words = ["-m", str(model.path), *words]
     config = user_config()
     if config is not None:
         text = config.read_text(encoding="utf-8", errors="replace")

@@ -21,7 +21,7 @@ from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities
 from harness.flags.families import PORT, THREADS
 from harness.model import Failure, FailureKind, LaunchPlan, Provenance, Replacement, TinyModel
-from harness.processes.loopback import WHY, on_loopback
+from harness.processes.loopback import HOST_FLAG, HOST_VARIABLE, WHY, is_address, on_loopback
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.failure import UNEXPLAINED
@@ -86,13 +86,22 @@ def launched(
                 cwd=Path(directory),
                 health_timeout_s=workbench.health_timeout_s if where else _NO_PORT_S,
                 prefix=api_prefix(plan.argv, variables),
-                key=api_key(plan.argv, variables),
+                key=api_key(plan.argv, variables, workbench.capabilities(build, environment)),
             ) as server:
                 yield server
         except LaunchFailedError as error:
-            if where or error.failure.kind not in _OF_NO_PORT:
+            word, address = listening_host(plan.argv, variables)
+            if error.failure.kind not in _OF_NO_PORT or (where and is_address(address)):
                 raise
-            raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
+            if not where:
+                raise LaunchFailedError(_no_port(plan.argv, error.failure)) from error
+            no_host = replace(
+                error.failure,
+                kind=FailureKind.BAD_VALUE,
+                argument=word,
+                message=f"{word} {address} is no address that a server can listen on",
+            )
+            raise LaunchFailedError(no_host) from error
 
 
 def _lay_out(plan: LaunchPlan, directory: Path) -> None:
@@ -119,13 +128,22 @@ def hosted(
     fitted = Fitted(plan=plan)
     if plan.provenance is not Provenance.HERE and model is not None:
         fitted = fit(plan, capabilities, model, port)
-    plan, told = _own(fitted.plan)
+    plan, told = _own(fitted.plan, capabilities)
     return replace(fitted, plan=plan, replaced=(*fitted.replaced, *told))
 
 
-def _own(plan: LaunchPlan) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
+def _own(
+    plan: LaunchPlan, capabilities: Capabilities
+) -> tuple[LaunchPlan, tuple[Replacement, ...]]:
     """The plan with addresses and thread counts of this host's, and what was replaced."""
-    argv, env, addresses = on_loopback(plan.argv, plan.env)
+    option = capabilities.option(HOST_FLAG)
+    takes_list = option is not None and "comma-separated" in option.description
+    no_host = (HOST_FLAG, "") in pairwise(plan.argv) or plan.env.get(HOST_VARIABLE) == ""
+    addresses: tuple[tuple[str, str], ...] = ()
+    if takes_list and no_host:
+        argv, env = plan.argv, {**plan.env}  # Such builds refuse an empty list.
+    else:
+        argv, env, addresses = on_loopback(plan.argv, plan.env)
     told = [Replacement(given=given, used=used, why=WHY) for given, used in addresses]
     words = list(argv)
     for place, (flag, count) in enumerate(pairwise(argv), start=1):
@@ -167,6 +185,14 @@ def listening_port(argv: Sequence[str], variables: Mapping[str, str]) -> int:
     return int(port) if port.isdecimal() and int(port) <= LAST_PORT else 0
 
 
+def listening_host(argv: Sequence[str], variables: Mapping[str, str]) -> tuple[str, str]:
+    """The flag, else the variable, that sets a server's address, and the address."""
+    for flag, value in reversed([*pairwise(argv)]):
+        if flag == HOST_FLAG:
+            return flag, value
+    return HOST_VARIABLE, variables.get(HOST_VARIABLE, "")
+
+
 def api_prefix(argv: Sequence[str], variables: Mapping[str, str]) -> str:
     """What stands before every path of a server's API."""
     prefix = variables.get("LLAMA_ARG_API_PREFIX", "")
@@ -176,16 +202,20 @@ def api_prefix(argv: Sequence[str], variables: Mapping[str, str]) -> str:
     return prefix
 
 
-def api_key(argv: Sequence[str], variables: Mapping[str, str]) -> str | None:
+def api_key(
+    argv: Sequence[str], variables: Mapping[str, str], capabilities: Capabilities
+) -> str | None:
     """A key that a server's API asks for, the first of several; None where it asks for none."""
+    option = capabilities.option("--api-key")
+    takes_list = option is None or "comma-separated" in option.description
     keys = variables.get("LLAMA_API_KEY", "")
     for flag, value in pairwise(argv):
         if flag == "--api-key":
             keys = value
         elif flag == "--api-key-file":
             with suppress(OSError, UnicodeDecodeError):
-                keys = Path(value).read_text(encoding="utf-8").partition("\n")[0]
-    return keys.split(",")[0] or None
+                return Path(value).read_text(encoding="utf-8").partition("\n")[0] or None
+    return (keys.split(",")[0] if takes_list else keys) or None
 
 
 def _no_port(argv: Sequence[str], failure: Failure) -> Failure:

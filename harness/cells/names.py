@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from harness.model import Cell, LoadRequest
 from harness.settings.axes import AXES, Axis
+from harness.subjects import CONTRACTS, demanded_by
 
 DEFAULT_MODEL: Final = "tiny-mtp"
 _READABLE: Final = "!*'(),;:@&=+$/?<>{}|"
@@ -25,7 +26,14 @@ def cell_id(cell: Cell) -> str:
         parts.append(_encoded(request.model).replace("=", "%3D"))
     parts += [f"x={_encoded(word)}" for word in request.extra_args]
     parts += [_wish(axis, request) for axis in _unusual(request)]
-    return "-".join(parts)
+    return "-".join([*parts, *_unusual_contract(cell)])
+
+
+def _unusual_contract(cell: Cell) -> list[str]:
+    """The contract that a cell is held to, where it is not the usual one of its subject."""
+    if cell.demanded_by is demanded_by(cell.subject):
+        return []
+    return [name for name, who in CONTRACTS.items() if who is cell.demanded_by]
 
 
 def _unusual(request: LoadRequest) -> list[Axis]:
@@ -57,6 +65,8 @@ def repro_command(cell: Cell) -> str:
     options["model"] = request.model
     for axis in _unusual(request):
         options[axis.option] = axis.write(getattr(request, axis.field))
+    for contract in _unusual_contract(cell):
+        options["contract"] = contract
     words = [word for name, value in options.items() for word in _option(name, value)]
     words += [f"--extra-arg={word}" for word in request.extra_args]
     return shlex.join(["llama-harness", "matrix", *words])

@@ -87,6 +87,7 @@ class _Progress:
             subject=self.cell.subject,
             environment=self.cell.environment,
             request=self.cell.request,
+            demanded_by=self.cell.demanded_by,
             argv=self.plan.argv,
             env=self.plan.env,
             resolved_mode=self.plan.resolved_mode,
@@ -203,11 +204,11 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
     progress.startup_ms = shown.startup_ms
-    result = _judge(shown, demands, progress)
+    result = _judge(shown, progress.demands or demands, progress)
     if progress.fitted and CONFIG_PLACE in progress.fitted.plan.files and not shown.reads_config:
         why = f"{CONFIG_FILE} is not read by this build (b10398 on)"
         result = replace(result, silent=(*result.silent, Remark(word="", why=why)))
-    if cell.demanded_by is DemandedBy.COMMAND_LINE and shown.warnings:
+    if cell.demanded_by is not DemandedBy.CONTRACT and shown.warnings:
         told = _warned_of(cell, shown.warnings, situation, workbench, progress)
         result = replace(result, silent=tuple(dict.fromkeys((*result.silent, *told))))
     return result
@@ -308,12 +309,15 @@ def _plan_and_launch(
             model=situation.model,
             port=port,
             env=situation.variables,
+            build=cell.build,
+            environment=cell.environment,
         )
         plan = situation.subject.plan(cell.request, target)
         fitted = hosted(plan, situation.capabilities, situation.model, port)
         if plan.provenance is not Provenance.HERE:
             plan = fitted.plan
         progress.plan = plan
+        demands = progress.demands = demands.of_subject(plan, cell.subject)
         progress.checks = demands.of_plan(plan, read_arguments(plan.argv, situation.capabilities))
         plan, progress.fitted = fitted.plan, fitted
         # What was replaced is not asked for, nor the port that the plan was given; variables come
@@ -326,7 +330,7 @@ def _plan_and_launch(
             )
             if not (PORT.is_set_by(argument) and argument.value == str(port))
         )
-        thorough = cell.demanded_by is DemandedBy.COMMAND_LINE
+        thorough = cell.demanded_by is not DemandedBy.CONTRACT
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
         if key in workbench.launches:
             return workbench.launches[key]
@@ -339,7 +343,7 @@ def _plan_and_launch(
 def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> Launched:
     build = workbench.build(cell.build).build
     arguments = read_arguments(plan.argv, workbench.capabilities(cell.build, cell.environment))
-    thorough = cell.demanded_by is DemandedBy.COMMAND_LINE
+    thorough = cell.demanded_by is not DemandedBy.CONTRACT
     with launched(
         plan,
         build=cell.build,
@@ -382,6 +386,7 @@ def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellRes
         return progress.cannot_tell(Failure(kind=FailureKind.HARNESS, message=message))
     demanded = demands.by_setting(progress.arguments)
     progress.saw(state, launched.seen, demanded)
+    progress.not_seen += demands.not_seen(state)
     progress.silent = silent_effects(
         progress.plan, progress.arguments, demands.situation.capabilities, state, demanded
     )

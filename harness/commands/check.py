@@ -238,11 +238,13 @@ def _lines(
         UsageError: Neither a command line nor a subject is given, or both.
         SubjectError: A file holds no command line.
     """
-    if bool(options.subject) == bool(options.argv):
-        raise UsageError("give either a command line after -- or --subject, and not both")
+    if options.subject and options.variable:
+        raise UsageError("--variable: goes with a command line after --, not with --subject")
+    if bool(options.subject) == bool(options.argv or options.variable):
+        raise UsageError(
+            "give either a command line after --, or by --variable, or --subject, and not both"
+        )
     if options.subject:
-        if options.variable:
-            raise UsageError("--variable: goes with a command line after --, not with --subject")
         subject = open_(options.subject)
         line = getattr(subject, "line", CommandLine(words=()))
         return [_Line(name="", subject=subject, line=line)]

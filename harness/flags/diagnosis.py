@@ -12,6 +12,8 @@ from harness.flags.lifetimes import since, value_since
 from harness.flags.rewrites import renamed_variable, rewritten, rewritten_variable
 from harness.model import Failure, FailureKind
 
+_MISSPELLED: Final = 0.9
+"""How alike two flags are of which one is the other misspelled, and not another wish."""
 _FLAG: Final = re.compile(r"--?[A-Za-z][\w-]*")
 
 
@@ -41,18 +43,10 @@ def diagnose_refusal(
         instead = variable_instead(flag, env or {}, capabilities) or "leave the variable unset"
         told = _since(flag, number)
         return f"the variable {flag} stops {build}: {failure.message}{told}; {instead}"
+    if failure.kind is FailureKind.BAD_VALUE:
+        return _bad_value(words, flag, failure, build, capabilities, number)
     if not flag.startswith("-"):
         return _stray_value(words, flag, build, capabilities)
-    if failure.kind is FailureKind.BAD_VALUE:
-        swallowed = _swallowed(words, flag, capabilities)
-        if swallowed is not None:
-            option, following = swallowed
-            return (
-                f"{flag} takes a value on {build} ({option.placeholder}), and took {following!r} "
-                f"for it; write {flag} {_first_choice(option)}"
-            )
-        known = _value_since(words, flag, capabilities, number)
-        return f"{build}: {failure.message}{_choices(capabilities.option(flag))}{known}"
     became = replacement(flag, words, capabilities)
     how = "has removed" if capabilities.removed(flag) else "does not know"
     advice = f"write {became} instead" if became else "leave it out"
@@ -116,7 +110,9 @@ def replacement(flag: str, words: Sequence[str], capabilities: Capabilities) -> 
         named = (one for one in _FLAG.findall(stub.description) if capabilities.offers(one))
         return next(named, None)
     live_flags = [one for option in capabilities.options for one in option.spellings]
-    close = difflib.get_close_matches(flag, live_flags, n=1, cutoff=0.85)
+    no = ("--no-", "-no-")
+    same_side = [one for one in live_flags if one.startswith(no) == flag.startswith(no)]
+    close = difflib.get_close_matches(flag, same_side, n=1, cutoff=_MISSPELLED)
     return close[0] if close and capabilities.offers(close[0]) else None
 
 
@@ -153,15 +149,30 @@ def _stray_value(words: Sequence[str], value: str, build: str, capabilities: Cap
     )
 
 
-def _swallowed(
-    words: Sequence[str], flag: str, capabilities: Capabilities
-) -> tuple[Option, str] | None:
+def _bad_value(  # noqa: PLR0917 - those of ``diagnose_refusal``
+    words: Sequence[str],
+    flag: str,
+    failure: Failure,
+    build: str,
+    capabilities: Capabilities,
+    number: int | None,
+) -> str:
     option = capabilities.option(flag)
     index = words.index(flag) if flag in words else -1
     following = words[index + 1] if 0 <= index < len(words) - 1 else ""
-    if option is None or not option.takes_value or not _FLAG.fullmatch(following):
-        return None
-    return option, following
+    if option is None or not option.takes_value:
+        return f"{build}: {failure.message}"
+    if [*words[-1:]] == [flag]:
+        took = "has none"
+    elif _FLAG.fullmatch(following):
+        took = f"took {following!r} for it"
+    else:
+        known = _value_since(words, flag, capabilities, number)
+        return f"{build}: {failure.message}{_choices(option)}{known}"
+    return (
+        f"{flag} takes a value on {build} ({option.placeholder}), and {took}; "
+        f"write {flag} {_first_choice(option)}"
+    )
 
 
 def _first_choice(option: Option) -> str:

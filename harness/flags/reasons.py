@@ -11,6 +11,17 @@ from harness.flags.families import DRAFT_MODEL, FLASH, SPEC_TYPE, Family
 _PLAIN: Final = frozenset({"f32", "f16", "bf16"})
 _CACHE_V: Final = Family(flags=("--cache-type-v", "-ctv"), variables=("LLAMA_ARG_CACHE_TYPE_V",))
 
+_OVERRIDE: Final = Family(
+    flags=("--override-tensor", "-ot"), variables=("LLAMA_ARG_OVERRIDE_TENSOR",)
+)
+_OVERRIDE_DRAFT: Final = Family(
+    flags=("--spec-draft-override-tensor", "--override-tensor-draft", "-otd")
+)
+_TEMPLATE: Final = Family(
+    flags=("--chat-template-file", "--chat-template"),
+    variables=("LLAMA_ARG_CHAT_TEMPLATE_FILE", "LLAMA_ARG_CHAT_TEMPLATE"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Reason:
@@ -32,6 +43,8 @@ _REASONS: Final = (
         families=(SPEC_TYPE,),
         by_value=True,
     ),
+    _Reason(pattern=re.compile(r"regular expression|regex"), families=(_OVERRIDE_DRAFT, _OVERRIDE)),
+    _Reason(pattern=re.compile(r"chat template"), families=(_TEMPLATE,), by_value=True),
     _Reason(pattern=re.compile(r"draft model"), families=(DRAFT_MODEL,)),
 )
 

@@ -297,7 +297,7 @@ def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities
     del words
     if not capabilities.offers(argument.flag):
         return None
-    if families.GPU_LAYERS.is_set_by(argument) and argument.value in {"auto", "all"}:
+    if families.GPU_LAYERS.is_set_by(argument):
         return (argument.flag, _ALL_LAYERS)
     if argument.spelling == "--reasoning-budget" and argument.value not in {"0", "-1"}:
         return (argument.flag, "-1")
@@ -318,6 +318,18 @@ def _value(argument: Argument, words: Sequence[str], capabilities: Capabilities)
             return None
         there.append(named)
     return (argument.flag, ",".join(there))
+
+
+def _choice(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """A value in the letters that the build lists it in, or the one that it is the start of."""
+    del words, capabilities
+    option, value = argument.option, argument.value.lower().replace("-", "_")
+    if option is None or len(argument.values) != 1 or argument.value in option.choices:
+        return None
+    alike = {one for one in option.choices if one.lower().replace("-", "_") == value}
+    starts = {one for one in option.choices if value and one.lower().startswith(f"{value}_")}
+    found = alike or starts
+    return (argument.flag, *found) if len(found) == 1 else None
 
 
 def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
@@ -356,6 +368,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     _load_mode,
     _value,
     _number,
+    _choice,
     _kwargs,
     _scaled,
     _renamed,

@@ -23,6 +23,8 @@ _FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
 _OWN_VARIABLE: Final = re.compile(r"LLAMA_ARG_\w+")
 _INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 """What builds read a number out of; ``8k`` is 8."""
+_STANDS_FOR: Final = re.compile(r"\$\w|\$\{|\{\w+\}|%\w+%")
+"""What a shell, a template or an application puts something else in place of."""
 _INTEGERS: Final = range(-(2**31), 2**31)
 _TRUE_OR_FALSE: Final = frozenset({"on", "off", "true", "false", "1", "0", "enabled", "disabled"})
 _FALSE: Final = frozenset({"off", "false", "0", "disabled"})
@@ -266,12 +268,11 @@ class _Reader:
 
     def _takes(self, name: str, facts: Facts, value: str) -> bool:
         """Whether an option takes a value; True where nothing is known against it."""
-        if facts.type == "bool":
-            return value in _TRUE_OR_FALSE
-        if facts.type == "int":
-            return _is_integer(value)
-        if not facts.values or name in _ANY_VALUE:
+        typed = facts.type in {"bool", "int"}
+        if _STANDS_FOR.search(value) or name in _ANY_VALUE or not (typed or facts.values):
             return True
+        if typed:
+            return _is_integer(value) if facts.type == "int" else value in _TRUE_OR_FALSE
         taken = {*facts.values, *_ALSO_TAKEN.get(name, ())}
         if {"on", "off"} <= taken:
             taken |= _TRUE_OR_FALSE | ({"-1"} if "auto" in taken else set())

@@ -3,12 +3,11 @@
 from typing import Final
 
 from harness.formats.command_line import PlacedLine
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.nodes import ListNode, Scalar
 from harness.formats.programs import servers_of
 from harness.formats.units import around
 
-NAME: Final = "argument-list"
 LOOKED_FOR: Final = "a JSON list of arguments"
 
 
@@ -24,7 +23,7 @@ def _is_list(document: Document) -> bool:
     return isinstance(node, ListNode) and all(isinstance(item, Scalar) for item in node.items)
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The one command line."""
     if document.trouble:
         document.refuse(document.trouble)
@@ -42,4 +41,4 @@ def read(document: Document) -> Reading:
                 "begin with the program or with its first flag"
             )
         lines = [PlacedLine(words=tuple(words), row=node.row)]
-    return Reading(lines={"": lines[0]}, unread={})
+    return Contents(lines={"": lines[0]}, unread={})

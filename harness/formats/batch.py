@@ -6,20 +6,19 @@ from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, OwnLine, Place
 from harness.formats.programs import servers_of
-from harness.formats.traced import Traced
+from harness.formats.traced import Traced, unbroken
 from harness.formats.units import around
 from harness.formats.windows_words import windows_quoted, windows_words
 
-NAME: Final = "batch"
 LOOKED_FOR: Final = "a batch file that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(
-    r"(?im)^[ \t]*@?echo\s+off|^[ \t]*(rem\b|::)|^[ \t]*@?set\s+(/[ap]\s+)?\"?\w+=|\^[ \t]*\r?$|%~dp0"
-    r"|^[ \t]*@?(call|start|title|pause|setlocal|chcp)\b|%\w+%"
+    r"(?im)^[ \t]*@?echo\s+off|^[ \t]*(rem\b|::)|^[ \t]*@?set\s+(/[ap]\s+)?\"?\w+="
+    r"|\^[ \t]*\r?$|%~dp0|^[ \t]*@?(call|start|title|pause|setlocal|chcp)\b|%\w+%"
 )
 _UNIX: Final = re.compile(r"(?m)^#!|\\[ \t]*\r?$|\$\{?\w|^[ \t]*export\s|^[ \t]*#")
 _WINDOWS_PATH: Final = re.compile(r"(?:^|[\s\"=])(?:[A-Za-z]:|\.{0,2})\\[\w.]")
@@ -40,6 +39,9 @@ _CONDITION: Final = re.compile(
     r")\s*",
     re.IGNORECASE,
 )
+_LOOP: Final = re.compile(r"\s*for\s+.*?\bin\s*\(.*?\)\s*do\s*", re.IGNORECASE)
+_LONGEST: Final = 1000
+_DEPTH: Final = 10
 _START: Final = re.compile(
     r"\s*start\s+(?:\"[^\"]*\"\s+)?(?:/(?:d|affinity|node)\s+(?:\"[^\"]*\"|\S+)\s+|/\w+\s+)*",
     re.IGNORECASE,
@@ -55,29 +57,14 @@ def recognises(document: Document) -> bool:
     return bool(_SIGNS.search(document.text) or _WINDOWS_PATH.search(document.text))
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of all servers that it starts, numbered where there are several."""
     reader = _Reader(document)
-    for line in _joined(document.source):
+    for line in unbroken(document.source.lines(), "^"):
         reader.line(line)
     if not reader.found:
         document.refuse("holds no command that starts a llama-server")
-    return Reading(lines=numbered(reader.found), unread={})
-
-
-def _joined(source: Traced) -> Iterator[Traced]:
-    """Its lines; a caret at the end goes on with the next."""
-    pieces = list[Traced]()
-    for line in source.lines():
-        text = line.text.rstrip()
-        if text.endswith("^") and not text.endswith("^^"):
-            cut = len(text) - 1
-            pieces += [line[:cut], Traced.at(" ", line.span(cut, cut + 1))]
-            continue
-        yield Traced.joined([*pieces, line])
-        pieces = []
-    if pieces:
-        yield Traced.joined(pieces)
+    return Contents(lines=numbered(reader.found), unread={})
 
 
 class _Reader:
@@ -108,20 +95,13 @@ class _Reader:
     def _command(self, part: Traced, depth: int) -> None:
         part = part[len(part.text) - len(part.text.lstrip(" \t@")) :]
         text = part.text.strip()
-        if not text or depth > 10:  # noqa: PLR2004
+        if not text or depth > _DEPTH:
             return
         if text.startswith(")"):
-            if self.blocks:
-                self.last = self.blocks.pop()
-            rest = part[part.text.index(")") + 1 :]
-            if re.match(r"\s*else\b", rest.text, re.IGNORECASE):
-                begin = re.match(r"\s*else\s*", rest.text, re.IGNORECASE)
-                self._branch(rest[begin.end() if begin else 0 :], not self.last, depth)
-            elif rest.text.strip():
-                self._command(rest, depth + 1)
+            self._close(part[part.text.index(")") + 1 :], depth)
         elif condition := _CONDITION.match(part.text):
             self._branch(part[condition.end() :], self._holds(condition), depth)
-        elif loop := re.match(r"(?i)\s*for\s+.*?\bin\s*\(.*?\)\s*do\s*", part.text):
+        elif loop := _LOOP.match(part.text[:_LONGEST]):
             self._branch(part[loop.end() :], False, depth)
         elif text.startswith("("):
             self._branch(part[part.text.index("(") :], True, depth)
@@ -129,6 +109,15 @@ class _Reader:
             self._set(part[change.end() :], change[1])
         elif not re.match(r"(?i)(echo|title|rem|goto|exit|cd|pushd|popd|pause)\b", text):
             self._run(part)
+
+    def _close(self, rest: Traced, depth: int) -> None:
+        """The end of a block, and what follows it."""
+        if self.blocks:
+            self.last = self.blocks.pop()
+        if begin := re.match(r"\s*else\b\s*", rest.text, re.IGNORECASE):
+            self._branch(rest[begin.end() :], not self.last, depth)
+        elif rest.text.strip():
+            self._command(rest, depth + 1)
 
     def _branch(self, rest: Traced, holds: bool, depth: int) -> None:
         """What follows a condition: a block that begins, or a command."""

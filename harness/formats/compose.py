@@ -1,7 +1,7 @@
 """Compose files."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -9,16 +9,15 @@ from typing import Final
 from harness.errors import FormatError
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.containers import container
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.dotenv import values
 from harness.formats.interpolation import Lookup, interpolated
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Node, Scalar
-from harness.formats.places import Edit, Pair, Place, Row, Word, assignment_at
+from harness.formats.places import Edit, Pair, Row, Word, assignment_at
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, no_reference, quoted, stands, words_of
 
-NAME: Final = "compose"
 LOOKED_FOR: Final = "a Compose file (services: NAME: image, command)"
 
 
@@ -50,7 +49,7 @@ def recognises(document: Document) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every service that is a llama-server, by its name."""
     services = document.mapping.mapping("services") if document.mapping else None
     if services is None:
@@ -66,7 +65,7 @@ def read(document: Document) -> Reading:
             found += [(name, line) for line in service.lines()]
         except (FormatError, ValueError) as error:
             unread[name] = f"{document.origin}#{name}: {error}"
-    return Reading(lines=named(found), unread=unread)
+    return Contents(lines=named(found), unread=unread)
 
 
 class _Service:
@@ -80,8 +79,8 @@ class _Service:
     def lines(self) -> list[PlacedLine]:
         env, add = self._environment()
         image = self._text("image")
-        command, row, after = self._words("command")
-        entrypoint, _, _ = self._words("entrypoint")
+        command, row = self._words("command")
+        entrypoint, _ = self._words("entrypoint")
         lines = container(
             image=image,
             entrypoint=entrypoint,
@@ -90,7 +89,6 @@ class _Service:
             around=around(self._document),
             add=add,
         )
-        del after
         return [replace(x, row=x.row or row, assumed=(*self._assumed, *x.assumed)) for x in lines]
 
     def _text(self, key: str) -> str:
@@ -101,21 +99,21 @@ class _Service:
         text = interpolated(scalar.text, self._lookup)
         place = scalar.place
         if place:
-            place = replace(place, write=_after(_dollars, place))
+            written = place.write
+            place = replace(place, write=lambda text: written(_dollars(text)))
         return Word(text, place)
 
-    def _words(self, key: str) -> tuple[list[Word] | None, Row | None, Place | None]:
+    def _words(self, key: str) -> tuple[list[Word] | None, Row | None]:
         node = self._node.get(key)
         if isinstance(node, ListNode):
             if not all(isinstance(item, Scalar) for item in node.items):
                 raise FormatError(f"{key} holds something else than text")
             scalars = [item for item in node.items if isinstance(item, Scalar)]
             self._note_numbers(key, scalars)
-            return [self._filled(one) for one in scalars], node.row, None
+            return [self._filled(one) for one in scalars], node.row
         if not isinstance(node, Scalar) or node.is_null:
-            return None, None, None
-        words, row = words_of(interpolated(node.text, self._lookup), self._document.file, _RULES)
-        return words, row, node.place
+            return None, None
+        return words_of(interpolated(node.text, self._lookup), self._document.file, _RULES)
 
     def _note_numbers(self, key: str, scalars: Sequence[Scalar]) -> None:
         for one in scalars:
@@ -155,12 +153,14 @@ class _Service:
         """A variable that Compose takes from where it is started itself."""
         return Variable(value=self._outer.get(name))
 
-    def _from_pair(self, name: str, key: Scalar, value: Scalar, remove: object) -> Variable:
+    def _from_pair(
+        self, name: str, key: Scalar, value: Scalar, remove: Callable[[], Edit]
+    ) -> Variable:
         if value.is_null:
             return self._passed(name)
         filled = self._filled(value)
         known = None if stands(str(filled)) else str(filled)
-        pair = Pair(key.place, filled.place, (name, str(filled)), remove)  # type: ignore[arg-type]
+        pair = Pair(key.place, filled.place, (name, str(filled)), remove)
         return Variable(value=known, place=pair)
 
     def _from_list(self, node: ListNode) -> Iterator[tuple[str, Variable]]:
@@ -175,10 +175,6 @@ class _Service:
                 yield assigned[0], Variable(value=None if stands(text) else text, place=place)
             elif str(word).isidentifier():
                 yield str(word), self._passed(str(word))
-
-
-def _after(first: object, place: Place) -> object:
-    return lambda text: place.write(first(text))  # type: ignore[operator]
 
 
 def _added(node: MapNode, pairs: Sequence[tuple[str, str]]) -> list[Edit]:

@@ -7,28 +7,30 @@ from typing import Final
 
 from harness.formats.command_line import AddVariables, Fault, PlacedLine, Variable
 from harness.formats.containers import Kind, container, kind_of_image
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.interpolation import interpolated
 from harness.formats.json_nodes import read_json
 from harness.formats.naming import numbered
 from harness.formats.nodes import ListNode, Scalar
-from harness.formats.places import Edit, OwnLine, VariablePlace, Word, assignment_at
+from harness.formats.places import Edit, OwnLine, Row, VariablePlace, Word, assignment_at
 from harness.formats.shell import commands
-from harness.formats.traced import Traced
+from harness.formats.traced import Traced, unbroken
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, no_reference, quoted, stands, words_of
 
-NAME: Final = "dockerfile"
 LOOKED_FOR: Final = "a Dockerfile (FROM, ENTRYPOINT, CMD)"
 
 _FROM: Final = re.compile(r"(?im)^[ \t]*FROM[ \t]+\S+")
 _INSTRUCTION: Final = re.compile(r"[ \t]*([A-Za-z]+)[ \t]+")
-_ENV: Final = Rules(quote=lambda word: _assigned(word))
+_HEREDOC: Final = re.compile(r"<<-?[\"']?(\w+)[\"']?")
 
 
 def _assigned(word: str) -> str:
     name, _, value = word.partition("=")
     return f"{name}={no_reference(quoted(value), chr(92) + '$')}"
+
+
+_ENV: Final = Rules(quote=_assigned)
 
 
 def recognises(document: Document) -> bool:
@@ -46,7 +48,7 @@ class _Command:
 
     words: list[Word] | None
     text: Traced
-    row: object = None
+    row: Row | None = None
 
 
 @dataclass
@@ -60,7 +62,7 @@ class _Stage:
     begin: int | None = None
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line that the built image starts."""
     stages, stage, arguments = dict[str, _Stage](), _Stage(), dict[str, str]()
     try:
@@ -86,7 +88,7 @@ def read(document: Document) -> Reading:
     lines = _started(stage, document)
     if not lines:
         document.refuse("its last stage starts no llama-server")
-    return Reading(lines=numbered(lines), unread={})
+    return Contents(lines=numbered(lines), unread={})
 
 
 def _begun(text: str, stages: dict[str, _Stage], arguments: Mapping[str, str]) -> _Stage:
@@ -94,7 +96,7 @@ def _begun(text: str, stages: dict[str, _Stage], arguments: Mapping[str, str]) -
     image = interpolated(Traced.made(words[0] if words else ""), arguments.get).text
     base = stages.get(image.lower())
     stage = replace(base, env=dict(base.env)) if base else _Stage(image=image)
-    if len(words) > 2 and words[1].lower() == "as":  # noqa: PLR2004
+    if len(words) > len(("image", "as")) and words[1].lower() == "as":
         stages[words[2].lower()] = stage
     return stage
 
@@ -147,7 +149,7 @@ def _started(stage: _Stage, document: Document) -> list[PlacedLine]:
     words = cmd.words if cmd and cmd.words else []
     lines = _in_container(stage, own, words, document, add)
     row = cmd.row if cmd else None
-    return [replace(line, row=line.row or row) for line in lines]  # type: ignore[arg-type]
+    return [replace(line, row=line.row or row) for line in lines]
 
 
 def _no_list(cmd: _Command, entrypoint: Sequence[Word] | None) -> Fault:
@@ -189,31 +191,13 @@ def _lines_before(begin: int | None) -> AddVariables | None:
 def _instructions(document: Document) -> Iterator[tuple[str, Traced, int | None]]:
     """The instructions, each on one line, and where it begins."""
     directive = re.match(r"(?i)\s*#\s*escape\s*=\s*(\S)", document.text)
-    mark = directive[1] if directive else "\\"
-    name, pieces, begin = "", list[Traced](), None
+    lines = (one for one in document.source.lines() if re.match(r"\s*[^\s#]", one.text))
     heredoc = ""
-    for line in document.source.lines():
-        text = line.text
+    for line in unbroken(lines, directive[1] if directive else "\\"):
+        text = line.text.rstrip()
         if heredoc:
             heredoc = "" if text.strip() == heredoc else heredoc
-            continue
-        if text.lstrip().startswith("#") or (pieces and not text.strip()):
-            continue
-        if not pieces:
-            match = _INSTRUCTION.match(text)
-            if not match:
-                continue
-            name = match[1].upper()
-            begin = line.begin()
-            line = line[match.end() :]
-        kept = line.text.rstrip()
-        if kept.endswith(mark):
-            cut = len(kept) - 1
-            pieces += [line[:cut], Traced.at(" ", line.span(cut, cut + 1))]
-            continue
-        if name in {"RUN", "COPY"} and (found := re.search(r"<<-?[\"']?(\w+)[\"']?", kept)):
-            heredoc = found[1]
-        yield name, Traced.joined([*pieces, line[: len(kept)]]), begin
-        pieces = []
-    if pieces:
-        yield name, Traced.joined(pieces), begin
+        elif match := _INSTRUCTION.match(text):
+            name, found = match[1].upper(), _HEREDOC.search(text)
+            heredoc = found[1] if found and name in {"RUN", "COPY"} else ""
+            yield name, line[match.end() : len(text)], line.begin()

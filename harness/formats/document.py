@@ -1,6 +1,5 @@
 """A file as formats look at it, and the files beside it."""
 
-import os
 import re
 import stat
 from collections.abc import Mapping
@@ -87,7 +86,7 @@ class Document:
         return self._tree[1]
 
     @property
-    def trouble_named(self) -> bool:
+    def is_malformed(self) -> bool:
         """Whether it claims to be JSON or YAML and is not."""
         is_json = (self.trouble or "").startswith("is not JSON")
         return is_json or bool(self.trouble and self.suffix in {".yaml", ".yml"})
@@ -131,17 +130,13 @@ class Format(Protocol):
     """One kind of file that command lines are kept in."""
 
     @property
-    def NAME(self) -> str:  # noqa: N802 - the constant of a module
-        """What it is called, also on the command line."""
-
-    @property
-    def LOOKED_FOR(self) -> str:  # noqa: N802
+    def LOOKED_FOR(self) -> str:  # noqa: N802 - the constant of a module
         """What a file of it has, for the message about one of no known kind."""
 
     def recognises(self, document: Document) -> bool:
         """Whether a file is of this kind, by its content."""
 
-    def read(self, document: Document) -> "Reading":
+    def read(self, document: Document) -> "Contents":
         """Its command lines.
 
         Raises:
@@ -150,7 +145,7 @@ class Format(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class Contents:
     """What a format found in a file.
 
     Attributes:
@@ -168,7 +163,7 @@ def readable(path: Path) -> str | None:
     A device or a file of ``/proc`` is none: it may never end.
     """
     try:
-        status = os.stat(path)
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > SIZE_LIMIT:
             return None
         return decoded(path.read_bytes()) if status.st_size else ""

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.interpolation import interpolated
 from harness.formats.places import BlankRow, Edit, OwnLine, place_of
 from harness.formats.traced import Spot, Traced
 from harness.formats.words import no_reference, stands
 
-NAME: Final = "dotenv"
 LOOKED_FOR: Final = "lines NAME=value with some LLAMA_… among them (.env)"
 
 _LINE: Final = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*")
@@ -35,7 +34,7 @@ def recognises(document: Document) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The variables, for a server without arguments."""
     env, file = dict[str, Variable](), document.file
     row = BlankRow(file, _written)
@@ -52,7 +51,7 @@ def read(document: Document) -> Reading:
         glue = "" if document.file.endswith("\n") or not document.file else "\n"
         return [Edit(end, end, glue + lines)]
 
-    return Reading(lines={"": PlacedLine(words=(), env=env, add=add)}, unread={})
+    return Contents(lines={"": PlacedLine(words=(), env=env, add=add)}, unread={})
 
 
 def _written(text: str) -> str:

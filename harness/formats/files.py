@@ -1,13 +1,13 @@
 """Reading files of command lines, and writing changed ones."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
 from harness.errors import FormatError, writing
 from harness.formats.command_line import CommandLine, CommandLines, PlacedLine
-from harness.formats.document import SIZE_LIMIT, Document, Reading, decoded, encoded
+from harness.formats.document import SIZE_LIMIT, Contents, Document, decoded, encoded
 from harness.formats.places import Edit, UnwritableError, VariablePlace, Word, applied
 from harness.formats.programs import servers_of
 from harness.formats.registry import read_document
@@ -65,7 +65,7 @@ def _check(line: CommandLine, origin: str) -> None:
             ) from error
 
 
-def _read(text: str, origin: str, name: str | None, path: Path | None) -> Reading:
+def _read(text: str, origin: str, name: str | None, path: Path | None) -> Contents:
     document = Document(Traced.file(text), text, origin, path)
     try:
         reading = read_document(document, name)
@@ -180,27 +180,22 @@ def write_all(
             raise FormatError(f"{where}: cannot be changed there: {error}") from error
     try:
         written = applied(text, edits)
-    except UnwritableError as error:
+        again = _read(written, origin, format, path).lines
+    except (UnwritableError, FormatError) as error:
         raise FormatError(f"{origin}: cannot be changed so: {error}") from error
     wanted = {name: placed.line for name, placed in lines.items()}
     wanted.update({name: new for name, (_, new) in changes.items()})
-    _compare(written, wanted, set(changes), origin, format, path)
+    _compare(again, wanted, changes, origin)
     return written
 
 
 def _compare(
-    text: str,
+    lines: Mapping[str, PlacedLine],
     wanted: Mapping[str, CommandLine],
-    changed: set[str],
+    changed: Collection[str],
     origin: str,
-    kind: str | None,
-    path: Path | None,
 ) -> None:
     """See whether a written text reads as it shall."""
-    try:
-        lines = _read(text, origin, kind, path).lines
-    except FormatError as error:
-        raise FormatError(f"{origin}: cannot be changed so: {error}") from error
     for name, line in wanted.items():
         where = f"{origin}#{name}" if name else origin
         if name not in lines or not _same(lines[name].line, line):

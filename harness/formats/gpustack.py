@@ -8,17 +8,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine, Variable
 from harness.formats.containers import Kind, container, kind_of_image
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Scalar
 from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import Rules, quoted, words_of
 
-NAME: Final = "gpustack"
 LOOKED_FOR: Final = "a backend of gpustack (default_run_command, version_configs)"
 
 _CONDITION: Final = re.compile(
@@ -51,22 +49,17 @@ def _own_commands(backend: MapNode) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """Each backend's default command under its name, each version's own under the version's."""
     found, unread = list[tuple[str, PlacedLine]](), dict[str, str]()
     for backend in _backends(document):
         images = set(_images(backend))
         for name, holder, command, image in _commands(backend):
-            place = f"{document.origin}#{name}"
             try:
-                if not isinstance(command, Scalar) or not command.is_text:
-                    raise FormatError(f"{place}: the run command is not text")
                 found += [(name, x) for x in _lines(command, holder, image or images, document)]
             except ValueError as error:
-                unread[name] = f"{place}: {error}"
-            except FormatError as error:
-                unread[name] = str(error)
-    return Reading(lines=named(found), unread=unread)
+                unread[name] = f"{document.origin}#{name}: {error}"
+    return Contents(lines=named(found), unread=unread)
 
 
 def _commands(backend: MapNode) -> Iterator[tuple[str, MapNode, object, set[str]]]:
@@ -94,8 +87,10 @@ def _images(backend: MapNode) -> Iterator[str]:
 
 
 def _lines(
-    command: Scalar, holder: MapNode, images: set[str], document: Document
+    command: object, holder: MapNode, images: set[str], document: Document
 ) -> list[PlacedLine]:
+    if not isinstance(command, Scalar) or not command.is_text:
+        raise ValueError("the run command is not text")
     text, assumed = _without_conditions(command.text)
     words, _ = words_of(text, document.file, _RULES)
     entry = holder.text("default_entrypoint") or holder.text("entrypoint")

@@ -35,35 +35,36 @@ def interpolated(source: Traced, lookup: Lookup, depth: int = 0) -> Traced:
 
 
 def _reference(source: Traced, at: int, lookup: Lookup, depth: int) -> tuple[Traced, int] | None:
+    """What stands for the reference that begins at a dollar, and where it ends; None for none."""
     text = source.text
     if text.startswith("$$", at):
         return Traced.at("$", source.span(at, at + 2)), at + 2
-    if name := _NAME.match(text, at + 1):
-        value = lookup(name[0])
-        stays = source[at : name.end()]
-        spot = source.span(at, name.end())
-        return (stays if value is None else Traced.at(value, spot)), name.end()
-    if not text.startswith("${", at) or not (name := _NAME.match(text, at + 2)):
+    braced = text.startswith("${", at)
+    name = _NAME.match(text, at + 1 + braced)
+    end = closing(text, at + 1) if braced else name and name.end()
+    if not name or end is None or depth > _DEPTH:
         return None
-    end = closing(text, at + 1)
-    if end is None or depth > _DEPTH:
+    whole, value = source[at:end], lookup(name[0])
+    operator = _OPERATOR.match(text, name.end()) if braced else None
+    if operator:
+        operand = interpolated(source[operator.end() : end - 1], lookup, depth + 1)
+        return _or_else(name[0], value, operator[0], operand, whole), end
+    if braced and name.end() != end - 1:
         return None
-    value, spot = lookup(name[0]), source.span(at, end)
-    operator = _OPERATOR.match(text, name.end())
-    if not operator:
-        if name.end() != end - 1:
-            return None
-        return (source[at:end] if value is None else Traced.at(value, spot)), end
-    operand = source[operator.end() : end - 1]
-    is_set = bool(value) if operator[0].startswith(":") else value is not None
-    kind = operator[0][-1]
+    return (whole if value is None else Traced.at(value, whole.span())), end
+
+
+def _or_else(name: str, value: str | None, operator: str, operand: Traced, whole: Traced) -> Traced:
+    """What ``${NAME:-default}`` and its like stand for."""
+    is_set = bool(value) if operator.startswith(":") else value is not None
+    kind, spot = operator[-1], whole.span()
     if kind == "+":
-        return (interpolated(operand, lookup, depth + 1) if is_set else source[at:at]), end
+        return operand if is_set else whole[0:0]
     if is_set:
-        return Traced.at(value or "", spot), end
+        return Traced.at(value or "", spot)
     if kind == "?":  # what is said where it is missing is no part of the value
-        return Traced.at(f"${{{name[0]}}}", spot), end
-    return interpolated(operand, lookup, depth + 1).standing_in(spot), end
+        return Traced.at(f"${{{name}}}", spot)
+    return operand.standing_in(spot)
 
 
 def closing(text: str, opened: int) -> int | None:

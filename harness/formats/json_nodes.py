@@ -1,4 +1,4 @@
-"""Reading JSON with the places of its values; comments and trailing commas are borne with."""
+"""Contents JSON with the places of its values; comments and trailing commas are borne with."""
 
 import json
 import re

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
 from harness.formats.containers import container
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Node, Scalar, mappings
 from harness.formats.places import Edit, Pair, UnwritableError, Word
@@ -17,10 +17,10 @@ from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import SHLEX, words_of
 
-NAME: Final = "kubernetes"
 LOOKED_FOR: Final = "Kubernetes manifests or Helm values with a container (image, args)"
 
 _REFERENCE: Final = re.compile(r"\$(\$)?\((\w+)\)")
+_VARIABLES: Final = ("env", "extraEnv", "extraEnvVars", "envVars", "environment")
 _ARGUMENTS: Final = ("args", "extraArgs", "arguments", "extra_args")
 
 
@@ -35,7 +35,7 @@ def recognises(document: Document) -> bool:
         return False
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every container that is a llama-server, by the container's name."""
     try:
         found = [*_containers(document), *_within(document)]
@@ -43,7 +43,7 @@ def read(document: Document) -> Reading:
         document.refuse(str(error))
     if not found:
         document.refuse("none of its containers is a llama-server")
-    return Reading(lines=named(found), unread={})
+    return Contents(lines=named(found), unread={})
 
 
 def _containers(document: Document) -> Iterator[tuple[str, PlacedLine]]:
@@ -169,7 +169,8 @@ class _Container:
         return words
 
     def _environment(self) -> tuple[dict[str, Variable], AddVariables | None]:
-        env, node = dict[str, Variable](), self._node.get("env")
+        env = dict[str, Variable]()
+        node = next((one for key in _VARIABLES if (one := self._node.get(key))), None)
         self._from_sources(env)
         if isinstance(node, ListNode):
             for item, span in zip(node.items, node.row.items, strict=False):
@@ -190,11 +191,11 @@ class _Container:
             return env, lambda pairs: [node.add(list(pairs))]
         return env, partial(_opened, self._node) if node is None else None
 
-    def _from_item(self, name: str, item: MapNode, remove: object) -> Variable:
+    def _from_item(self, name: str, item: MapNode, remove: Callable[[], Edit]) -> Variable:
         value, key = item.get("value"), item.get("name")
         if isinstance(value, Scalar) and isinstance(key, Scalar):
             known = str(value)
-            pair = Pair(key.place, value.place, (name, known), remove)  # type: ignore[arg-type]
+            pair = Pair(key.place, value.place, (name, known), remove)
             return Variable(value=known, place=pair)
         if value is None and item.get("valueFrom") is None:
             return Variable(value="")

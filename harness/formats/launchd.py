@@ -3,19 +3,19 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Final
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from harness.formats.command_line import Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import Edit, ListRow, Pair, Place, UnwritableError, Word
 from harness.formats.programs import servers_of
-from harness.formats.traced import Traced
+from harness.formats.traced import Spot, Traced
 from harness.formats.units import around
 
-NAME: Final = "launchd"
 LOOKED_FOR: Final = "a property list of launchd (ProgramArguments)"
 
 
@@ -44,7 +44,7 @@ class _Element:
         return next((value for one, value in self.pairs() if one.text == key), None)
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of its program."""
     root = _parsed(document)
     job = next((child for child in root.children if child.name == "dict"), None)
@@ -64,7 +64,7 @@ def read(document: Document) -> Reading:
     lines = servers_of(words, env, around(document), lambda pairs: _added(job, document, pairs))
     if not lines:
         document.refuse("its ProgramArguments start no llama-server")
-    return Reading(lines=numbered(lines), unread={})
+    return Contents(lines=numbered(lines), unread={})
 
 
 def _word(element: _Element, document: Document, row: ListRow) -> Word:
@@ -80,12 +80,12 @@ def _environment(job: _Element, document: Document) -> dict[str, Variable]:
         name = name and Place(name.start, name.end, _key, name.row)
         place = _word(value, document, ListRow(document.file, _string)).place
         spot = document.source.span(key.start, value.end)
-        pair = Pair(name, place, (key.text, value.text), lambda spot=spot: _cut(document, spot))
+        pair = Pair(name, place, (key.text, value.text), partial(_cut, document, spot))
         env[key.text] = Variable(value=value.text, place=pair)
     return env
 
 
-def _cut(document: Document, spot: Any) -> Edit:
+def _cut(document: Document, spot: Spot | None) -> Edit:
     if spot is None:
         raise UnwritableError("it is put together from several places")
     line = document.file.rfind("\n", 0, spot.start) + 1

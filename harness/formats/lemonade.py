@@ -9,13 +9,12 @@ from typing import Final
 
 from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.nodes import MapNode, Scalar, mappings
 from harness.formats.places import Word
 from harness.formats.traced import Traced
 from harness.formats.words import words_of
 
-NAME: Final = "lemonade"
 LOOKED_FOR: Final = "lemonade's recipe options (llamacpp_args)"
 
 _AUTOMATIC: Final = {"-1", "0"}
@@ -35,7 +34,7 @@ def _recipes(document: Document) -> Iterator[tuple[str, MapNode]]:
                 yield own or (parts[-1] if parts else ""), mapping
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of each model that has arguments of its own."""
     lines, unread = dict[str, PlacedLine](), dict[str, str]()
     for name, mapping in _recipes(document):
@@ -43,7 +42,7 @@ def read(document: Document) -> Reading:
             lines[name] = _line(mapping, document, name)
         except FormatError as error:
             unread[name] = str(error)
-    return Reading(lines=lines, unread=unread)
+    return Contents(lines=lines, unread=unread)
 
 
 def _line(mapping: MapNode, document: Document, name: str) -> PlacedLine:

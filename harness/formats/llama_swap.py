@@ -12,8 +12,8 @@ from functools import partial
 from typing import Final
 
 from harness.errors import FormatError
-from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.command_line import AddVariables, PlacedLine, Variable
+from harness.formats.document import Contents, Document
 from harness.formats.nodes import ListNode, MapNode, Scalar
 from harness.formats.places import Edit, UnwritableError, assignment_at
 from harness.formats.programs import servers_of
@@ -21,7 +21,6 @@ from harness.formats.traced import Traced
 from harness.formats.units import around
 from harness.formats.words import Rules, assignment, stands, words_of
 
-NAME: Final = "llama-swap"
 LOOKED_FOR: Final = "llama-swap's configuration (models: NAME: cmd)"
 
 _MACRO: Final = re.compile(r"\$\{([^}\s]+)\}")
@@ -39,7 +38,7 @@ def recognises(document: Document) -> bool:
     )
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every model that runs a llama-server."""
     root = document.mapping
     models = root.mapping("models") if root else None
@@ -53,7 +52,7 @@ def read(document: Document) -> Reading:
                 lines[name] = line
         except (FormatError, ValueError) as error:
             unread[name] = f"{document.origin}#{name}: {error}"
-    return Reading(lines=lines, unread=unread)
+    return Contents(lines=lines, unread=unread)
 
 
 def _model(
@@ -85,7 +84,7 @@ def _kept(text: Traced) -> Iterator[Traced]:
 
 def _environment(
     model: MapNode, macros: Mapping[str, Traced]
-) -> tuple[dict[str, Variable], object]:
+) -> tuple[dict[str, Variable], AddVariables | None]:
     env, entries = dict[str, Variable](), model.get("env")
     if not isinstance(entries, ListNode):
         add = partial(_opened, model) if entries is None else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, OwnLine, Place, Word, place_of
 from harness.formats.powershell_values import Token, Value, Values, item_quoted
@@ -16,12 +16,11 @@ from harness.formats.units import around
 from harness.formats.windows_words import windows_words
 from harness.formats.words import parted
 
-NAME: Final = "powershell"
 LOOKED_FOR: Final = "a PowerShell script that starts llama-server.exe"
 
 _SIGNS: Final = re.compile(
-    r"(?im)^[ \t]*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^[ \t]*&\s*[\"'$.]|^[ \t]*param\s*\(|Start-Process\b"
-    r"|\$env:\w|-ArgumentList\b|^[ \t]*Write-Host\b"
+    r"(?im)^[ \t]*\$(env:)?\w+\s*\+?=|`[ \t]*\r?$|^[ \t]*&\s*[\"'$.]|^[ \t]*param\s*\("
+    r"|Start-Process\b|\$env:\w|-ArgumentList\b|^[ \t]*Write-Host\b"
 )
 _UNIX: Final = re.compile(r"(?m)^#!.*\b(ba|z|da|k)?sh\b|\\[ \t]*\r?$|^[ \t]*export\s|`#")
 _SAFE: Final = re.compile(r"[\w./:=%+\\-][\w./:=%+\\,~-]*")
@@ -48,13 +47,13 @@ def recognises(document: Document) -> bool:
     return not known and bool(_SIGNS.search(document.text)) and not _UNIX.search(document.text)
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of all servers that it starts, numbered where there are several."""
     reader = _Reader(document)
     reader.run()
     if not reader.found:
         document.refuse("holds no command that starts a llama-server")
-    return Reading(lines=numbered(reader.found), unread={})
+    return Contents(lines=numbered(reader.found), unread={})
 
 
 def _quoted(word: str) -> str:
@@ -182,7 +181,7 @@ class _Reader:
         self.found += [replace(x, assumed=(*assumed, *x.assumed)) for x in lines]
 
     def _process(self, words: list[Word], listed: set[int]) -> list[Word]:
-        """What ``Start-Process`` starts: its program, and the arguments as it puts them together."""
+        """What ``Start-Process`` starts: a program, and arguments as it puts them together."""
         program, arguments, i = list[Word](), list[Word](), 0
         while i < len(words):
             text = str(words[i])

@@ -1,7 +1,6 @@
 """Values in PowerShell: text, variables, arrays, and where they stand."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -217,8 +216,13 @@ class Values:
 
     def listed(self, at: int) -> tuple[Value, int]:
         """What ``=`` assigns: a value, several after commas, or arrays put together."""
-        row: Callable[[], ListRow] = lambda: ListRow(self.file, item_quoted)  # noqa: E731
-        own, items, end, is_list, sign = row(), list[Word](), at, False, "="
+        own, items, end, is_list, sign = (
+            ListRow(self.file, item_quoted),
+            list[Word](),
+            at,
+            False,
+            "=",
+        )
         while token := self.token(self.blank(at, lines=sign != "="), ",;\n|)+"):
             is_missing = token.value is None
             if is_missing and sign != "+":

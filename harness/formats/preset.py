@@ -4,11 +4,10 @@ import re
 from typing import Final
 
 from harness.formats.command_line import PlacedLine
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.places import Word
 from harness.formats.traced import Traced
 
-NAME: Final = "preset"
 LOOKED_FOR: Final = "a preset of models ([MODEL] with model = or hf-repo =)"
 
 _SECTION: Final = re.compile(r"(?m)^[ \t]*\[[^\]\n]+\][ \t]*\r?$")
@@ -25,8 +24,8 @@ def recognises(document: Document) -> bool:
     return bool(_SECTION.search(text) and _KEYS.search(text) and not _OTHER_LINE.search(text))
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The server that reads it."""
     name = document.path.name if document.path else document.origin
     words = (Word(Traced.made("--models-preset")), Word(Traced.made(name)))
-    return Reading(lines={"": PlacedLine(words=words)}, unread={})
+    return Contents(lines={"": PlacedLine(words=words)}, unread={})

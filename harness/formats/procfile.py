@@ -4,12 +4,11 @@ import re
 from typing import Final
 
 from harness.formats.command_line import PlacedLine
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.programs import variables_of_file
 from harness.formats.shell import commands
 
-NAME: Final = "procfile"
 LOOKED_FOR: Final = "a Procfile (NAME: COMMAND)"
 
 _LINE: Final = re.compile(r"([\w-]+):[ \t]*(\S.*)")
@@ -26,7 +25,7 @@ def _mentions(text: str) -> bool:
     return bool(re.search(r"llama|LLAMA_ARG_", text))
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of its processes, by their names."""
     given = variables_of_file(document.beside(".env") or "")
     found = list[tuple[str, PlacedLine]]()
@@ -37,4 +36,4 @@ def read(document: Document) -> Reading:
             found += [(match[1], one) for one in commands(command, given)]
     if not found:
         document.refuse("none of its processes is a llama-server")
-    return Reading(lines=named(found), unread={})
+    return Contents(lines=named(found), unread={})

@@ -1,4 +1,4 @@
-"""JSON or YAML with ``command``, ``args`` and ``env``, as editors and process managers keep programs."""
+"""JSON or YAML with ``command``, ``args``, ``env``, as editors and process managers have it."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.errors import FormatError
 from harness.formats.command_line import AddVariables, PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.nodes import ListNode, MapNode, Scalar, mappings
 from harness.formats.places import Edit, Pair, Word
@@ -15,7 +15,6 @@ from harness.formats.shell import commands
 from harness.formats.units import around
 from harness.formats.words import assignment, stands, words_of
 
-NAME: Final = "program-map"
 LOOKED_FOR: Final = "JSON or YAML with command, args and env"
 
 _COMMANDS: Final = ("command", "cmd", "program", "shell", "script", "exec", "executable")
@@ -29,12 +28,12 @@ def recognises(document: Document) -> bool:
     return bool(document.nodes) and not is_manifest and any(True for _ in _found(document))
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of every program that is a llama-server, by its key or name."""
     found = list(_found(document))
     if not found:
         document.refuse("none of its commands starts a llama-server")
-    return Reading(lines=named(found), unread={})
+    return Contents(lines=named(found), unread={})
 
 
 def _found(document: Document) -> Iterator[tuple[str, PlacedLine]]:

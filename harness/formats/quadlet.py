@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.formats.containers import container
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Word
 from harness.formats.traced import Traced
@@ -22,7 +22,6 @@ from harness.formats.units import (
 )
 from harness.formats.words import SYSTEMD
 
-NAME: Final = "quadlet"
 LOOKED_FOR: Final = "a quadlet ([Container] Image=, Exec=)"
 
 
@@ -31,7 +30,7 @@ def recognises(document: Document) -> bool:
     return has_section(document, "Container")
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of the container."""
     environment = Environment(document)
     found = dict[str, Entry]()
@@ -56,11 +55,11 @@ def read(document: Document) -> Reading:
     if not lines:
         document.refuse("its [Container] starts no llama-server")
     if "Exec" in found and not command:
-        spot = found["Exec"].value.span(0, 0)
-        row = spot and BlankRow(document.file, SYSTEMD.quote, spot.start, pad="")
+        begin = found["Exec"].value.begin()
+        row = BlankRow(document.file, SYSTEMD.quote, begin, pad="")
         lines = [replace(line, row=row) for line in lines]
     notes = tuple(environment.assumed)
-    return Reading(
+    return Contents(
         lines=numbered([replace(x, assumed=(*notes, *x.assumed)) for x in lines]), unread={}
     )
 

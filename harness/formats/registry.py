@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from harness.errors import FormatError
 from harness.formats.command_line import PlacedLine
-from harness.formats.document import Document, Format, Reading
+from harness.formats.document import Contents, Document, Format
 
 _ORDER: Final = (
     *("argument_list", "lemonade", "llama_swap", "gpustack", "compose", "program_map"),
@@ -42,7 +42,7 @@ class _Formats(Mapping[str, Format]):
 FORMATS: Final[Mapping[str, Format]] = _Formats()
 
 
-def read_document(document: Document, name: str | None = None) -> Reading:
+def read_document(document: Document, name: str | None = None) -> Contents:
     """The command lines of a document.
 
     Args:
@@ -59,7 +59,7 @@ def read_document(document: Document, name: str | None = None) -> Reading:
     if not document.text.strip():
         document.refuse("is empty")
     for kind, one in FORMATS.items():
-        if kind in _TEXT and (document.nodes or document.trouble_named):
+        if kind in _TEXT and (document.nodes or document.is_malformed):
             document.refuse(document.trouble or _unknown())
         if kind == "shell" or one.recognises(document):
             break

@@ -4,25 +4,42 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import BlankRow, Edit, Place, VariablePlace, Word, place_of
 from harness.formats.programs import Around, servers_of
+from harness.formats.shell_conditions import condition_holds
+from harness.formats.shell_tree import (
+    broken_line,
+    clauses,
+    having,
+    last_command,
+    more_arguments,
+    open_quote,
+    parsed,
+)
 from harness.formats.shell_words import Unknown, Value, fields, text_of
 from harness.formats.traced import GrownError, Traced
-from harness.formats.words import _blankless, shell_quoted, stands
+from harness.formats.words import blankless, shell_quoted, stands
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-NAME: Final = "shell"
 LOOKED_FOR: Final = "a shell command that starts llama-server, by itself or in a container"
 
 _DEPTH: Final = 20
+_SHOWN: Final = 60
+_BUILTINS: Final[Mapping[str, str]] = {
+    ":": "true",
+    ".": "source",
+    **{name: name for name in ("true", "false", "test", "set", "source", "shift")},
+    **dict.fromkeys(("exit", "return", "die"), "exit"),
+    **dict.fromkeys(("read", "mapfile", "readarray"), "read"),
+}
+_ALL_EXPORTED: Final = (["-o", "allexport"], ["+o", "allexport"])
 _ROUNDS: Final = 64
 _STEPS: Final = 200_000
 """Statements of a script that are followed, those of loops and functions each time."""
@@ -39,18 +56,18 @@ def recognises(document: Document) -> bool:
     return bool(document.text.strip())
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of all servers that a script starts, numbered where there are several."""
     if found := _OTHER_LANGUAGE.match(document.text):
         document.refuse(f"is a program for {found[1]}, which is not read")
-    if (line := _open_quote(document.text)) is not None:
-        document.refuse(f"line {line}: a quote stays open")
+    if (opened := open_quote(document.text)) is not None:
+        document.refuse(f"line {opened}: a quote stays open")
     script = Script(document)
     lines = script.read() or ([script.bare] if script.bare else [])
     if not lines:
         line = f"; line {script.broken} does not read as a shell command" if script.broken else ""
         document.refuse(f"holds no command that starts a llama-server{line}")
-    return Reading(lines=numbered(lines), unread={})
+    return Contents(lines=numbered(lines), unread={})
 
 
 def commands(
@@ -136,9 +153,8 @@ class Script:
 
     def read(self) -> list[PlacedLine]:
         """The command lines of the servers that it starts."""
-        root, self._chars = _parsed(self.source.text)
-        if root.has_error:
-            self.broken = next(_errors(root), None)
+        root, self._chars = parsed(self.source.text)
+        self.broken = broken_line(root)
         try:
             self._visit(root)
             for name, body in self.state.functions.items():
@@ -208,12 +224,7 @@ class Script:
 
     def _aside(self, node: "Node") -> None:
         """Look for servers where the script may not get to; what is set there does not count."""
-        before = self.state
-        self.state = before.copy()
-        self._visit(node)
-        functions = self.state.functions
-        self.state = before
-        self.state.functions.update(functions)
+        self._branch([node], False, "")
 
     def _visit_comment(self, node: "Node") -> None:
         del node
@@ -238,133 +249,76 @@ class Script:
         first = self._visit(left)
         wanted = any(child.type == "&&" for child in node.children)
         for right in rest:
-            if first is None:
-                if wanted:
-                    self._assume(left, right)
-                else:
-                    self._aside(right)
+            if first is None and wanted:
+                self._branch([right], None, f"{self._shown(left)} holds")
             elif first is wanted:
                 first = self._visit(right)
             else:
                 self._aside(right)
         return first
 
-    def _assume(self, condition: "Node", then: "Node") -> None:
-        before = self.state
-        self.state = before.copy()
-        self._visit(then)
-        if self.state.ended:
-            self.state = before
-            return
-        if self.state.values != before.values:
-            line = condition.start_point.row + 1
-            text = " ".join(self._text(condition).split())[:80]
-            self.state.assumed.append(f"line {line}: {text} holds")
-
-    def _visit_if_statement(self, node: "Node") -> bool | None:
-        conditions, body = list["Node"](), list["Node"]()
-        branches: list[tuple[list[Node], list[Node]]] = []
-        for child in node.children:
-            if child.type in {"if", "fi", "then", ";", "\n", "comment"}:
-                continue
-            if child.type in {"elif_clause", "else_clause"}:
-                branches.append((conditions, body))
-                conditions, body = self._clause(child)
-            elif node.field_name_for_child(node.children.index(child)) == "condition":
-                conditions.append(child)
-            else:
-                body.append(child)
-        branches.append((conditions, body))
-        self._take(branches)
-        return None
-
-    def _clause(self, node: "Node") -> tuple[list["Node"], list["Node"]]:
-        conditions, body, then = list["Node"](), list["Node"](), node.type == "else_clause"
-        for child in node.children:
-            if child.type == "then":
-                then = True
-            elif child.is_named and child.type != "comment":
-                (body if then else conditions).append(child)
-        return conditions, body
-
-    def _take(self, branches: Sequence[tuple[list["Node"], list["Node"]]]) -> None:
+    def _visit_if_statement(self, node: "Node") -> None:
         taken = False
-        for conditions, body in branches:
+        for conditions, body in clauses(node):
             status: bool | None = True
             for condition in conditions:
-                if not taken:
-                    status = self._visit(condition)
-                else:
+                if taken:
                     self._aside(condition)
-            if taken or status is False:
-                for statement in body:
-                    self._aside(statement)
-                continue
-            before = self.state
-            self.state = before.copy()
-            for statement in body:
-                self._visit(statement)
-            if status is None and self.state.ended:
-                self.state = before  # what is done where something is amiss
-                continue
-            taken = True
-            if status is None and self.state.values != before.values:
-                line = conditions[0].start_point.row + 1
-                text = " ".join(self._text(conditions[0]).split())[:80]
-                self.state.assumed.append(f"line {line}: {text} holds")
+                else:
+                    status = self._visit(condition)
+            told = f"{self._shown(conditions[0])} holds" if conditions else ""
+            taken = self._branch(body, False if taken else status, told) or taken
 
     def _visit_case_statement(self, node: "Node") -> None:
-        value = node.child_by_field_name("value")
-        subject = None
-        if value is not None:
-            expanded = text_of(self._piece(value), self).text
-            unset = re.fullmatch(r"\$\{?(\d+|\w+)\}?", expanded)
-            subject = None if stands(expanded) else expanded
-            if unset and self.lookup(unset[1]) is None:
-                subject = ""
-        branches: list[tuple[bool | None, list[Node]]] = []
+        value, taken = node.child_by_field_name("value"), False
+        subject = self._subject(value) if value is not None else None
         for item in node.named_children:
             if item.type != "case_item":
                 continue
-            patterns, body = list[str](), list["Node"]()
-            for index, child in enumerate(item.children):
-                name = item.field_name_for_child(index)
-                if name == "value":
-                    patterns.append(text_of(self._piece(child), self).text)
-                elif child.is_named and name is None:
-                    body.append(child)
-            fits = None if subject is None else any(fnmatchcase(subject, p) for p in patterns)
-            branches.append((fits, body))
-        taken = False
-        for fits, body in branches:
-            if taken or fits is False:
-                for statement in body:
-                    self._aside(statement)
-                continue
-            before = self.state
-            self.state = before.copy()
-            for statement in body:
-                self._visit(statement)
-            if fits is None and self.state.ended:
-                self.state = before
-                continue
-            taken = True
-            self.state.ended = before.ended
-            if fits is None and self.state.values != before.values:
-                line = node.start_point.row + 1
-                self.state.assumed.append(f"line {line}: the first case applies")
+            patterns = [text_of(self._piece(one), self).text for one in having(item, "value")]
+            fits = None
+            if subject is not None or taken:
+                fits = not taken and any(fnmatchcase(subject or "", one) for one in patterns)
+            told = f"{self._shown(item)} applies"
+            taken = self._branch(having(item, None), fits, told) or taken
+
+    def _branch(self, body: "Sequence[Node]", holds: bool | None, told: str) -> bool:
+        """Follow a branch; whether it is the one that the script takes.
+
+        Where only running the script would tell, the first that does not end it is taken.
+        """
+        before = self.state
+        self.state = before.copy()
+        for statement in body:
+            self._visit(statement)
+        if holds is False or (holds is None and self.state.ended):
+            before.functions.update(self.state.functions)
+            self.state = before
+            return False
+        if holds is None and self.state.values != before.values:
+            self.state.assumed.append(told)
+        return True
+
+    def _shown(self, node: "Node") -> str:
+        """Where a node stands, and how it begins."""
+        text = " ".join(self._text(node).split())
+        short = f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
+        return f"line {node.start_point.row + 1}: {short}"
+
+    def _subject(self, value: "Node") -> str | None:
+        """What a ``case`` is about; None where only running the script would tell."""
+        expanded = text_of(self._piece(value), self).text
+        reference = re.fullmatch(r"\$\{?(\w+)\}?", expanded)
+        if reference and self.lookup(reference[1]) is None:
+            return ""
+        return None if stands(expanded) else expanded
 
     def _visit_for_statement(self, node: "Node") -> None:
         variable, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
         if variable is None or body is None:
             return
         name = self._text(variable)
-        values = [
-            word
-            for index, child in enumerate(node.children)
-            if node.field_name_for_child(index) == "value"
-            for word in fields(self._piece(child), self)
-        ]
+        values = [word for one in having(node, "value") for word in fields(self._piece(one), self)]
         known = [word for word in values if not _globbed(str(word)) and not stands(str(word))]
         if not values or len(known) < len(values):
             self.state.values[name] = Unknown.UNKNOWN
@@ -392,48 +346,7 @@ class Script:
             self.state.functions[self._text(name)] = body
 
     def _visit_test_command(self, node: "Node") -> bool | None:
-        text = self._text(node)
-        for opening, end in (("[[", "]]"), ("[", "]")):
-            if text.startswith(opening) and text.endswith(end):
-                start = self._chars(node.start_byte)
-                width = len(opening)
-                return self._tested(self.source[start + width : start + len(text) - len(end)])
-        return None
-
-    def _tested(self, source: Traced) -> bool | None:
-        """Whether a condition holds; None where it is about files, or about what is not known."""
-        for mark, decides in (("||", True), ("&&", False)):
-            left, found, _ = source.text.partition(f" {mark} ")
-            if found:
-                parts = (self._tested(source[: len(left)]), self._tested(source[len(left) + 4 :]))
-                if decides in parts:
-                    return decides
-                return None if None in parts else not decides
-        words = [text_of(piece, self) for piece in _test_words(source)]
-        if any(self._is_unknown(word.text) for word in words):
-            return None
-        plain = ["" if stands(word.text) else word.text for word in words]
-        if plain[:1] == ["!"]:
-            inner = self._tested(source[source.text.index("!") + 1 :])
-            return None if inner is None else not inner
-        match plain:
-            case ["-n" | "-z" as how, value]:
-                return bool(value) == (how == "-n")
-            case [value] if value != "-n":
-                return bool(value)
-            case [left, "=" | "==", right]:
-                return fnmatchcase(left, right)
-            case [left, "!=", right]:
-                return not fnmatchcase(left, right)
-            case [left, "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" as how, right]:
-                return _compared(left, how, right)
-        return None
-
-    def _is_unknown(self, text: str) -> bool:
-        if "$(" in text or "`" in text:
-            return True
-        names = re.findall(r"\$\{?([A-Za-z_]\w*)", text)
-        return any(self.state.values.get(name) is not None for name in names)
+        return condition_holds(self._piece(node), self)
 
     # Variables.
 
@@ -446,13 +359,16 @@ class Script:
         if target is None:
             return
         name = self._text(target)
-        if target.type == "subscript":
-            self.state.values[name.partition("[")[0]] = Unknown.UNKNOWN
+        if target.type == "subscript" and value is not None:
+            self.state.values[name] = text_of(self._piece(value), self)
+            self.state.values.setdefault(name.partition("[")[0], Unknown.UNKNOWN)
             return
         grows = any(child.type == "+=" for child in node.children)
         new: Value
         if value is None:
             new = self.source[self._chars(node.end_byte) : self._chars(node.end_byte)]
+        elif value.type == "array" and self._keys(name, value):
+            new = Unknown.UNKNOWN
         elif value.type == "array":
             new = tuple(self._array(value))
             old = self.state.values.get(name)
@@ -472,6 +388,15 @@ class Script:
         around = place_of(self._piece(whole).span(), shell_quoted, row)
         if place and around:
             self.state.places[name] = _Statement(place, around)
+
+    def _keys(self, name: str, node: "Node") -> bool:
+        """Set the items of an array with keys; whether it is one."""
+        items = [self._piece(one) for one in node.named_children if one.type != "comment"]
+        keys = [re.match(r"\[([^\]]+)\]=", item.text) for item in items]
+        for item, key in zip(items, keys, strict=True):
+            if key:
+                self.state.values[f"{name}[{key[1]}]"] = text_of(item[key.end() :], self)
+        return bool(keys) and all(keys)
 
     def _array(self, node: "Node") -> Iterator[Word]:
         opened = self._chars(node.start_byte) + 1
@@ -526,9 +451,9 @@ class Script:
             return [Word(words[0].text, place_of(source.span(), shell_quoted, row))]
         if not words and _FURTHER.fullmatch(source.text):
             return []
-        within = BlankRow(self.document.file, _blankless)
+        within = BlankRow(self.document.file, blankless)
         return [
-            word if word.place else Word(word.text, place_of(word.text.span(), _blankless, within))
+            word if word.place else Word(word.text, place_of(word.text.span(), blankless, within))
             for word in words
         ]
 
@@ -564,36 +489,9 @@ class Script:
 
     def _run(self, words: Sequence[Word], assumed: Sequence[str]) -> bool | None:
         plain = [str(word) for word in words]
-        match plain:
-            case ["true" | ":", *_]:
-                return True
-            case ["false", *_]:
-                return False
-            case ["set", how, *_] if re.fullmatch(r"[-+]\w*a\w*", how):
-                self.state.exports_all = how[0] == "-"
-                return True
-            case ["set", "-o" | "+o" as how, "allexport", *_]:
-                self.state.exports_all = how == "-o"
-                return True
-            case ["set", "--", *_]:
-                self.state.positional = tuple(words[2:])
-                return True
-            case ["source" | ".", name, *_]:
-                self._source(name)
-                return None
-            case ["shift", *_] if self.state.positional is not None:
-                self.state.positional = self.state.positional[1:]
-                return None
-            case ["exit" | "return" | "die", *_]:
-                self.state.ended = True
-                return None
-            case ["read" | "mapfile" | "readarray", *names]:
-                for name in names:
-                    if name.isidentifier():
-                        self.state.values[name] = Unknown.UNKNOWN
-                return None
-            case ["test", *_]:
-                return None
+        if builtin := getattr(self, f"_run_{_BUILTINS.get(plain[0])}", None):
+            result: bool | None = builtin(words[1:], plain[1:])
+            return result
         if plain[0] in self.state.functions:
             if plain[0] not in self.calling:  # one that calls itself ends where only running tells
                 self._call(plain[0], words[1:])
@@ -604,6 +502,38 @@ class Script:
         notes = (*self.state.assumed, *assumed)
         self.found += [replace(line, assumed=(*notes, *line.assumed)) for line in lines]
         return None
+
+    def _run_true(self, *_: object) -> bool:
+        return True
+
+    def _run_false(self, *_: object) -> bool:
+        return False
+
+    def _run_test(self, *_: object) -> None:
+        return None
+
+    def _run_exit(self, *_: object) -> None:
+        self.state.ended = True
+
+    def _run_set(self, words: Sequence[Word], plain: Sequence[str]) -> bool:
+        how = plain[0] if plain else ""
+        if how == "--":
+            self.state.positional = tuple(words[1:])
+        elif re.fullmatch(r"[-+]\w*a\w*", how) or list(plain[:2]) in _ALL_EXPORTED:
+            self.state.exports_all = how[0] == "-"
+        return True
+
+    def _run_source(self, _: object, plain: Sequence[str]) -> None:
+        if plain:
+            self._source(plain[0])
+
+    def _run_shift(self, *_: object) -> None:
+        self.state.positional = self.state.positional and self.state.positional[1:]
+
+    def _run_read(self, _: object, plain: Sequence[str]) -> None:
+        for name in plain:
+            if name.isidentifier():
+                self.state.values[name] = Unknown.UNKNOWN
 
     def _call(self, name: str, arguments: Sequence[Word]) -> None:
         self.called.add(name)
@@ -638,10 +568,10 @@ class Script:
         body = node.child_by_field_name("body")
         redirects = [c for c in node.children if c.type.endswith("_redirect")]
         heredocs = [c for c in redirects if c.type == "heredoc_redirect"]
-        more = [child for redirect in redirects for child in _more_arguments(redirect)]
+        more = [child for redirect in redirects for child in more_arguments(redirect)]
         status = None
         if body is not None:
-            self.more[_last_command(body).id] = more
+            self.more[last_command(body).id] = more
             status = self._visit(body)
         for heredoc in heredocs:
             self._here(heredoc, self._text(body) if body is not None else "")
@@ -672,25 +602,6 @@ class Script:
         self.found += read_nested(inner)
 
 
-def _last_command(node: "Node") -> "Node":
-    """The command that a redirection behind a list or a pipeline is of."""
-    while node.type in {"list", "pipeline", "negated_command"} and node.named_children:
-        node = node.named_children[-1]
-    return node
-
-
-def _more_arguments(redirect: "Node") -> list["Node"]:
-    """What the grammar takes for further files of a redirection: the command's arguments."""
-    if redirect.type == "heredoc_redirect":
-        return [c for c in redirect.named_children if c.type in {"word", "string", "raw_string"}]
-    targets = [
-        child
-        for index, child in enumerate(redirect.children)
-        if redirect.field_name_for_child(index) == "destination"
-    ]
-    return targets[1:]
-
-
 def _in(spot: object, quote: Callable[[str], str]) -> Callable[[str], str]:
     encode = getattr(spot, "encode", None)
     return quote if encode is None else lambda word: encode(quote(word))
@@ -698,75 +609,3 @@ def _in(spot: object, quote: Callable[[str], str]) -> Callable[[str], str]:
 
 def _globbed(text: str) -> bool:
     return bool(re.search(r"[*?]", text))
-
-
-def _test_words(source: Traced) -> Iterator[Traced]:
-    for match in re.finditer(r"(?:\"[^\"]*\"|'[^']*'|\$\{[^}]*\}|\$\([^)]*\)|\S)+", source.text):
-        yield source[match.start() : match.end()]
-
-
-def _compared(left: str, how: str, right: str) -> bool | None:
-    if not re.fullmatch(r"-?\d{1,15}", left) or not re.fullmatch(r"-?\d{1,15}", right):
-        return None
-    one, other = int(left), int(right)
-    return {
-        "-eq": one == other,
-        "-ne": one != other,
-        "-gt": one > other,
-        "-ge": one >= other,
-        "-lt": one < other,
-        "-le": one <= other,
-    }[how]
-
-
-def _errors(root: "Node") -> Iterator[int]:
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        if node.is_error or node.is_missing:
-            yield node.start_point.row + 1
-        pending += reversed([child for child in node.children if child.has_error])
-
-
-_QUOTED: Final = re.compile(
-    r"\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\"|\$'(?:[^'\\]|\\.)*'|(?<![^\s;&|(])#[^\n]*|[^'\"\\]",
-    re.DOTALL,
-)
-
-
-def _open_quote(text: str) -> int | None:
-    """The line of a quote that does not end; None where all do, or a here-document may hold it."""
-    if "<<" in text:
-        return None
-    position = 0
-    while match := _QUOTED.match(text, position):
-        position = match.end()
-    rest = text[position:].strip()
-    return text.count("\n", 0, position) + 1 if rest and rest[0] in "'\"" else None
-
-
-_PROMPT: Final = re.compile(r"(?m)^[ \t]*(?:[\w.-]+@[\w.-]+:[^\s$#]*)?\$ (?=\S)")
-_COMMENT_IN_BACKTICKS: Final = re.compile(r"`#[^`\n]*`")
-
-
-def _parsed(text: str) -> tuple["Node", Callable[[int], int]]:
-    """The syntax tree, and which character each byte of the text belongs to."""
-    import tree_sitter_bash
-    from tree_sitter import Language, Parser
-
-    # The grammar takes a comment in backticks for one to the end of the line, and knows no
-    # carriage returns. What takes their place is as long, so that all else stays where it is.
-    # A prompt that was copied with a command is no part of it.
-    plain = _COMMENT_IN_BACKTICKS.sub(lambda match: " " * len(match[0]), text)
-    plain = _PROMPT.sub(lambda match: " " * len(match[0]), plain)
-    plain = plain.replace("\\\r\n", " \\\n").replace("\r\n", " \n")
-    data = plain.encode("utf-8", "surrogatepass")
-    root = Parser(Language(tree_sitter_bash.language())).parse(data).root_node
-    if len(data) == len(plain):
-        return root, int
-    index = [i for i, char in enumerate(plain) for _ in char.encode("utf-8", "surrogatepass")]
-    return root, partial(_char_of, [*index, len(plain)])
-
-
-def _char_of(index: Sequence[int], byte: int) -> int:
-    return index[byte]

@@ -1,26 +1,26 @@
 """What a word of a shell script stands for: quotes, variables, defaults, arrays. Nothing is run."""
 
-import ast
-import operator
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
-from fnmatch import fnmatchcase
 from typing import Final, Protocol
 
 from harness.formats.interpolation import closing
 from harness.formats.places import Word
+from harness.formats.shell_changes import LONGEST, calculated, changed
 from harness.formats.traced import Traced
 from harness.formats.words import in_double_quotes, in_single_quotes
 
 _DEPTH: Final = 20
-_LONGEST: Final = 4096
 _PARAMETER: Final = re.compile(
     r"(?P<how>[!#]?)(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[(?P<index>[^\]]*)\])?(?P<rest>.*)",
     re.DOTALL,
 )
+_NAME: Final = re.compile(r"[A-Za-z_]\w*|[\d@*#?$!-]")
+_OPERATION: Final = re.compile(r":?[-=+?]")
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "a": "\a", "b": "\b", "0": "\0"}
+_ALL: Final = frozenset({"@", "*"})
 
 
 class Unknown(Enum):
@@ -50,17 +50,11 @@ class Scope(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
-    """A piece of a word."""
+class _Text:
+    """A piece of a word; it may fall apart at its blanks."""
 
     text: Traced
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """A piece that falls apart at its blanks."""
-
-    text: Traced
+    splits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +64,7 @@ class _Words:
     words: tuple[Word, ...]
 
 
-_Piece = _Fixed | _Split | _Words
+_Pieces = list[_Text | _Words]
 
 
 def fields(source: Traced, scope: Scope) -> list[Word]:
@@ -78,42 +72,56 @@ def fields(source: Traced, scope: Scope) -> list[Word]:
 
     Only what stands in an array or in a variable's value has a place of its own.
     """
-    done, current = list[Word](), list[Traced]()
-    started, lone = False, None
-
-    def flush() -> None:
-        nonlocal started, lone
-        if lone is not None and len(current) == 1:
-            done.append(lone)
-        elif started:
-            done.append(Word(Traced.joined(current)))
-        current.clear()
-        started, lone = False, None
-
-    for piece in _pieces(source, scope, quoted=False, depth=0):
-        if isinstance(piece, _Fixed):
-            lone = None
-            current.append(piece.text)
-            started = True
-        elif isinstance(piece, _Words):
-            for number, word in enumerate(piece.words):
-                if number:
-                    flush()
-                lone = None if started else word
-                current.append(word.text)
-                started = True
+    gathered = _Fields()
+    for piece in _Expansion(source, scope).pieces():
+        if isinstance(piece, _Words):
+            gathered.add_words(piece.words)
+        elif piece.splits:
+            gathered.add_split(piece.text)
         else:
-            text = piece.text.text
-            position = 0
-            for match in re.finditer(r"\S+", text):
-                if match.start() > position:
-                    flush()
-                current.append(piece.text[match.start() : match.end()])
-                started, lone, position = True, None, match.end()
-            if position < len(text):
-                flush()
-    flush()
-    return done
+            gathered.add(piece.text)
+    gathered.flush()
+    return gathered.done
+
+
+class _Fields:
+    """Words as they are put together from pieces."""
+
+    def __init__(self) -> None:
+        self.done: list[Word] = []
+        self._current: list[Traced] = []
+        self._lone: Word | None = None
+
+    def flush(self) -> None:
+        """End the word."""
+        if self._lone is not None and len(self._current) == 1:
+            self.done.append(self._lone)
+        elif self._current:
+            self.done.append(Word(Traced.joined(self._current)))
+        self._current, self._lone = [], None
+
+    def add(self, text: Traced, whole: Word | None = None) -> None:
+        """Go on with the word."""
+        self._lone = None if self._current else whole
+        self._current.append(text)
+
+    def add_words(self, words: tuple[Word, ...]) -> None:
+        """Go on with the first word, and begin one with each other."""
+        for number, word in enumerate(words):
+            if number:
+                self.flush()
+            self.add(word.text, word)
+
+    def add_split(self, text: Traced) -> None:
+        """Go on with what stands before the first blank, and begin a word behind each."""
+        position = 0
+        for match in re.finditer(r"\S+", text.text):
+            if match.start() > position:
+                self.flush()
+            self.add(text[match.start() : match.end()])
+            position = match.end()
+        if position < len(text):
+            self.flush()
 
 
 def text_of(source: Traced, scope: Scope, *, quoted: bool = False) -> Traced:
@@ -125,7 +133,7 @@ def text_of(source: Traced, scope: Scope, *, quoted: bool = False) -> Traced:
         quoted: Whether it stands as in double quotes, a here-document's text for one.
     """
     pieces = list[Traced]()
-    for piece in _pieces(source, scope, quoted=quoted, depth=0):
+    for piece in _Expansion(source, scope, quoted=quoted).pieces():
         if isinstance(piece, _Words):
             spaced = [one for word in piece.words for one in (Traced.made(" "), word.text)]
             pieces += spaced[1:]
@@ -134,56 +142,188 @@ def text_of(source: Traced, scope: Scope, *, quoted: bool = False) -> Traced:
     return Traced.joined(pieces or [source[0:0]])
 
 
-def _pieces(
-    source: Traced, scope: Scope, *, quoted: bool, depth: int, operand: bool = False
-) -> Iterator[_Piece]:
-    """The pieces of a word; within ``${…}`` also its bare text falls apart at its blanks."""
-    bare: Callable[[Traced], _Piece] = _Split if operand and not quoted else _Fixed
-    text, i, run = source.text, 0, 0
-    if depth > _DEPTH:
-        yield _Fixed(source)
-        return
-    inner = source.within(in_double_quotes) if quoted else source
-    while i < len(text):
-        char = text[i]
-        found: tuple[list[_Piece], int] | None = None
+@dataclass(frozen=True)
+class _Expansion:
+    """The expansion of one word.
+
+    Attributes:
+        source: The word.
+        scope: The variables.
+        quoted: Whether it stands in double quotes.
+        operand: Whether it stands in ``${…}``, where also its bare text falls apart at its blanks.
+        depth: How many others it stands in.
+    """
+
+    source: Traced
+    scope: Scope
+    quoted: bool = False
+    operand: bool = False
+    depth: int = 0
+
+    def pieces(self) -> Iterator[_Text | _Words]:
+        """Its pieces."""
+        text, i, run = self.source.text, 0, 0
+        if self.depth > _DEPTH:
+            yield _Text(self.source)
+            return
+        inner = self.source.within(in_double_quotes) if self.quoted else self.source
+        while i < len(text):
+            found = self._special(i)
+            if found is None:
+                i += 1
+                continue
+            if run < i:
+                yield _Text(inner[run:i], splits=self.operand and not self.quoted)
+            yield from found[0]
+            i = run = found[1]
+        if run < len(text):
+            yield _Text(inner[run:], splits=self.operand and not self.quoted)
+
+    def _special(self, at: int) -> tuple[_Pieces, int] | None:
+        """What begins at a letter that means something, and where it ends; else None."""
+        char = self.source.text[at]
         if char == "\\":
-            found = _backslash(source, i, quoted=quoted)
-        elif char == "'" and not quoted:
-            end = text.find("'", i + 1)
-            end = len(text) if end < 0 else end
-            found = [_Fixed(source[i + 1 : end].within(in_single_quotes))], end + 1
-        elif char == '"' and not quoted:
-            end = _end_of_double_quotes(text, i)
-            within = source[i + 1 : end]
-            parts = list(_pieces(within, scope, quoted=True, depth=depth + 1))
-            found = parts or [_Fixed(within)], end + 1
-        elif char == "$":
-            found = _dollar(source, i, scope, quoted=quoted, depth=depth)
-        elif char == "`":
-            end = text.find("`", i + 1)
-            end = len(text) - 1 if end < 0 else end
-            found = [_Fixed(source[i : end + 1])], end + 1
-        if found is None:
-            i += 1
-            continue
-        if run < i:
-            yield bare(inner[run:i])
-        yield from found[0]
-        i = run = found[1]
-    if run < len(text):
-        yield bare(inner[run:])
+            return self._backslash(at)
+        if char == "$":
+            return self._dollar(at)
+        if char == "`":
+            end = self._found("`", at + 1) + 1
+            return [_Text(self.source[at:end])], end
+        if self.quoted or char not in {"'", '"'}:
+            return None
+        if char == "'":
+            end = self._found("'", at + 1)
+            return [_Text(self.source[at + 1 : end].within(in_single_quotes))], end + 1
+        end = _end_of_double_quotes(self.source.text, at)
+        within = self.source[at + 1 : end]
+        return self._inner(within, quoted=True) or [_Text(within)], end + 1
+
+    def _found(self, what: str, start: int) -> int:
+        end = self.source.text.find(what, start)
+        return len(self.source) if end < 0 else end
+
+    def _inner(self, source: Traced, *, quoted: bool, operand: bool = False) -> _Pieces:
+        inner = replace(self, source=source, quoted=quoted, operand=operand, depth=self.depth + 1)
+        return list(inner.pieces())
+
+    def _backslash(self, at: int) -> tuple[_Pieces, int] | None:
+        char = self.source.text[at + 1 : at + 2]
+        if char in ("\n", ""):
+            return [], at + 1 + len(char)
+        if self.quoted and char not in {"\\", '"', "$", "`"}:
+            return None
+        return [_Text(Traced.at(char, self.source.span(at, at + 2)))], at + 2
+
+    def _dollar(self, at: int) -> tuple[_Pieces, int] | None:
+        text, source = self.source.text, self.source
+        if text.startswith("$(", at):
+            return self._printed(at)
+        if text.startswith(("$'", '$"'), at) and not self.quoted:
+            return self._ansi_quoted(at) if text[at + 1] == "'" else ([], at + 1)
+        if text.startswith("${", at):
+            end = closing(text, at + 1)
+            inner = source[at + 2 : (end or at + 3) - 1]
+        else:
+            name = _NAME.match(text, at + 1)
+            end = name.end() if name else None
+            inner = source[at + 1 : end or at + 1]
+        return None if end is None else (self._parameter(inner, source[at:end]), end)
+
+    def _printed(self, at: int) -> tuple[_Pieces, int]:
+        """``$(…)``, and ``$((…))``."""
+        text, source = self.source.text, self.source
+        if text.startswith("$((", at) and (end := text.find("))", at)) > 0:
+            value = calculated(text[at + 3 : end], self._known)
+            spot, whole = source.span(at, end + 2), source[at : end + 2]
+            return [_Text(whole if value is None else Traced.at(str(value), spot))], end + 2
+        end = _end_of_parentheses(text, at + 1)
+        printed = self.scope.output(text[at + 2 : end - 1])
+        if printed is None:
+            return [_Text(source[at:end])], end
+        return [self._value(Traced.at(printed, source.span(at, end)))], end
+
+    def _known(self, name: str) -> str | None:
+        value = self.scope.lookup(name)
+        return value.text if isinstance(value, Traced) else None
+
+    def _value(self, text: Traced) -> _Text:
+        return _Text(text, splits=not self.quoted)
+
+    def _ansi_quoted(self, at: int) -> tuple[_Pieces, int]:
+        source, pieces, i = self.source, list[Traced](), at + 2
+        text = source.text
+        while i < len(text) and text[i] != "'":
+            width = 2 if text[i] == "\\" and i + 1 < len(text) else 1
+            char = text[i] if width == 1 else _ESCAPES.get(text[i + 1], text[i + 1])
+            pieces.append(Traced.at(char, source.span(i, i + width)))
+            i += width
+        return [_Text(Traced.joined(pieces or [source[at:at]]))], i + 1
+
+    def _parameter(self, inner: Traced, whole: Traced) -> _Pieces:
+        """What ``$NAME`` or ``${NAME…}`` becomes; itself where the value is not known."""
+        match = _PARAMETER.fullmatch(inner.text)
+        if not match:
+            return [_Text(whole)]
+        value, rest = self.scope.lookup(match["name"]), match["rest"]
+        if match["how"] == "!":
+            value = self.scope.lookup(value.text) if isinstance(value, Traced) else Unknown.UNKNOWN
+        elif match["how"] == "#":
+            return [_Text(_length(value, whole))]
+        if isinstance(value, tuple) and (match["index"] in _ALL or match["name"] in _ALL):
+            is_slice = not rest or rest.startswith(":")
+            return [_Words(value)] if is_slice else [_Text(whole)]
+        if isinstance(value, tuple) or match["index"]:
+            index = inner[match.start("index") : match.end("index")] if match["index"] else None
+            value = self._item(match["name"], value, index)
+        if operation := _OPERATION.match(rest):
+            operand = inner[match.start("rest") + operation.end() :]
+            return self._or_else(match["name"], value, operation[0], operand, whole)
+        return self._plain(match["name"], value, rest, whole)
+
+    def _item(self, name: str, value: Value | None, index: Traced | None) -> Value | None:
+        """One item of an array, by number or by key."""
+        key = text_of(index, self.scope).text if index else "0"
+        item = self.scope.lookup(f"{name}[{key}]")
+        if item is not None or not isinstance(value, tuple):
+            return item or value
+        is_number = key.isdigit() and len(key) < len(str(LONGEST))
+        if not is_number:
+            return Unknown.UNKNOWN
+        return value[int(key)].text if int(key) < len(value) else None
+
+    def _plain(self, name: str, value: Value | None, rest: str, whole: Traced) -> _Pieces:
+        nothing: _Pieces = [_Text(whole[0:0])] if self.quoted else []
+        if value is None and not rest and (self.scope.sets(name) or name in _ALL):
+            return nothing  # the script sets it only where it did not get to
+        if not isinstance(value, Traced):
+            return [_Text(whole)]
+        if not rest:
+            return [self._value(value)]
+        text = changed(value.text, rest)
+        return [_Text(whole) if text is None else self._value(Traced.at(text, whole.span()))]
+
+    def _or_else(
+        self, name: str, value: Value | None, operation: str, operand: Traced, whole: Traced
+    ) -> _Pieces:
+        """What ``${NAME:-…}`` and its like become."""
+        kind, is_empty = operation[-1], isinstance(value, Traced) and not value.text
+        is_set = value is not None and not (operation[0] == ":" and is_empty)
+        if kind == "?" and not is_set:  # what is said where it is missing is no part of the value
+            return [_Text(Traced.at(f"${{{name}}}", whole.span()))]
+        if is_set == (kind == "+"):
+            if kind == "=":
+                self.scope.assign(name, text_of(operand, self.scope, quoted=self.quoted))
+            pieces = self._inner(operand, quoted=self.quoted, operand=True)
+            return pieces or ([_Text(operand)] if self.quoted else [])
+        if kind == "+":
+            return [_Text(whole[0:0])] if self.quoted else []
+        return [self._value(value) if isinstance(value, Traced) else _Text(whole)]
 
 
-def _backslash(source: Traced, at: int, *, quoted: bool) -> tuple[list[_Piece], int] | None:
-    char = source.text[at + 1 : at + 2]
-    if char == "\n":
-        return [], at + 2
-    if quoted and char not in {"\\", '"', "$", "`"}:
-        return None
-    if not char:
-        return [], at + 1
-    return [_Fixed(Traced.at(char, source.span(at, at + 2)))], at + 2
+def _length(value: Value | None, whole: Traced) -> Traced:
+    if isinstance(value, Unknown):
+        return whole
+    return Traced.at(str(0 if value is None else len(value)), whole.span())
 
 
 def _end_of_double_quotes(text: str, opened: int) -> int:
@@ -208,189 +348,11 @@ def _end_of_parentheses(text: str, opened: int) -> int:
         char = text[i]
         if char == "\\":
             i += 1
-        elif char == "'":
-            end = text.find("'", i + 1)
+        elif char in "'\"":
+            end = text.find(char, i + 1)
             i = len(text) if end < 0 else end
-        elif char == '"':
-            end = text.find('"', i + 1)
-            i = len(text) if end < 0 else end
-        elif char == "(":
-            depth += 1
-        elif char == ")":
-            depth -= 1
-            if not depth:
-                return i + 1
+        depth += (char == "(") - (char == ")")
         i += 1
-    return len(text)
-
-
-def _dollar(
-    source: Traced, at: int, scope: Scope, *, quoted: bool, depth: int
-) -> tuple[list[_Piece], int] | None:
-    text = source.text
-    wrap: Callable[[Traced], _Piece] = _Fixed if quoted else _Split
-    if text.startswith("$((", at) and (end := text.find("))", at)) > 0:
-        value = _calculated(text[at + 3 : end], scope)
-        spot = source.span(at, end + 2)
-        whole = source[at : end + 2] if value is None else Traced.at(str(value), spot)
-        return [_Fixed(whole)], end + 2
-    if text.startswith("$(", at):
-        end = _end_of_parentheses(text, at + 1)
-        printed = scope.output(text[at + 2 : end - 1])
-        if printed is None:
-            return [_Fixed(source[at:end])], end
-        return [wrap(Traced.at(printed, source.span(at, end)))], end
-    if text.startswith("$'", at) and not quoted:
-        return _ansi_quoted(source, at)
-    if text.startswith('$"', at) and not quoted:
-        return [], at + 1
-    if text.startswith("${", at):
-        end_of_brace = closing(text, at + 1)
-        if end_of_brace is None:
-            return None
-        inner = source[at + 2 : end_of_brace - 1]
-        whole = source[at:end_of_brace]
-        return _parameter(inner, whole, scope, quoted=quoted, depth=depth), end_of_brace
-    name = re.compile(r"[A-Za-z_]\w*|[\d@*#?$!-]").match(text, at + 1)
-    if not name:
-        return None
-    inner, whole = source[at + 1 : name.end()], source[at : name.end()]
-    return _parameter(inner, whole, scope, quoted=quoted, depth=depth), name.end()
-
-
-def _ansi_quoted(source: Traced, at: int) -> tuple[list[_Piece], int]:
-    text, pieces, i = source.text, list[Traced](), at + 2
-    while i < len(text) and text[i] != "'":
-        if text[i] == "\\" and i + 1 < len(text):
-            char = _ESCAPES.get(text[i + 1], text[i + 1])
-            pieces.append(Traced.at(char, source.span(i, i + 2)))
-            i += 2
-        else:
-            pieces.append(source[i : i + 1])
-            i += 1
-    return [_Fixed(Traced.joined(pieces or [source[at:at]]))], i + 1
-
-
-def _parameter(
-    inner: Traced, whole: Traced, scope: Scope, *, quoted: bool, depth: int
-) -> list[_Piece]:
-    """What ``$NAME`` or ``${NAME…}`` becomes; itself where the value is not known."""
-    match = _PARAMETER.fullmatch(inner.text)
-    if not match:
-        return [_Fixed(whole)]
-    wrap: Callable[[Traced], _Piece] = _Fixed if quoted else _Split
-    value = scope.lookup(match["name"])
-    rest = match["rest"]
-    if match["how"] == "!":
-        value = scope.lookup(value.text) if isinstance(value, Traced) else Unknown.UNKNOWN
-    elif match["how"] == "#" and match["name"] not in {"#"}:
-        return [_Fixed(_length(value, whole))]
-    if isinstance(value, tuple):
-        if match["index"] in {"@", "*"} or match["name"] in {"@", "*"}:
-            return [_Words(value)] if not rest or rest.startswith(":") else [_Fixed(whole)]
-        number = match["index"] or "0"
-        value = value[int(number)].text if _is_index(number, value) else None
-    operation = re.match(r":?[-=+?]", rest)
-    if operation:
-        operand = inner[match.start("rest") + operation.end() :]
-        is_set = value is not None and not (
-            rest[0] == ":" and isinstance(value, Traced) and not value.text
-        )
-        kind = operation[0][-1]
-        if not is_set and kind == "?":  # what is said where it is missing is no part of the value
-            return [_Fixed(Traced.at(f"${{{match['name']}}}", whole.span()))]
-        if is_set == (kind == "+"):
-            if kind == "=":
-                scope.assign(match["name"], text_of(operand, scope, quoted=quoted))
-            parts = _pieces(operand, scope, quoted=quoted, depth=depth + 1, operand=True)
-            return list(parts) or ([_Fixed(operand)] if quoted else [])
-        if kind == "+":
-            return [_Fixed(inner[0:0])] if quoted else []
-        return [wrap(value)] if isinstance(value, Traced) else [_Fixed(whole)]
-    if value is None and not rest and scope.sets(match["name"]):
-        return [_Fixed(whole[0:0])] if quoted else []  # only where the script did not get to
-    if not isinstance(value, Traced):
-        return [] if match["name"] in {"@", "*"} and value is None else [_Fixed(whole)]
-    if not rest:
-        return [wrap(value)]
-    changed = _changed(value.text, rest)
-    return [_Fixed(whole)] if changed is None else [wrap(Traced.at(changed, whole.span()))]
-
-
-def _is_index(text: str, words: tuple[Word, ...]) -> bool:
-    return text.isdigit() and len(text) < len(str(_LONGEST)) and int(text) < len(words)
-
-
-def _length(value: Value | None, whole: Traced) -> Traced:
-    if isinstance(value, tuple):
-        return Traced.at(str(len(value)), whole.span())
-    if isinstance(value, Traced):
-        return Traced.at(str(len(value)), whole.span())
-    return Traced.at("0", whole.span()) if value is None else whole
-
-
-def _changed(value: str, operation: str) -> str | None:
-    """A value after ``%``, ``##``, ``/``, ``^^`` and the like; None for what is not known here."""
-    if len(value) > _LONGEST:
-        return None
-    if change := re.fullmatch(r"(%%?|##?)(.+)", operation, re.DOTALL):
-        return _trimmed(value, change[1], change[2])
-    if change := re.fullmatch(r"(//?)([^/*?\[$]+)(?:/([^$]*))?", operation, re.DOTALL):
-        return value.replace(change[2], change[3] or "", -1 if change[1] == "//" else 1)
-    if operation in {",,", "^^"}:
-        return value.lower() if operation == ",," else value.upper()
-    if change := re.fullmatch(r":\s*(\d{1,4})(?::(\d{1,4}))?", operation):
-        start = int(change[1])
-        return value[start : start + int(change[2])] if change[2] else value[start:]
-    return None
-
-
-def _trimmed(value: str, how: str, pattern: str) -> str | None:
-    if re.search(r"[$`\"']", pattern):
-        return None
-    lengths = range(len(value) + 1)
-    for length in lengths if len(how) == 1 else reversed(lengths):
-        part = value[len(value) - length :] if how[0] == "%" else value[:length]
-        if fnmatchcase(part, pattern):
-            return value[: len(value) - length] if how[0] == "%" else value[length:]
-    return value
-
-
-_OPERATORS: Final[dict[type, Callable[[int, int], int]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: lambda a, b: int(a / b),
-    ast.Mod: lambda a, b: a - b * int(a / b),
-}
-
-
-def _calculated(text: str, scope: Scope) -> int | None:
-    """The number that ``$((…))`` gives; None where it takes more than this knows."""
-
-    def number(match: re.Match[str]) -> str:
-        value = scope.lookup(match[1])
-        return value.text if isinstance(value, Traced) and value.text.isdigit() else "?"
-
-    filled = re.sub(r"\$?\{?\b([A-Za-z_]\w*)\b\}?", number, text)
-    if len(filled) > 200 or not re.fullmatch(r"[\d\s+\-*/%()]+", filled) or "**" in filled:  # noqa: PLR2004
-        return None
-    try:
-        tree = ast.parse(filled.strip().replace("/", "//"), mode="eval")
-        return _evaluated(tree.body)
-    except (SyntaxError, ArithmeticError, ValueError, KeyError, RecursionError):
-        return None
-
-
-def _evaluated(node: ast.expr) -> int:
-    match node:
-        case ast.Constant(value=int(value)):
-            return value
-        case ast.BinOp(left=left, op=kind, right=right):
-            result = _OPERATORS[type(kind)](_evaluated(left), _evaluated(right))
-            if abs(result) >= 1 << 62:
-                raise OverflowError
-            return result
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluated(operand)
-    raise ValueError
+        if not depth:
+            break
+    return min(i, len(text))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import PlacedLine, Variable
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import named
 from harness.formats.places import Edit, ListRow, UnwritableError, assignment_at, place_of
 from harness.formats.programs import servers_of
@@ -14,7 +14,6 @@ from harness.formats.traced import Traced
 from harness.formats.units import Entry, around, has_section
 from harness.formats.words import Rules, quoted, words_of
 
-NAME: Final = "supervisord"
 LOOKED_FOR: Final = "supervisord's configuration ([program:NAME] command=)"
 
 _PAIR: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\"[^\"]*\"|'[^']*'|[^,\s]*)\s*,?")
@@ -26,7 +25,7 @@ def recognises(document: Document) -> bool:
     return has_section(document, "program:[^]]+")
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command lines of its programs, by their names."""
     programs = dict[str, dict[str, Entry]]()
     for entry in _entries(document.source):
@@ -45,7 +44,7 @@ def read(document: Document) -> Reading:
             document.refuse(f"[{section}]: {error}")
     if not found:
         document.refuse("none of its programs is a llama-server")
-    return Reading(lines=named(found), unread={})
+    return Contents(lines=named(found), unread={})
 
 
 def _program(
@@ -114,12 +113,12 @@ def _percents(value: Traced) -> Traced:
 def _entries(source: Traced) -> Iterator[Entry]:
     """Keys and values; a line that is indented goes on with the value before it."""
     section, key, pieces, begin = "", "", list[Traced](), None
-    for line in source.lines():
-        text = line.text
+    for whole in source.lines():
+        text = whole.text
         if not text.strip() or text.lstrip().startswith((";", "#")):
             continue
         comment = re.search(r"\s;", text)
-        line = line[: comment.start()] if comment else line
+        line = whole[: comment.start()] if comment else whole
         if text[0] in " \t" and key:
             pieces += [Traced.at(" ", line.span(0, 0)), line]
             continue

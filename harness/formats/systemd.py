@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.formats.command_line import PlacedLine
-from harness.formats.document import Document, Reading
+from harness.formats.document import Contents, Document
 from harness.formats.naming import numbered
 from harness.formats.places import Word
 from harness.formats.programs import servers_of
@@ -22,7 +22,6 @@ from harness.formats.units import (
     with_drop_ins,
 )
 
-NAME: Final = "systemd"
 LOOKED_FOR: Final = "a systemd unit ([Service] ExecStart=)"
 
 _PREFIXES: Final = re.compile(r"[@\-:+!|]*")
@@ -33,7 +32,7 @@ def recognises(document: Document) -> bool:
     return has_section(document, "Service") and not has_section(document, "Container")
 
 
-def read(document: Document) -> Reading:
+def read(document: Document) -> Contents:
     """The command line of the service; without arguments where a drop-in only sets variables."""
     environment, starts = Environment(document), list[Entry]()
     last: Entry | None = None
@@ -54,7 +53,7 @@ def read(document: Document) -> Reading:
     if not lines:
         document.refuse("its [Service] starts no llama-server")
     notes = tuple(environment.assumed)
-    return Reading(
+    return Contents(
         lines=numbered([replace(x, assumed=(*notes, *x.assumed)) for x in lines]), unread={}
     )
 

@@ -172,6 +172,22 @@ class Traced:
             start += len(line)
 
 
+def unbroken(lines: Iterable[Traced], mark: str) -> Iterator[Traced]:
+    """Lines, where one that ends with a mark goes on with the next."""
+    pieces = list[Traced]()
+    for line in lines:
+        text = line.text.rstrip()
+        marks = len(text) - len(text.rstrip(mark))
+        if marks % 2:
+            cut = len(text) - 1
+            pieces += [line[:cut], Traced.at(" ", line.span(cut, cut + 1))]
+            continue
+        yield Traced.joined([*pieces, line])
+        pieces = []
+    if pieces:
+        yield Traced.joined(pieces)
+
+
 def _adjoin(one: Spot | None, other: Spot | None) -> bool:
     if one is None or other is None:
         return False

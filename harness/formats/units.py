@@ -13,13 +13,23 @@ from harness.formats.dotenv import values
 from harness.formats.places import BlankRow, Edit, OwnLine, VariablePlace, Word, assignment_at
 from harness.formats.programs import Around
 from harness.formats.shell import commands
-from harness.formats.traced import Traced
+from harness.formats.traced import Traced, unbroken
 from harness.formats.words import SYSTEMD, Rules, assignment, parted, stands, words_of
 
 _SECTION: Final = re.compile(r"\s*\[([^\]\n]+)\]\s*")
-_KEY: Final = re.compile(r"\s*([^\s=:;#\[][^=:\n]*?)\s*([=:])[ \t]*")
-_ENVIRONMENT: Final = replace(SYSTEMD, quote=lambda word: environment_quoted(word))
+_KEY: Final = re.compile(r"\s*([^\s=:;#\[][^=:\n]*?)\s*=[ \t]*")
 _REFERENCE: Final = re.compile(r"\$\$|\$\{(\w+)\}")
+
+
+def environment_quoted(word: str) -> str:
+    """An assignment as ``Environment=`` reads it back."""
+    escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n")
+    if re.fullmatch(r"[^\s'\"\\]+", escaped):
+        return escaped
+    return '"' + escaped.replace('"', '\\"') + '"'
+
+
+_ENVIRONMENT: Final = replace(SYSTEMD, quote=environment_quoted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +59,14 @@ def has_section(document: Document, pattern: str) -> bool:
 
 def unit_entries(source: Traced) -> Iterator[Entry]:
     """The entries of a systemd unit: a backslash at a line's end goes on with the next line."""
-    section, pieces, key, begin = "", list[Traced](), "", None
-    for line in source.lines():
-        text = line.text.strip()
-        if text.startswith(("#", ";")):
-            continue
-        if not pieces:
-            if found := _SECTION.fullmatch(line.text):
-                section = found[1]
-            match = _KEY.match(line.text)
-            if found or not match or match[2] != "=":
-                continue
-            key, line = match[1], line[match.end() :]
-            spot = line.begin(0)
-            begin = None if spot is None else spot - match.end()
-        kept = line.text.rstrip()
-        if kept.endswith("\\"):
-            cut = len(kept) - 1
-            pieces += [line[:cut], Traced.at(" ", line.span(cut, cut + 1))]
-            continue
-        yield Entry(section, key, Traced.joined([*pieces, line[: len(kept)]]), begin)
-        pieces = []
-    if pieces:
-        yield Entry(section, key, Traced.joined(pieces), begin)
+    section = ""
+    kept = (one for one in source.lines() if not one.text.strip().startswith(("#", ";")))
+    for line in unbroken(kept, "\\"):
+        if header := _SECTION.fullmatch(line.text):
+            section = header[1]
+        elif match := _KEY.match(line.text):
+            value = line[match.end() : max(match.end(), len(line.text.rstrip()))]
+            yield Entry(section, match[1], value, line.begin())
 
 
 def with_drop_ins(document: Document) -> Iterator[Entry]:
@@ -165,14 +160,6 @@ class Environment:
 def environment_line(name: str, value: str) -> str:
     """A line that sets a variable."""
     return f"Environment={environment_quoted(f'{name}={value}')}"
-
-
-def environment_quoted(word: str) -> str:
-    """An assignment as ``Environment=`` reads it back."""
-    escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n")
-    if re.fullmatch(r"[^\s'\"\\]+", escaped):
-        return escaped
-    return '"' + escaped.replace('"', '\\"') + '"'
 
 
 def split_unit(value: Traced, file: str, rules: Rules = SYSTEMD) -> list[Word]:

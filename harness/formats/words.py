@@ -199,14 +199,17 @@ def row_of(source: Traced, file: str, quote: Encode) -> BlankRow:
 def parted(source: Traced, row: Row) -> list[Word]:
     """Words parted by nothing but blanks, as where a variable's value is split."""
     return [
-        Word(
-            source[m.start() : m.end()], place_of(source.span(m.start(), m.end()), _blankless, row)
-        )
+        Word(source[m.start() : m.end()], place_of(source.span(m.start(), m.end()), blankless, row))
         for m in re.finditer(r"\S+", source.text)
     ]
 
 
-def _blankless(word: str) -> str:
+def blankless(word: str) -> str:
+    """A word that stands where it is parted by blanks alone.
+
+    Raises:
+        UnwritableError: It has blanks itself.
+    """
     if re.search(r"\s", word) or not word:
         raise UnwritableError(f"{word!r} would fall apart at its blanks")
     return word

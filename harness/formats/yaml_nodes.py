@@ -1,4 +1,4 @@
-"""Reading YAML with the places of its values."""
+"""Contents YAML with the places of its values."""
 
 import json
 import re
@@ -252,7 +252,9 @@ def _inner_single(text: str) -> str:
 
 def _inner_plain(text: str) -> str:
     if re.search(r": |:$| #", text):
-        raise UnwritableError(f"{text!r} would need quotes around the whole text that it is part of")
+        raise UnwritableError(
+            f"{text!r} would need quotes around the whole text that it is part of"
+        )
     return _inner_block(text)
 
 

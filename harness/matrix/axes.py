@@ -15,7 +15,7 @@ from harness.matrix.shards import deal, parse_shard
 from harness.model import Cell, CellResult, LoadRequest, Mode
 from harness.report.jsonl import read_results
 from harness.settings import axes
-from harness.subjects import check_subject
+from harness.subjects import check_subject, demanded_by
 
 DEFAULT_PROFILE: Final = "smoke"
 DEFAULT_ENVIRONMENTS: Final = ("cpu", "cuda-spoof")
@@ -46,6 +46,7 @@ class Selection:
         builds: Globs of build ids; they replace the profile.
         draft_lengths: As the user wrote them: numbers or ``default``.
         contexts: As the user wrote them: numbers.
+        contract: ``studio`` or ``own``; the usual one of each subject if empty.
         shard: ``K/N`` for the K-th of N parts; all cells if empty.
         balance_from: A results file whose times the parts are balanced by.
     """
@@ -72,6 +73,13 @@ class Selection:
     chat_templates: tuple[str, ...] = _option_of(axes.CHAT_TEMPLATE)
     extra_args: tuple[str, ...] = _option(
         "extra-arg", "WORD", "an argument that the user adds by hand; write --extra-arg=--flag"
+    )
+    contract: str = _option(
+        "contract",
+        "WHOSE",
+        "what must hold: studio, or own for the subject's own word (default: studio for reference "
+        "and unsloth, else own)",
+        default="",
     )
     shard: str = _option(
         "shard", "K/N", "only the K-th of N parts, as `llama-harness plan` deals them", default=""
@@ -124,7 +132,13 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
     # One for all builds, environments and subjects: thousands of cells share a few dozen.
     requests = tuple(_requests(selection))
     cells = [
-        Cell(build=build.id, subject=subject, environment=environment, request=request)
+        Cell(
+            build=build.id,
+            subject=subject,
+            environment=environment,
+            request=request,
+            demanded_by=demanded_by(subject, selection.contract),
+        )
         for build in builds
         for environment in environments
         for subject in subjects

@@ -4,11 +4,15 @@ Without a key, a server on every address of a machine is open to whoever reaches
 the harness asks where it knows the server to be: on 127.0.0.1.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 LOOPBACK = "127.0.0.1"
 LOOPBACK_LIST = "127.0.0.1,::1"
 """In place of a list of addresses, which a build that takes none still refuses."""
+
+_NO_ADDRESS = re.compile(r"[/\[\]\s]|^[^:]+:\d*$")
+"""What no system binds to, on whatever host: a URL, brackets, an address with a port."""
 
 HOST_FLAG = "--host"
 HOST_VARIABLE = "LLAMA_ARG_HOST"
@@ -38,7 +42,8 @@ def on_loopback(
             words[place] = _own(address)
             if words[place] != address:
                 replaced.append((f"{HOST_FLAG} {address}", f"{HOST_FLAG} {words[place]}"))
-    if address := variables.get(HOST_VARIABLE, ""):
+    if HOST_VARIABLE in variables:
+        address = variables[HOST_VARIABLE]  # An empty one is every address of the machine.
         variables[HOST_VARIABLE] = _own(address)
         if variables[HOST_VARIABLE] != address:
             used = f"{HOST_VARIABLE}={variables[HOST_VARIABLE]}"
@@ -46,9 +51,17 @@ def on_loopback(
     flags = {word.replace("_", "-") for word in words}
     has_preset = not _PRESET_FLAGS.isdisjoint(flags) or not _PRESET_VARIABLES.isdisjoint(variables)
     if has_preset and HOST_FLAG not in words:
-        words += [HOST_FLAG, LOOPBACK]
+        # In front, for a last flag without its value would take them.
+        words = [HOST_FLAG, LOOPBACK, *words]
     return tuple(words), variables, tuple(replaced)
 
 
+def is_address(text: str) -> bool:
+    """Whether some host may listen on it: a name, an address, several of them, or a socket."""
+    return "," in text or text.endswith(".sock") or not _NO_ADDRESS.search(text)
+
+
 def _own(address: str) -> str:
+    if not is_address(address):
+        return address  # The build says that it cannot listen there.
     return LOOPBACK_LIST if "," in address else LOOPBACK

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-_LISTS: Final = frozenset(
+LISTS: Final = frozenset(
     {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"}
 )
 
@@ -18,5 +18,5 @@ def joined(base: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
     variables = dict(base)
     for name, value in added.items():
         before = variables.get(name)
-        variables[name] = f"{value}{os.pathsep}{before}" if name in _LISTS and before else value
+        variables[name] = f"{value}{os.pathsep}{before}" if name in LISTS and before else value
     return variables

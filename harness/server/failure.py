@@ -45,7 +45,7 @@ PASSING_FAULTS: Final = frozenset(
 )
 """Those that may be gone in a minute: they say nothing about whether a build runs on the host."""
 
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 8
 """Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and more on a busy
 host."""
 WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
@@ -64,9 +64,12 @@ _ERROR: Final = re.compile(
 _GENERIC: Final = re.compile(
     r"exiting due to|failed to create.?context|failed to create MTP context|unable to load model"
     r"|failed to load (?:draft )?model|error loading model|failed to initialize MTP|cleaning up"
+    r"|failed to create llama_context|an error while trying to fit"
     r"|request: |log_server_r"
 )
 """Says that a model does not load, and not why."""
+_OF_REQUESTS: Final = re.compile(r"request: |log_server_r")
+"""The harness's own question whether it is healthy, as a server tells of it."""
 _MODEL: Final = re.compile(r"exiting due to model loading error|unable to load model")
 _ASSERT: Final = re.compile(
     r"GGML_ASSERT\(.*\) failed|terminate called"
@@ -167,7 +170,8 @@ def _from_model(lines: Sequence[str]) -> Failure | None:
     if _first(_MODEL, lines) is None and _first(r"failed to load (?:draft )?model", lines) is None:
         return None
     reason = reason_in(lines)
-    message = f"the model does not load: {reason or _bare(_first(_GENERIC, lines) or '')}"
+    said = [line for line in lines if not _OF_REQUESTS.search(line)]
+    message = f"the model does not load: {reason or _bare(_first(_GENERIC, said) or '')}"
     return Failure(kind=FailureKind.MODEL_LOAD, message=message, explained=reason is not None)
 
 

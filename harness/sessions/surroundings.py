@@ -63,6 +63,8 @@ class Surroundings:
             model=self.model(request.model),
             port=port,
             env=self.variables,
+            build=self.build_id,
+            environment=self.environment,
         )
 
 

@@ -39,6 +39,8 @@ _CACHED: Final = Family(
 )
 _ASKED_OF_FLASH: Final = re.compile(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
+_KNOWS_ITS_SLOT_SINCE: Final = 8929
+"""Of the catalogue's builds the first that gives a prompt to the slot that knows it."""
 _NO_PROMPTS: Final = re.compile(r"prompt cache is disabled")
 _ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}
 _PROMPT_CACHE: Final = re.compile(r"prompt cache is enabled, size limit: (\d+|no limit)")
@@ -76,7 +78,10 @@ def _cached(observation: Observation) -> bool | None:
     """Whether it read less of a prompt that it knew than at the first time."""
     first = at(observation.completion, "timings", "prompt_n")
     again = observation.probed.read_again if observation.probed else None
-    return None if first is None or again is None else again < first
+    if not isinstance(first, int) or again is None:
+        return None
+    knows_its_slot = (observation.build_number or 0) >= _KNOWS_ITS_SLOT_SINCE
+    return again < first or (False if knows_its_slot else None)
 
 
 SETTINGS: Final = (

@@ -111,6 +111,8 @@ SETTINGS: Final = (
             ),
             probed(lambda tried: tried.defaults.get("n_keep")),
         ),
+        # All of the prompt is -1, or how many tokens that is.
+        grants=lambda asked, seen, _: asked == seen or asked < 0 < seen,
     ),
     ValueSetting(
         name="rope_freq_base",

@@ -100,7 +100,7 @@ class Probed:
         verbose: Whether it tells all of such a request; None where it does not take it.
         read_again: Tokens that it read of a prompt that it knew.
         limited: Tokens that a plain request may write, -1 for any number; None where the slot
-            forgets it.
+            forgets it, and of ik_llama.cpp, which counts otherwise.
         home: Status of its page for people.
         prompts: By name, what its template makes of a chat; those that it makes.
         adapters: The entries of ``/lora-adapters``; None where it does not answer.
@@ -354,7 +354,7 @@ def _probe(server: Observed, seen: Observation) -> Probed:
         if status == http.HTTPStatus.OK and isinstance(answer, Mapping)
         else None,
         read_again=timings.get("prompt_n") if isinstance(timings, Mapping) else None,
-        limited=limit_of(plain, slots),
+        limited=None if seen.fork else limit_of(plain, slots),
         home=client.status("/", _ANSWER_S),
         prompts=dict(_prompts(client)),
         adapters=tuple(filter(_is_mapping, adapters)) if isinstance(adapters, list) else None,

@@ -1,7 +1,7 @@
 """Sampling: what a request inherits that says nothing of it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +10,7 @@ from harness.flags.arguments import Argument
 from harness.flags.families import Family
 from harness.model import Basis
 from harness.settings.base import EffectiveState
-from harness.settings.observation import TOKENS, Observation, Probed
+from harness.settings.observation import Observation, Probed
 from harness.settings.value import (
     ANYTHING,
     Reading,
@@ -22,6 +22,8 @@ from harness.settings.value import (
     switch,
 )
 
+_LIMIT_SHOWN_SINCE: Final = 8929
+"""Of the catalogue's builds the first whose answers show it."""
 _LETTERS: Final = {
     "d": "dry", "k": "top_k", "y": "typ_p", "p": "top_p", "s": "top_n_sigma", "m": "min_p",
     "t": "temperature", "x": "xtc", "i": "infill", "e": "penalties", "a": "adaptive_p",
@@ -100,22 +102,6 @@ def _asks_seed(argument: Argument) -> int | str | None:
     return ANYTHING if seed is not None and seed % (_RANDOM_SEED + 1) == _RANDOM_SEED else seed
 
 
-_REQUEST_WINS_SINCE: Final = 8929
-"""Before, the server's own number is what no request can exceed, and no default that it names."""
-
-
-def _default_length(observation: Observation) -> int | None:
-    told = at(observation.probed.defaults, "n_predict") if observation.probed else None
-    return told if (observation.build_number or 0) >= _REQUEST_WINS_SINCE else None
-
-
-def _longest(observation: Observation) -> int | None:
-    """What the harness's own request was cut to."""
-    told = at(observation.completion, "generation_settings", "n_predict")
-    old = (observation.build_number or 0) < _REQUEST_WINS_SINCE
-    return told if old and isinstance(told, int) and told < TOKENS else None
-
-
 def _samplers(reading: Reading) -> Reading:
     def read(observation: Observation) -> list[str] | None:
         told = reading.read(observation)
@@ -140,7 +126,8 @@ def _biases(tried: Probed) -> list[str] | None:
     entries = tried.defaults.get("logit_bias")
     if not isinstance(entries, list):
         return None
-    return [_bias(one["token"], one["bias"]) for one in entries if one.get("bias") is not None]
+    told = [one for one in entries if isinstance(one, Mapping) and one.get("bias") is not None]
+    return [_bias(one.get("token"), one["bias"]) for one in told]
 
 
 def _asks_grammar(argument: Argument) -> str | None:
@@ -169,6 +156,17 @@ def _limit(observation: Observation) -> Any:
 def _stops(observation: Observation) -> list[str] | None:
     stops = at(observation.completion, "generation_settings", "stop")
     return stops if isinstance(stops, list) else None
+
+
+def _where_told(reading: Reading) -> Reading:
+    """A reading of ``n_predict``: older builds keep to a limit that their answers do not show."""
+
+    def read(observation: Observation) -> Any:
+        told = reading.read(observation)
+        hidden = told == -1 and (observation.build_number or 0) < _LIMIT_SHOWN_SINCE
+        return None if hidden else told
+
+    return replace(reading, read=read)
 
 
 SETTINGS: Final = (

@@ -187,7 +187,8 @@ SETTINGS: Final = (
                 read=lambda seen: _shortened(at(seen.properties, "model_alias"), seen),
             ),
         ),
-        grants=lambda asked, seen, _: seen.split(",")[0] == asked,
+        # Several add up since Jan 2026, and the server answers to each.
+        grants=lambda asked, seen, state: asked in {seen.split(",")[0], *state.get("aliases", ())},
     ),
     ValueSetting(
         name="aliases",

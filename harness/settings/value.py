@@ -17,7 +17,7 @@ from harness.settings.observation import Observation, Probed
 _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _TRUE: Final = frozenset({"1", "true", "on", "enabled"})
-_FALSE: Final = frozenset({"0", "false", "off", "disabled"})
+FALSE: Final = frozenset({"0", "false", "off", "disabled"})
 
 ANYTHING: Final = "anything"
 """What is asked for where an argument leaves the choice to the build."""
@@ -205,7 +205,8 @@ def spoken(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, list | tuple):
         return ";".join(map(spoken, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def integer(argument: Argument) -> int | None:
@@ -239,14 +240,28 @@ def switch(*families: Family) -> Callable[[Argument], bool | None]:
     """Whether an argument of these families turns something on."""
 
     def asks(argument: Argument) -> bool | None:
+        if _sets_nothing(argument):
+            return None
         if any(family.is_negated_by(argument) for family in families):
             return False
         value = argument.value.lower()
-        if value in _FALSE:
+        if value in FALSE:
             return False
         return True if not value or value in _TRUE else None
 
     return asks
+
+
+def _sets_nothing(argument: Argument) -> bool:
+    """Whether it is the variable of a switch, which only ever turns on, and says no."""
+    option = argument.option
+    return (
+        option is not None
+        and option.env == argument.flag
+        and not option.takes_value
+        and not any(one.startswith("--no-") for one in option.spellings[1:])
+        and argument.value.lower() in {"", *FALSE}
+    )
 
 
 def last_match(lines: Sequence[str], pattern: re.Pattern[str]) -> re.Match[str] | None:

@@ -6,18 +6,21 @@ server: it must be quick, and what it cannot do must not keep the server from st
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":  # alone, isolated from every package
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from harness.processes.loopback import LOOPBACK, WHY, on_loopback
+from harness.processes.variables import joined
 
-CONFIG_NAME = "shim.json"
 RECORDED_PREFIXES = (
     "LLAMA_",
     "GGML_",
@@ -37,29 +40,111 @@ RECORDED_PREFIXES = (
 OURS = "LLAMA_HARNESS_"
 SECRET_VARIABLES = frozenset({"LLAMA_API_KEY", "LLAMA_ARG_HF_TOKEN"})
 SECRET_FLAGS = frozenset({"--api-key", "-hft", "--hf-token"})
+PORT_VARIABLE = "LLAMA_ARG_PORT"
 _LAST_PORT = 65535
 REDACTED = "REDACTED"
 ASKS_ONLY = frozenset({"--help", "-h", "--usage", "--version", "--list-devices"})
 
 
-def main(config_path: str | None = None, argv: Sequence[str] | None = None) -> int:
+SUBCOMMANDS = frozenset({"serve", "server"})
+"""What makes a program of many names a server: ``llama serve``."""
+
+WHY_MODEL = "the harness loads a tiny model of its own"
+WHY_ONE_THREAD = "threads of a tiny model only wait for each other"
+
+
+def main(config_path: str, argv: Sequence[str]) -> int:
     """Record one start and become the real server, or answer ``/health`` in its place."""
-    if config_path is None:  # started by the Windows launcher, which lies beside its configuration
-        config_path = str(Path(sys.argv[0]).resolve().parent / CONFIG_NAME)
-        argv = sys.argv[1:]
-    assert argv is not None
     config = json.loads(Path(config_path).read_text(encoding="utf-8"))
-    local, env, replaced = on_loopback(argv, {**os.environ, **config["env"]})
+    if argv and argv[0] in SUBCOMMANDS:
+        argv = argv[1:]
+    env = joined({**os.environ, **config["overriding"]}, config["env"])
+    if not ASKS_ONLY.isdisjoint(argv):
+        return become(config["binary"], argv, env)
+    try:
+        write_launch(Path(config["recordings"]), argv)
+    except OSError as error:
+        tell(f"this start could not be recorded: {error}")
+    words, env, replaced = on_loopback(argv, env)
     for given, used in replaced:
-        sys.stderr.write(f"llama-harness: started with {used} in place of {given}: {WHY}\n")
-    if ASKS_ONLY.isdisjoint(argv):
-        try:
-            write_launch(Path(config["recordings"]), argv)
-        except OSError as error:
-            sys.stderr.write(f"llama-harness: this start could not be recorded: {error}\n")
-        if config["health_only"]:
-            return answer_health(local)
-    return become(config["binary"], local, env)
+        tell(f"started with {used} in place of {given}: {WHY}")
+    replacements = config["replacements"]
+    if replacements is None:
+        return answer_health(words, env)
+    own = Replacing(replacements, words, env)
+    return become(config["binary"], own.arguments(words), own.variables(env))
+
+
+def tell(text: str) -> None:
+    """Write a line to where the server logs."""
+    sys.stderr.write(f"llama-harness: {text}\n")
+    sys.stderr.flush()
+
+
+class Replacing:
+    """Puts what belongs to this host in place of what belongs to an application's own models.
+
+    Args:
+        rules: ``harness.shim.install`` writes them.
+        argv: The arguments.
+        env: The variables.
+    """
+
+    def __init__(
+        self, rules: Mapping[str, Any], argv: Sequence[str], env: Mapping[str, str]
+    ) -> None:
+        self._rules = rules
+        wants_mtp = any("mtp" in word for word in (*argv, env.get("LLAMA_ARG_SPEC_TYPE", "")))
+        drafts = any(rules["flags"].get(word, [""])[0] == "draft" for word in argv)
+        self._model = rules["mtp" if wants_mtp and not drafts else "plain"]
+
+    def arguments(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """The arguments with tiny models, and one thread."""
+        words: list[str] = []
+        rest = iter(argv)
+        for word in rest:
+            flag = word.replace("_", "-") if word.startswith("--") else word
+            rule = self._rules["flags"].get(flag)
+            value = next(rest, None) if rule else None
+            words += [word] if value is None else self._instead(rule, word, value)
+        return tuple(words)
+
+    def variables(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The variables with tiny models, and one thread."""
+        changed = dict(env)
+        for name, rule in self._rules["variables"].items():
+            if value := changed.pop(name, ""):
+                words = self._instead(rule, name, value)
+                changed |= dict(zip(words[::2], words[1::2], strict=True))
+        return changed
+
+    def _instead(self, rule: Sequence[str], word: str, value: str) -> list[str]:
+        kind, name = rule
+        own: str | None = None
+        if kind == "model":
+            own = self._own(self._model, value)
+        elif kind == "draft":
+            own = self._rules["draft"]
+        elif kind == "threads":
+            own = "1" if value.removeprefix("-").isdecimal() else value
+        used = [] if own is None else [name or word, own]
+        if used != [word, value]:
+            instead = f"with {' '.join(used)} in place of" if used else "without"
+            why = WHY_ONE_THREAD if kind == "threads" else WHY_MODEL
+            tell(f"started {instead} {word} {value}: {why}")
+        return used
+
+    def _own(self, model: str, value: str) -> str:
+        """The model under the name that the application's has, which servers tell on."""
+        name = Path(value).name
+        if not name.endswith(".gguf"):
+            return model
+        copy = Path(self._rules["directory"], str(os.getpid()), name)
+        with suppress(OSError, ValueError):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(model, copy)
+            return str(copy)
+        return model
 
 
 def write_launch(directory: Path, argv: Sequence[str]) -> Path:
@@ -104,7 +189,7 @@ def become(binary: str, argv: Sequence[str], env: Mapping[str, str]) -> int:
     return subprocess.run([binary, *argv], env=env, check=False).returncode
 
 
-def answer_health(argv: Sequence[str]) -> int:
+def answer_health(argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Answer ``/health`` like a server that has loaded its model, until killed."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -121,7 +206,7 @@ def answer_health(argv: Sequence[str]) -> int:
         def log_message(self, *_args: object) -> None: ...
 
     host = LOOPBACK
-    word = _value(argv, "--port", "8080")
+    word = _value(argv, "--port", env.get(PORT_VARIABLE, "8080"))
     if not (word.isdecimal() and int(word) <= _LAST_PORT):
         sys.stderr.write(f"error: --port {word} is no port (recording only)\n")
         return 1

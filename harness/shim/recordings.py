@@ -31,22 +31,54 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """All starts during one run of an application.
 
     Attributes:
-        recording: Version of this format.
         build: The build that stood behind the stand-in.
-        application: The command that was run.
+        environment: That the application ran in; empty for the user's own variables.
         status: How the application ended.
+        cut_short: Why it was ended; empty where it ended by itself.
         launches: In the order of their starts.
     """
 
-    recording: Literal[1] = 1
+    build: str
+    environment: str = ""
+    status: int
+    cut_short: str = ""
+    launches: list[Launch]
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What an application asked for on each build that it was run with.
+
+    Attributes:
+        recording: Version of this format.
+        application: The command that was run.
+        runs: One for each build and environment.
+    """
+
+    recording: Literal[2] = 2
+    application: list[str]
+    runs: list[Run]
+
+
+class _OfOneBuild(msgspec.Struct, frozen=True, kw_only=True):
+    """Version 1, which held one run."""
+
+    recording: Literal[1]
     build: str
     application: list[str]
     status: int
     launches: list[Launch]
+
+    def in_runs(self) -> Recording:
+        run = Run(build=self.build, status=self.status, launches=self.launches)
+        return Recording(application=self.application, runs=[run])
+
+
+class _Form(msgspec.Struct):
+    recording: int
 
 
 def collect_launches(directory: Path) -> list[Launch]:
@@ -84,7 +116,10 @@ def load_recording(path: Path) -> Recording:
     try:
         if path.stat().st_size > _SIZE_LIMIT:
             raise SubjectError(f"recording:{path}: larger than {_SIZE_LIMIT} bytes")
-        return msgspec.json.decode(path.read_bytes(), type=Recording)
+        content = path.read_bytes()
+        if msgspec.json.decode(content, type=_Form).recording == 1:
+            return msgspec.json.decode(content, type=_OfOneBuild).in_runs()
+        return msgspec.json.decode(content, type=Recording)
     except OSError as error:
         raise SubjectError(f"recording:{path}: cannot be read: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Final, Protocol
 
 from harness.errors import UsageError
-from harness.model import LaunchPlan, LaunchTarget, LoadRequest
+from harness.model import DemandedBy, LaunchPlan, LaunchTarget, LoadRequest
 
-__all__ = ["Subject", "check_subject", "open_subject"]
+__all__ = ["Subject", "check_subject", "demanded_by", "open_subject"]
 
 
 class Subject(Protocol):
@@ -58,6 +58,27 @@ def check_subject(spec: str) -> None:
         UsageError: It is not.
     """
     _split(spec)
+
+
+CONTRACTS: Final = {"studio": DemandedBy.CONTRACT, "own": DemandedBy.SUBJECT}
+"""What ``--contract`` chooses from."""
+
+
+def demanded_by(spec: str, contract: str = "") -> DemandedBy:
+    """Who says what must hold of a subject's cells.
+
+    Args:
+        spec: Of the subject.
+        contract: A name of ``CONTRACTS``. Empty for the usual one: the contract is the policy of
+            Unsloth Studio, which only Studio and the reference follow.
+
+    Raises:
+        UsageError: No contract has that name.
+    """
+    if contract and contract not in CONTRACTS:
+        raise UsageError(f"--contract {contract!r}: there are {', '.join(CONTRACTS)}")
+    follows = spec.startswith(tuple(_ATTACHED))
+    return CONTRACTS[contract or ("studio" if follows else "own")]
 
 
 def _split(spec: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import msgspec
 
@@ -19,7 +19,7 @@ from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
 from harness.processes.running import ask
 from harness.subjects.plans import checked_plan
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 TIMEOUT_S: Final = 30.0
 """How long one plan may take."""
 
@@ -54,7 +54,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """The one JSON object on the program's standard input."""
 
-    protocol: Literal[1]
+    protocol: Literal[2]
     request: Wish
     target: Target
 
@@ -67,12 +67,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         env: Variables to add to the cell's environment.
         resolved_mode: The mode that the program settled on.
         reason: Why the plan gives less than was asked, for the user.
+        expects: By setting, what the server will be set to.
     """
 
     argv: list[str]
     env: dict[str, str] = {}
     resolved_mode: Mode | None = None
     reason: str | None = None
+    expects: dict[str, Any] = {}
 
 
 @contextmanager
@@ -162,6 +164,7 @@ class CommandSubject:
             env=answer.env,
             resolved_mode=answer.resolved_mode,
             reason=answer.reason,
+            expects=answer.expects,
         )
 
 
@@ -169,7 +172,7 @@ def question(request: LoadRequest, target: LaunchTarget) -> Question:
     """A load request and its target as the protocol has them."""
     draft = target.model.draft_path
     return Question(
-        protocol=1,
+        protocol=2,
         request=msgspec.convert(request, Wish, from_attributes=True),
         target=Target(
             binary=str(target.binary),

@@ -58,7 +58,12 @@ def read_given(
     if _is_file_alone(words):
         found = [*_of_file(Path(words[0]), kind)]
     else:
-        line = server_arguments(words, command)
+        # A server may be told everything by variables.
+        assigned = [f"{name}={value}" for name, value in added.items()]
+        if words and is_server_program(words[-1]):
+            line = CommandLine(words=(), env={})  # a bare start
+        else:
+            line = server_arguments([*assigned, *words], command)
         found = [GivenLine(name="", line=line, has_program=any(map(is_server_program, words)))]
     return tuple(
         replace(one, line=replace(one.line, env={**one.line.env, **added})) if one.line else one

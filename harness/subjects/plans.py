@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, Mode
@@ -15,6 +16,7 @@ def checked_plan(
     resolved_mode: Mode | None = None,
     reason: str | None = None,
     may_be_program: bool = False,
+    expects: Mapping[str, Any] | None = None,
 ) -> LaunchPlan:
     """A launch plan that an operating system can start.
 
@@ -24,6 +26,7 @@ def checked_plan(
         env: The variables.
         resolved_mode: See LaunchPlan.
         reason: See LaunchPlan.
+        expects: See LaunchPlan.
         may_be_program: Whether the first argument may read as the program: a container's command
             that names it again hands it on as an argument.
 
@@ -45,7 +48,13 @@ def checked_plan(
     for variable, value in variables.items():
         if not variable or "=" in variable or "\0" in variable or "\0" in value:
             raise SubjectError(f"{name}: {variable!r}={value!r} is not an environment variable")
-    return LaunchPlan(argv=tuple(argv), env=variables, resolved_mode=resolved_mode, reason=reason)
+    return LaunchPlan(
+        argv=tuple(argv),
+        env=variables,
+        resolved_mode=resolved_mode,
+        reason=reason,
+        expects=expects or {},
+    )
 
 
 def is_server_program(word: str) -> bool:

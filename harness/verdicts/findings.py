@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from harness.flags.arguments import read_arguments, read_variables
+from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
 from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, owner
-from harness.flags.families import ONCE_TWO_VALUES, PORT, is_of_devices
+from harness.flags.families import MODEL, ONCE_TWO_VALUES, PORT, REMOTE_MODEL, is_of_devices
 from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, key_instead, rewritten_variable
 from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
@@ -156,10 +156,14 @@ def _outcome(
         return None, failure.message if failure else _CANNOT_TELL, ()
     arguments = (*read_variables(env, capabilities), *read_arguments(words, capabilities))
     message = diagnose_refusal(words, failure, result.build, capabilities, env, number=number)
-    blame = failure.argument or blamed(failure.message, arguments)
-    if blame is None and not failure.explained and (suspicion := suspected(arguments)):
+    blame = failure.argument
+    if blame is None or blame not in {*words, *(word.partition("=")[0] for word in words), *env}:
+        # The text of a template file, say, is no word of the command line.
+        blame = blamed(failure.message, arguments) or blame
+    if blame is None and (suspicion := suspected(arguments)):
         why, blame = suspicion
         message = f"{message}: {why}"
+    blame = _suspect(failure.message, arguments) if blame is None else blame
     if "open file" in failure.message:
         # Of a flag and a file that is not there, the file is at fault.
         missing = (one.value for one in arguments if one.flag == blame and one.value)
@@ -173,6 +177,17 @@ def _outcome(
         became = rewritten_variable(blame, env, capabilities)
         advice = (*advice, *filter(None, (became,)))
     return blame, message, advice
+
+
+def _suspect(message: str, arguments: Sequence[Argument]) -> str | None:
+    """The value that a failure quotes, else the flag of the only argument that there is."""
+    quoted = [one.value for one in arguments if one.value and f"'{one.value}'" in message]
+    own = [
+        one.flag
+        for one in arguments
+        if not any(family.is_set_by(one) for family in (MODEL, REMOTE_MODEL, PORT))
+    ]
+    return next((found[0] for found in (quoted, own) if len(found) == 1), None)
 
 
 def _describe(result: CellResult) -> str:

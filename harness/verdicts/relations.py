@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from harness.builds import Catalogue
-from harness.model import GOOD, CellResult, DraftRange, Flavour, Mode, Verdict
+from harness.model import GOOD, CellResult, DemandedBy, DraftRange, Flavour, Mode, Verdict
 from harness.settings.speculation.contract import DRAFT_SIMPLE, NGRAM_MOD, canonical_mode
 
 EQUAL_CAPABILITIES: Final = "equal-capabilities"
@@ -57,10 +57,12 @@ class Relation:
 def judge_relations(results: Sequence[CellResult], catalogue: Catalogue) -> tuple[Relation, ...]:
     """Every relation over the pairs that these results have."""
     good = [one for one in results if one.status in GOOD and one.drafts is not None]
+    # What a GPU and another word for a mode may change is Studio's policy.
+    contracted = [one for one in good if one.demanded_by is DemandedBy.CONTRACT]
     return (
         *_chained(EQUAL_CAPABILITIES, _by_capabilities(good, catalogue)),
-        *_over_hosts(good),
-        *_chained(ALIAS, _by(good, _but_for_spelling)),
+        *_over_hosts(contracted),
+        *_chained(ALIAS, _by(contracted, _but_for_spelling)),
         *_chained(TWO_RUNS, _by(good, lambda result: result.id)),
     )
 

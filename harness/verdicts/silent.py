@@ -1,15 +1,15 @@
-"""Remark effects: what of a command line has no effect, or another one, without a refusal."""
+"""Silent effects: what of a command line has no effect, or another one, without a refusal."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from harness.flags.arguments import Argument
-from harness.flags.capabilities import Capabilities
+from harness.flags.capabilities import Capabilities, Option
 from harness.model import LaunchPlan, Remark
 from harness.settings.base import EffectiveState
 from harness.settings.state import SETTINGS
-from harness.settings.value import Wish, same, spoken
+from harness.settings.value import FALSE, Wish, same, spoken
 
 _OWN_VARIABLE: Final = re.compile(r"LLAMA_(ARG_|LOG_|API_|CHAT_|OFFLINE$)\w*")
 """What stands for an argument; others, such as LLAMA_CACHE, are read by no option."""
@@ -28,6 +28,7 @@ _NO_WARNING: Final = re.compile(
     r"|no usable GPU|-{5,}$|without (GPU support|support for GPU)|docs/build\.md"
 )
 """Tables of values, and what is said of the tiny models and of a host without a GPU."""
+_LAST_ONLY: Final = "only last value will be used"
 _SHORT: Final = 2
 """A value of so many letters may stand in any line."""
 _CLOCK: Final = re.compile(r"^[\d.]+ [A-Z] ")
@@ -52,6 +53,7 @@ def silent_effects(
     """
     found = (
         *_unread(plan.env, capabilities),
+        *_negating(arguments),
         *_outdone(arguments),
         *_changed(state, demands),
     )
@@ -64,12 +66,21 @@ def _unread(env: Mapping[str, str], capabilities: Capabilities) -> Iterator[Rema
             yield Remark(word=name, why=f"{name} is not read by this build")
 
 
+def _negating(arguments: Sequence[Argument]) -> Iterator[Remark]:
+    """``LLAMA_ARG_NO_X=0``, which negates as ``=1`` does: since b7376 only the name counts."""
+    for argument in arguments:
+        name, option = argument.flag, argument.option
+        if "_NO_" in name and option and option.env != name and argument.value.lower() in FALSE:
+            why = f"{name}={argument.value} turns it off all the same: only the name counts"
+            yield Remark(word=name, why=why)
+
+
 def _outdone(arguments: Sequence[Argument]) -> Iterator[Remark]:
     """Options that are set more than once: the command line wins, and there the last one."""
     last: dict[str, Argument] = {}
     for argument in arguments:
         option = argument.option
-        if option is None or not _ADDS_UP.isdisjoint(option.spellings):
+        if option is None or _adds_up(option):
             continue
         before = last.get(option.spellings[0])
         if before is not None and before.words != argument.words:
@@ -78,6 +89,10 @@ def _outdone(arguments: Sequence[Argument]) -> Iterator[Remark]:
                 why=f"{' '.join(before.words)} is set aside: {' '.join(argument.words)} wins",
             )
         last[option.spellings[0]] = argument
+
+
+def _adds_up(option: Option) -> bool:
+    return not _ADDS_UP.isdisjoint(option.spellings)
 
 
 def _changed(state: EffectiveState, demands: Mapping[str, Any]) -> Iterator[Remark]:
@@ -116,7 +131,13 @@ def silent_warnings(
     """
     usual = {_VARYING.sub("#", line) for line in plain}
     told = (_CLOCK.sub("", line) for line in warnings if _VARYING.sub("#", line) not in usual)
-    return tuple(Remark(word=_meant(line, arguments), why=line) for line in dict.fromkeys(told))
+    adding = {one.flag for one in arguments if one.option and _adds_up(one.option)}
+    return tuple(
+        Remark(word=word, why=line)
+        for line in dict.fromkeys(told)
+        # Builds say of these as well that only the last one counts, which is not so.
+        if (word := _meant(line, arguments)) not in adding or _LAST_ONLY not in line
+    )
 
 
 def _meant(line: str, arguments: Sequence[Argument]) -> str:

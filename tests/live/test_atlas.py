@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -150,18 +151,23 @@ SEED = 19
 """Chooses builds that nobody looked at when the atlas was made from the sources."""
 
 
+STRETCHES = ("2025-09", "2025-11", "2026-01", "2026-03", "2026-06", "2026-08", "2026-11")
+
+
 def chosen_at_random() -> Mapping[int, Offer]:
-    """One build that packages offer of each sixth of the time since September 2025."""
+    """One build that packages offer of each stretch of time since September 2025."""
     offers = package_offers().builds
-    unseen = [
-        number
+    unseen = {
+        number: offer
         for number, offer in offers.items()
-        if number in ATLAS and number not in ATLAS.data.late_snapshots and offer.date >= "2025-09"
-    ]
+        if number in ATLAS and number not in ATLAS.data.late_snapshots
+    }
     dice = random.Random(SEED)
-    size = len(unseen) // 6
-    parts = (unseen[size * part : size * (part + 1)] for part in range(6))
-    return {number: offers[number] for number in map(dice.choice, parts)}
+    stretches = [
+        [number for number, offer in unseen.items() if begin <= offer.date < end]
+        for begin, end in pairwise(STRETCHES)
+    ]
+    return {number: unseen[number] for number in map(dice.choice, stretches)}
 
 
 @pytest.mark.slow

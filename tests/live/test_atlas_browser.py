@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from harness.flags.standing import Status, outlook
 from harness.report.atlas_page import read_atlas, render_atlas_page
 from tests.live.chromium import (
     as_a_phone,
@@ -435,7 +436,7 @@ def test_a_pasted_command_line_stands_as_real_builds_have_it(
             assert span.state == "refused", build
             assert case.refused[build] in span.blame.split(), build
         else:
-            assert (span.state, span.blame) in {("accepted", ""), ("doubtful", "get_datetime")}
+            assert (span.state, span.blame) == ("accepted", "")
     for build, advice in case.advice.items():
         assert standing.advice(build) == advice, build
 
@@ -476,6 +477,39 @@ def test_each_flag_is_judged_as_the_data_has_it(page: webdriver.Chrome) -> None:
         assert spans[-1].last == ATLAS["last"]
         for build in [*dice.sample(range(3683, 10471), 8), *dice.sample(range(10471, 11550), 8)]:
             assert at(spans, build).state in states(flag, build), (flag, build)
+
+
+CORPUS: Final = Path(__file__).parents[2] / "fixtures" / "corpus" / "given.jsonl"
+SAME: Final = {
+    Status.OK: {"accepted", "deprecated"},
+    Status.REFUSED: {"refused"},
+    Status.OPEN: {"doubtful", "unknown"},
+}
+
+
+def corpus_lines() -> Iterator[tuple[str, list[str], dict[str, str]]]:
+    """The command lines of the corpus, with their variables."""
+    for line in CORPUS.read_text(encoding="utf-8").splitlines():
+        case = json.loads(line)
+        given, read = case["input"], case.get("extracted")
+        found = given if "argv" in given else read if isinstance(read, dict) else None
+        if found and found["argv"]:
+            yield case["id"], found["argv"], found.get("env") or {}
+
+
+def test_the_box_agrees_with_check_on_the_corpus(page: webdriver.Chrome) -> None:
+    count = 0
+    for name, argv, env in corpus_lines():
+        variables = [f"{key}={shlex.quote(value)}" for key, value in env.items()]
+        standing = paste(page, " ".join([*variables, "llama-server", shlex.join(argv)]))
+        found = outlook(argv, env)
+        starts = {one.first for one in found.ranges} | {one.first for one in standing.whole}
+        for build in sorted(starts):
+            told = found.at(build)
+            assert told is not None
+            assert standing.at(build).state in SAME[told.standing.status], (name, build)
+        count += 1
+    assert count > 90
 
 
 def test_ranges_are_exact_to_the_build(page: webdriver.Chrome) -> None:
@@ -521,12 +555,17 @@ def test_uncertain_windows_stay_windows(page: webdriver.Chrome) -> None:
 
 
 def test_what_the_atlas_cannot_tell_is_said(page: webdriver.Chrome) -> None:
-    standing = paste(page, "llama-server --rpc 127.0.0.1:50052 -ctk turbo3")
-    assert standing.at(9464).state == "doubtful"
-    assert standing.at(9464).blame == "--rpc turbo3"
-    (rpc, cache) = standing.rows.values()
+    standing = paste(page, "llama-server --rpc 127.0.0.1:50052")
+    assert (standing.at(9464).state, standing.at(9464).blame) == ("doubtful", "--rpc")
+    (rpc,) = standing.rows.values()
     assert "needs rpc compiled in" in at(rpc, 9464).text
-    assert "does not list turbo3; it lists f32, f16, " in at(cache, 9464).text
+
+
+def test_a_value_that_is_not_listed_is_refused(page: webdriver.Chrome) -> None:
+    standing = paste(page, "llama-server -ctk turbo3 -fa enabled -ngl 3 --port $PORT")
+    assert (standing.at(9464).state, standing.at(9464).blame) == ("refused", "turbo3")
+    cache = standing.rows["-ctk turbo3"]
+    assert "does not take turbo3; it takes f32, f16, " in at(cache, 9464).text
 
 
 def test_variables_that_are_not_read(page: webdriver.Chrome) -> None:

@@ -16,7 +16,11 @@ BUILDS = ("--build", "b8929", "--build", "b9246", "--build", "py0.3.16", "--buil
     ("report", "fine_on", "blamed"),
     [
         ("unsloth-5231.txt", {"b8929"}, "has removed --spec-ngram-size-n"),
-        ("textgen-7541.json", {"b8929"}, "has removed --draft-max; write --spec-ngram-mod-n-max"),
+        (
+            "textgen-7541.json",
+            {"b8929"},
+            "--draft-max (since b8955, #22397); write --spec-ngram-mod-n-max",
+        ),
         ("lemonade-2124.json", {"b8929"}, "write --spec-ngram-mod-n-match 24 instead"),
         ("llama-swap-283.yaml", {"py0.3.16"}, "took '--ctx-size' for it; write --flash-attn on"),
         ("textgen-7219.txt", {"b8929", "b9246", "b11434"}, "-fa is a switch on py0.3.16"),
@@ -53,7 +57,7 @@ def test_a_command_line_is_explained_on_the_builds_that_check_tries(
     told = capsys.readouterr().out.splitlines()
     assert told[:3] == [
         "b9093",
-        "  b9093 has removed --draft-max; write --spec-draft-n-max 8 instead",
+        "  b9093 has removed --draft-max (since b8955, #22397); write --spec-draft-n-max 8 instead",
         "  enough to fail: --draft-max 8 (1 command line tried)",
     ]
     assert told[3:] == [f"{build}: the same" for build in ("b9246", "b9464", "b10435", "b11434")]

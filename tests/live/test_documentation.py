@@ -41,6 +41,8 @@ NOT_RUN = {
     "--over-subject": "tests/live/test_bisect.py searches over subjects",
     "studio.jsonl": "fails by design, and takes minutes; tests/live/test_subject_unsloth.py has "
     "its kinds of failure",
+    "pyllama": "needs an application from PyPI",
+    "llserve": "needs an application from PyPI",
     "FILE": "a journal of the reader's own; tests/live/test_bisect.py has one",
 }
 MINUTES = ("--profile full", "mtp and n5")

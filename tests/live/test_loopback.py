@@ -239,7 +239,8 @@ def test_record(watched: Watched, health_only: bool) -> None:
     assert (watched.root / "seen.txt").read_text() == "127.0.0.1"
     assert f"in place of --host {EVERYWHERE}" in done.stderr
     recording = json.loads((watched.root / "recording.json").read_text())
-    assert recording["launches"][0]["argv"][-1] == EVERYWHERE, "recorded as the application wrote"
+    (run,) = recording["runs"]
+    assert run["launches"][0]["argv"][-1] == EVERYWHERE, "recorded as the application wrote"
 
 
 def test_bisect(watched: Watched) -> None:

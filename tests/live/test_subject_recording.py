@@ -70,7 +70,9 @@ def port() -> Iterator[int]:
 def test_the_stand_in_answers_as_the_build_does(
     build: AcquiredBuild, tmp_path: Path, flag: str
 ) -> None:
-    shim = install_shim(tmp_path / "bin", build.binary, env=build.env)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    shim = install_shim(programs, tmp_path / "state", build.binary, env=build.env)
     real, stand_in = (
         subprocess.run([str(program), flag], capture_output=True, check=False)
         for program in (build.binary, shim.program)
@@ -90,8 +92,9 @@ def test_a_python_application_is_recorded_and_tested(
     assert main(["record", "--build", "b9246", "-q", "-o", str(output), "--", *app]) == 0
     assert "--spec-draft-n-max 4" in capfd.readouterr().out
     recording = load_recording(output)
-    assert recording.status == 0
-    assert [launch.argv[-4:] for launch in recording.launches] == [
+    (only,) = recording.runs
+    assert (only.build, only.status, only.cut_short) == ("b9246", 0, "")
+    assert [launch.argv[-4:] for launch in only.launches] == [
         ["--spec-type", "draft-mtp", "--spec-draft-n-max", "4"]
     ]
     with open_workbench() as workbench:
@@ -112,7 +115,10 @@ def test_a_shell_application_that_the_build_refuses(
     said = capfd.readouterr()
     assert "status 1" in said.out
     assert "--draft-max" in said.err
-    assert json.loads(output.read_text())["launches"][0]["argv"][-2:] == ["--draft-max", "5"]
+    assert json.loads(output.read_text())["runs"][0]["launches"][0]["argv"][-2:] == [
+        "--draft-max",
+        "5",
+    ]
 
 
 def test_an_application_that_starts_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ from harness.processes.loopback import on_loopback
         ("0.0.0.0", "127.0.0.1"),
         ("::", "127.0.0.1"),
         ("0", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("[::1]", "[::1]"),
         ("example.org", "127.0.0.1"),
         ("127.0.0.1,::1", "127.0.0.1,::1"),
         ("127.0.0.1,0.0.0.0", "127.0.0.1,::1"),
@@ -39,4 +43,4 @@ def test_what_is_fine_stays_as_it_is() -> None:
 @pytest.mark.parametrize("words", [["--models-preset", "x.ini"], ["--models_preset", "x.ini"], []])
 def test_a_preset_gets_an_address_that_it_cannot_change(words: list[str]) -> None:
     env = {} if words else {"LLAMA_ARG_MODELS_PRESET": "x.ini"}
-    assert on_loopback(words, env)[0][-2:] == ("--host", "127.0.0.1")
+    assert on_loopback(words, env)[0][:2] == ("--host", "127.0.0.1")

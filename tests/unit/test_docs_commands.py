@@ -10,7 +10,7 @@ from tests.unit.results import result
 
 COMMANDS = tuple(documented_commands())
 
-LAUNCHES_NOTHING = ("plan", "config", "completion", "report", "explain")
+LAUNCHES_NOTHING = ("plan", "config", "completion", "report", "explain", "flag", "flags")
 """Commands that neither start a server nor need a network."""
 
 

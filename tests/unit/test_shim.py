@@ -6,21 +6,20 @@ import sys
 import time
 import urllib.request
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
 import pytest
 
-from harness.commands.record import (
-    SHIM_VARIABLE,
-    application_environment,
-    end_servers,
-    run_application,
-)
 from harness.errors import UsageError
+from harness.gguf_models import ensure_models
+from harness.model import TinyModel
+from harness.processes.reaper import Reaper
 from harness.server.ports import reserved_port
 from harness.shim import recorder
-from harness.shim.install import Shim, install_shim
+from harness.shim.application import Ending, application_variables, run_application
+from harness.shim.install import Shim, install_shim, programs_directory
+from harness.shim.placing import MARK
 from harness.shim.recordings import collect_launches, describe
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="scripts stand in for a build")
@@ -34,14 +33,43 @@ exit 7
 """
 
 
-def shim(tmp_path: Path, *, health_only: bool = False) -> Shim:
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, TinyModel]:
+    return ensure_models(tmp_path_factory.mktemp("models"))
+
+
+def shim(
+    tmp_path: Path,
+    *names: str,
+    models: Mapping[str, TinyModel] | None = None,
+    script: str = REAL,
+    **env: str,
+) -> Shim:
     real = tmp_path / "it's real" / "llama-server"
     real.parent.mkdir()
-    real.write_text(REAL)
+    real.write_text(script)
     real.chmod(0o755)
+    programs = tmp_path / "shim dir"
+    programs.mkdir()
     return install_shim(
-        tmp_path / "shim dir", real, env={"BUILD_NEEDS": "a 'b'"}, health_only=health_only
+        programs,
+        tmp_path / "shim state",
+        real,
+        names=names,
+        env={"BUILD_NEEDS": "a 'b'", **env},
+        models=models,
     )
+
+
+def run_recorded(
+    application: Sequence[str],
+    stand_in: Shim,
+    timeout_s: float | None = None,
+    enough: Callable[[], bool] = bool,
+) -> Ending:
+    env = application_variables(os.environ, {}, stand_in.directory)
+    with Reaper() as reaper:
+        return run_application(application, env, reaper.token, timeout_s=timeout_s, enough=enough)
 
 
 def run(program: Path, *argv: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -64,13 +92,15 @@ def test_questions_go_to_the_real_build_and_leave_no_trace(tmp_path: Path, flag:
     assert collect_launches(stand_in.recordings) == []
 
 
-def test_a_start_is_recorded_and_then_runs_the_real_build(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
-    argv = ("-m", "a b.gguf", "--alias", 'it\'s "x" $HOME', "", "é\n")
+def test_a_start_is_recorded_and_then_runs_the_real_build(
+    tmp_path: Path, models: Mapping[str, TinyModel]
+) -> None:
+    stand_in = shim(tmp_path, models=models)
+    argv = ("--alias", 'it\'s "x" $HOME', "", "é\n")
     done = run(
         stand_in.program,
         *argv,
-        LLAMA_ARG_THREADS="2",
+        LLAMA_ARG_CTX_SIZE="2",
         LLAMA_API_KEY="secret",
         LLAMA_HARNESS_SHIM="x",
         OTHER_TOKEN="secret",
@@ -81,29 +111,33 @@ def test_a_start_is_recorded_and_then_runs_the_real_build(tmp_path: Path) -> Non
     assert done.stdout == "out: a 'b'\n" + "".join(f"[{word}]\n" for word in argv)
     (launch,) = collect_launches(stand_in.recordings)
     assert tuple(launch.argv) == argv
-    assert launch.env == {"LLAMA_ARG_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0"}
+    assert launch.env == {"LLAMA_ARG_CTX_SIZE": "2", "CUDA_VISIBLE_DEVICES": "0"}
     assert launch.directory == str(Path.cwd())
     assert "secret" not in json.dumps([str(p.read_text()) for p in stand_in.recordings.iterdir()])
 
 
-def test_secrets_in_arguments_are_not_written(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
+def test_secrets_in_arguments_are_not_written(
+    tmp_path: Path, models: Mapping[str, TinyModel]
+) -> None:
+    stand_in = shim(tmp_path, models=models)
     run(stand_in.program, "--api-key", "secret", "-hft", "secret", "-c", "1")
     (launch,) = collect_launches(stand_in.recordings)
     assert launch.argv == ["--api-key", "REDACTED", "-hft", "REDACTED", "-c", "1"]
     assert "secret" in run(stand_in.program, "--api-key", "secret").stdout
 
 
-def test_a_start_that_cannot_be_recorded_still_runs(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
+def test_a_start_that_cannot_be_recorded_still_runs(
+    tmp_path: Path, models: Mapping[str, TinyModel]
+) -> None:
+    stand_in = shim(tmp_path, models=models)
     shutil.rmtree(stand_in.recordings)
     done = run(stand_in.program, "-m", "x")
     assert done.returncode == 7
     assert "could not be recorded" in done.stderr
 
 
-def test_starts_are_kept_in_their_order(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
+def test_starts_are_kept_in_their_order(tmp_path: Path, models: Mapping[str, TinyModel]) -> None:
+    stand_in = shim(tmp_path, models=models)
     for number in range(3):
         run(stand_in.program, "-c", str(number))
     launches = collect_launches(stand_in.recordings)
@@ -113,7 +147,7 @@ def test_starts_are_kept_in_their_order(tmp_path: Path) -> None:
 
 
 def test_health_only_answers_health_and_starts_nothing(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path, health_only=True)
+    stand_in = shim(tmp_path)
     with reserved_port() as port:
         child = subprocess.Popen(
             [str(stand_in.program), "--port", str(port)], stderr=subprocess.PIPE, text=True
@@ -151,20 +185,21 @@ exit 0
 """
 
 
-def test_a_python_application(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
-    status, interrupted = run_application([sys.executable, "-c", PYTHON_LAUNCHER], stand_in, 30)
-    assert (status, interrupted) == (7, False)
+def test_a_python_application(tmp_path: Path, models: Mapping[str, TinyModel]) -> None:
+    stand_in = shim(tmp_path, models=models)
+    ending = run_recorded([sys.executable, "-c", PYTHON_LAUNCHER], stand_in, 30)
+    assert ending == Ending(status=7)
+    assert ending.failed
     (launch,) = collect_launches(stand_in.recordings)
     assert launch.argv == ["-m", "x.gguf", "--spec-draft-n-max", "5"]
 
 
-def test_a_shell_application(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
+def test_a_shell_application(tmp_path: Path, models: Mapping[str, TinyModel]) -> None:
+    stand_in = shim(tmp_path, models=models)
     script = tmp_path / "launch.sh"
     script.write_text(SHELL_LAUNCHER)
     script.chmod(0o755)
-    assert run_application([str(script)], stand_in, 30) == (0, False)
+    assert run_recorded([str(script)], stand_in, 30) == Ending(status=0)
     first, second = collect_launches(stand_in.recordings)
     assert first.argv == ["-m", "x y.gguf", "--port", "8080"]
     assert first.env == {"LLAMA_ARG_THREADS": "2"}
@@ -173,61 +208,149 @@ def test_a_shell_application(tmp_path: Path) -> None:
 
 
 def test_an_application_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
     started = time.monotonic()
-    status, _ = run_application(["sh", "-c", "exec sleep 60"], stand_in, 0.5)
-    assert status != 0
+    ending = run_recorded(["sh", "-c", "exec sleep 60"], shim(tmp_path), 0.5)
+    assert ending == Ending(status=-15, cut_short="its time was up")
+    assert not ending.failed
     assert time.monotonic() - started < 10
+
+
+def test_an_application_is_ended_when_there_is_enough(tmp_path: Path) -> None:
+    asked = iter([False, True])
+    ending = run_recorded(
+        ["sh", "-c", "exec sleep 60"], shim(tmp_path), enough=lambda: next(asked, True)
+    )
+    assert ending.cut_short == "enough starts"
 
 
 def test_an_application_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no program 'no-such-app'"):
-        run_application(["no-such-app"], shim(tmp_path), None)
+        run_recorded(["no-such-app"], shim(tmp_path))
 
 
 def test_the_stand_in_comes_first_on_path(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
-    env = application_environment({"PATH": "/usr/bin", "A": "b"}, stand_in)
-    assert env["PATH"].split(os.pathsep) == [str(stand_in.program.parent), "/usr/bin"]
-    assert env[SHIM_VARIABLE] == str(stand_in.program)
-    assert env["A"] == "b"
+    user = {"PATH": "/usr/bin", "HOME": "/home/u", "A": "b"}
+    env = application_variables(user, {"PATH": "/spoof:/usr/bin", "A": "c"}, tmp_path)
+    assert env == {"PATH": f"{tmp_path}:/spoof:/usr/bin", "HOME": "/home/u", "A": "c"}
 
 
-def test_servers_that_outlive_the_application_are_ended(tmp_path: Path) -> None:
-    stand_in = shim(tmp_path)
-    real = Path(json.loads((stand_in.program.parent / recorder.CONFIG_NAME).read_text())["binary"])
-    real.write_text("#!/bin/sh\nsleep 60\n")
-    run_application(["sh", "-c", "llama-server -m x & sleep 1"], stand_in, 30)
-    (launch,) = collect_launches(stand_in.recordings)
-    assert psutil.pid_exists(launch.pid)
-    end_servers([launch], [Path("/another/program")])
-    assert psutil.pid_exists(launch.pid)
-    for child in psutil.Process(launch.pid).children():
-        child.kill()
-    end_servers([launch], [real])
-    assert (
-        not psutil.pid_exists(launch.pid)
-        or psutil.Process(launch.pid).status() == psutil.STATUS_ZOMBIE
-    )
-
-
-def test_the_windows_launcher_runs_the_recorder_beside_its_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_stand_in_of_another_name_is_a_server_when_it_serves(
+    tmp_path: Path, models: Mapping[str, TinyModel]
 ) -> None:
-    stand_in = install_shim(tmp_path / "bin", Path("C:/llama-server.exe"), windows=True)
+    stand_in = shim(tmp_path, "llama", models=models)
+    assert stand_in.program.name == "llama"
+    assert sorted(path.name for path in stand_in.directory.iterdir()) == ["llama", "llama-server"]
+    assert MARK in stand_in.program.read_bytes()
+    assert run(stand_in.program, "serve", "-c", "1").stdout == "out: a 'b'\n[-c]\n[1]\n"
+    assert run(stand_in.program, "serve", "--version").stdout == "out: a 'b'\n[--version]\n"
+    (launch,) = collect_launches(stand_in.recordings)
+    assert launch.argv == ["-c", "1"]
+
+
+def test_the_applications_models_become_tiny_ones_of_the_same_name(
+    tmp_path: Path, models: Mapping[str, TinyModel]
+) -> None:
+    stand_in = shim(tmp_path, models=models)
+    done = run(
+        stand_in.program,
+        *("-m", "/home/u/big one.gguf", "-md", "d.gguf", "--mmproj", "mm.gguf", "--threads", "8"),
+        *("-tb", "many", "-c", "1"),
+    )
+    _, flag, model, *rest = done.stdout.splitlines()
+    assert flag == "[-m]"
+    own = Path(model[1:-1])
+    assert own.name == "big one.gguf"
+    assert own.read_bytes() == models["tiny-llama"].path.read_bytes()
+    draft = f"[{models['tiny-llama'].draft_path}]"
+    assert rest == ["[-md]", draft, "[--threads]", "[1]", "[-tb]", "[many]", "[-c]", "[1]"]
+    assert "started without --mmproj mm.gguf: the harness loads a tiny model" in done.stderr
+    (launch,) = collect_launches(stand_in.recordings)
+    assert launch.argv[1] == "/home/u/big one.gguf"
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (["-hf", "org/big:Q4"], "tiny-llama"),
+        (["--hf_repo", "org/big", "--spec-type", "draft-mtp"], "tiny-mtp"),
+        (["-mu", "https://host/big", "-md", "x", "--spec-type", "draft-mtp"], "tiny-llama"),
+    ],
+)
+def test_a_remote_model_becomes_a_tiny_one(
+    tmp_path: Path, models: Mapping[str, TinyModel], argv: list[str], name: str
+) -> None:
+    done = run(shim(tmp_path, models=models).program, *argv)
+    assert done.stdout.splitlines()[1:3] == ["[-m]", f"[{models[name].path}]"]
+
+
+SAYS_VARIABLES = """\
+#!/bin/sh
+echo "$LLAMA_ARG_MODEL|$LLAMA_ARG_MODEL_URL|$LLAMA_ARG_THREADS|$LLAMA_ARG_HOST|$#"
+"""
+
+
+def test_a_launch_by_variables_alone(tmp_path: Path, models: Mapping[str, TinyModel]) -> None:
+    stand_in = shim(tmp_path, models=models, script=SAYS_VARIABLES)
+    done = run(
+        stand_in.program,
+        LLAMA_ARG_MODEL_URL="https://host/x",
+        LLAMA_ARG_THREADS="9",
+        LLAMA_ARG_HOST="0.0.0.0",
+    )
+    assert done.stdout == f"{models['tiny-llama'].path}||1|127.0.0.1|0\n"
+    (launch,) = collect_launches(stand_in.recordings)
+    assert launch.env["LLAMA_ARG_MODEL_URL"] == "https://host/x"
+    assert launch.argv == []
+
+
+def test_libraries_of_a_build_are_joined_with_the_applications(
+    tmp_path: Path, models: Mapping[str, TinyModel]
+) -> None:
+    script = '#!/bin/sh\necho "$LD_LIBRARY_PATH"\n'
+    stand_in = shim(tmp_path, models=models, script=script, LD_LIBRARY_PATH="/it's lib")
+    for question in ("--help", "-c"):
+        assert run(stand_in.program, question, LD_LIBRARY_PATH="/app").stdout == "/it's lib:/app\n"
+        env = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+        done = subprocess.run(
+            [stand_in.program, question], env=env, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "/it's lib\n"
+
+
+def test_the_directory_of_stand_ins_has_the_same_path_each_time(tmp_path: Path) -> None:
+    with programs_directory(tmp_path) as first, programs_directory(tmp_path) as second:
+        assert first != second
+        (first / "left").touch()
+    with programs_directory(tmp_path) as third:
+        assert third == first
+        assert list(third.iterdir()) == []
+    assert not first.exists()
+    assert not second.exists()
+
+
+def test_the_windows_launcher_runs_the_recorder(
+    tmp_path: Path, models: Mapping[str, TinyModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    stand_in = install_shim(
+        programs, tmp_path / "state", Path("C:/llama-server.exe"), windows=True, models=models
+    )
     assert stand_in.program.name == "llama-server.exe"
     assert stand_in.program.read_bytes()[:2] == b"MZ"
+    assert MARK in stand_in.program.read_bytes()
     with zipfile.ZipFile(stand_in.program) as appended:
         script = appended.read("__main__.py").decode()
     assert "from harness.shim.recorder import main" in script
     ran: list[object] = []
-    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin" / "llama-server"), "-m", "x"])
+    monkeypatch.setattr(sys, "argv", ["llama-server", "-c", "1"])
 
     def become(*arguments: object) -> int:
         ran.append(arguments)
         return 5
 
     monkeypatch.setattr(recorder, "become", become)
-    assert recorder.main() == 5
-    assert ran == [(str(Path("C:/llama-server.exe")), ("-m", "x"), dict(os.environ))]
-    assert [launch.argv for launch in collect_launches(stand_in.recordings)] == [["-m", "x"]]
+    with pytest.raises(SystemExit, match="5"):
+        exec(script, {})
+    assert ran == [(str(Path("C:/llama-server.exe")), ("-c", "1"), dict(os.environ))]
+    assert [launch.argv for launch in collect_launches(stand_in.recordings)] == [["-c", "1"]]

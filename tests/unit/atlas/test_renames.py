@@ -88,7 +88,7 @@ def test_switches() -> None:
         ("LLAMA_ARG_DRAFT_MAX", "8", 9246, "LLAMA_ARG_SPEC_DRAFT_N_MAX=8"),
         ("LLAMA_ARG_SPEC_DRAFT_N_MAX", "8", 8929, "LLAMA_ARG_DRAFT_MAX=8"),
         ("LLAMA_ARG_NO_MMAP", "1", 11434, "LLAMA_ARG_LOAD_MODE=none"),
-        ("LLAMA_ARG_MLOCK", "1", 11434, "LLAMA_ARG_LOAD_MODE=mmap+mlock"),
+        ("LLAMA_ARG_MLOCK", "1", 11434, "LLAMA_ARG_LOAD_MODE=mlock"),
         ("LLAMA_ARG_MLOCK", "0", 11434, None),
         ("LLAMA_ARG_TEMPERATURE", "0.2", 9246, "--temp 0.2"),
         ("LLAMA_ARG_BATCH_SIZE", "256", 9246, "LLAMA_ARG_BATCH=256"),

@@ -272,6 +272,8 @@ def test_what_a_build_stumbles_over(line: str, build: int, word: str, why: Why) 
         ("--reasoning-format deepseek-legacy", 6170),
         ("--spec-type ngram-mod,draft-mtp", 9246),
         ("--tools all", 9246),
+        # A shell, or whoever starts the server, puts something else there.
+        ("--port $PORT -c ${CONTEXT} -ctk {type}", 9246),
         ("--tools no_tool", 8929),
         ("--lora-scaled a.gguf 0.5", 6170),
     ],
@@ -367,3 +369,33 @@ def test_capabilities_by_the_atlas_are_those_of_the_help_text(build: str) -> Non
         assert its is not None
         assert (mine.env, mine.removed) == (its.env, its.removed), flag
         assert mine.takes_value is its.takes_value, flag
+
+
+words = st.one_of(
+    st.sampled_from(sorted(ATLAS.data.spellings)),
+    st.sampled_from(["on", "off", "0", "-1", "8k", "none", "ngram-mod", "draft-mtp,ngram-mod", ""]),
+    st.text(max_size=6),
+)
+variables = st.dictionaries(
+    st.one_of(
+        st.sampled_from(["LLAMA_ARG_DRAFT_MAX", "LLAMA_ARG_NO_MMAP", "LLAMA_ARG_CTX_SIZE", "X"]),
+        st.from_regex(r"LLAMA_ARG_[A-Z_]{1,8}", fullmatch=True),
+    ),
+    st.sampled_from(["", "1", "on", "x"]),
+    max_size=2,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(words, max_size=6), variables)
+def test_whatever_is_given_there_is_an_answer_for_every_build(
+    argv: list[str], env: dict[str, str]
+) -> None:
+    found = outlook(argv, env)
+    assert (found.ranges[0].first, found.ranges[-1].last) == (FIRST, LAST)
+    line = outlook_line(found)
+    assert "by the atlas" in line or "compiled in" in line or "not known" in line
+    assert outlook_json(found)["line"] == line
+    for one in found.ranges:
+        assert one.standing.status is not Status.REFUSED or one.standing.faults
+        assert one.standing.status is not Status.OK or not one.standing.faults

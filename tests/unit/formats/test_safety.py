@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,19 +67,18 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 
 @given(text=TEXTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         found = read_text(text, "text")
     except FormatError as error:
-        assert error.exit_code == EXIT_USAGE  # noqa: PT017
-        assert "\n" not in str(error)
+        assert (error.exit_code, str(error).count("\n")) == (EXIT_USAGE, 0)  # noqa: PT017
         return
     assert all(isinstance(word, str) for line in found.values() for word in line.words)
 
 
 @given(text=TEXTS, name=st.sampled_from(sorted(FORMATS)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_text_of_a_forced_format(text: str, name: str) -> None:
     try:
         read_text(text, "text", name)
@@ -110,7 +110,7 @@ def test_a_file_that_was_damaged(data: st.DataObject, sample: object) -> None:
         "sh -c 'touch {mark}; llama-server -m a.gguf'",
         "cat <<EOF | sh\n$(touch {mark})\nllama-server -m a\nEOF",
         "llama-server -m ${{A:-$(touch {mark})}} -c $(( $(touch {mark}) + 1 ))",
-        "services: {{a: {{image: 'ghcr.io/ggml-org/llama.cpp:server', command: '$(touch {mark})'}}}}",
+        "services: {{a: {{image: 'llama.cpp:server', command: '$(touch {mark})'}}}}",
         "services: {{a: {{command: !!python/object/apply:os.system ['touch {mark}']}}}}",
         '$x = $(touch {mark}); & llama-server -m "$(touch {mark})"',
         "FROM x\nCMD llama-server -m $(touch {mark})",
@@ -124,15 +124,16 @@ def test_nothing_is_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for module, names in ((os, ("system", "popen", "posix_spawn", "execv", "fork")),
                           (subprocess, ("run", "Popen", "call", "check_output"))):  # fmt: skip
         for name in names:
-            monkeypatch.setattr(module, name, refuse)
+            monkeypatch.setattr(module, name, refuse, raising=False)
     mark = tmp_path / "mark"
     (tmp_path / "mark.sh").write_text(f"touch {mark}\n")
     filled = re.sub(r"\{mark\}", str(mark), text).replace("{{", "{").replace("}}", "}")
     path = tmp_path / "file"
     path.write_text(filled)
-    for name in (None, *FORMATS):
+    kinds: list[str | None] = [None, *FORMATS]
+    for kind in kinds:
         try:
-            read_file(path, name)
+            read_file(path, kind)
         except FormatError:
             continue
     assert not mark.exists()
@@ -190,9 +191,10 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
         read_file(path)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes")
 def test_a_pipe_beside_a_file_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "x.env")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "x.env")
     path = tmp_path / "start.sh"
     path.write_text(". ./x.env\n. /dev/zero\n. /proc/kmsg\nllama-server -c 1\n")
     (line,) = read_file(path).values()

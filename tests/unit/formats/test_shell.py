@@ -45,28 +45,37 @@ from tests.unit.formats.reading import only, read
         ("llama-server --alias a#b 'c'\"d\"$'e\\tf' g\\ h", "--alias a#b 'cde\tf' 'g h'"),
         ("llama-server -t $(nproc) -np $((2 * 4))", "-t '$(nproc)' -np 8"),
         ("llama-server --port $PORT --host ${HOST}", "--port '$PORT' --host '${HOST}'"),
-        ("llama-server $EXTRA_ARGS -c 1 \"$@\"", "-c 1"),
+        ('llama-server $EXTRA_ARGS -c 1 "$@"', "-c 1"),
         ("llama-server -m ${M:?is missing} -a ${N?}", "-m '${M}' -a '${N}'"),
-        ("llama-server ${X:-a b} \"${Y:-c d}\" ${Z:+e}", "a b 'c d'"),
+        ('llama-server ${X:-a b} "${Y:-c d}" ${Z:+e}', "a b 'c d'"),
         ("X=1; llama-server ${X:+--jinja -c $X} ${X:-9}", "--jinja -c 1 1"),
         ("llama-server -c ${CTX:=4096} -b $CTX", "-c 4096 -b 4096"),
         ("M=/m/a.gguf; llama-server ${M##*/} ${M%.gguf} ${M/a/b} ${#M}", "a.gguf /m/a /m/b.gguf 9"),
         ("A='-c 1'; A+=' --jinja'; llama-server $A \"$A\"", "-c 1 --jinja '-c 1 --jinja'"),
         ("a=(-c 1 'x y'); llama-server ${a[@]} \"${a[2]}\" ${#a[@]}", "-c 1 'x y' 'x y' 3"),
-        ("D=$(dirname \"$0\"); M=\"$D/a.gguf\"; llama-server -m \"$M\"", "-m '$D/a.gguf'"),
+        ("declare -A m=([s]=a.gguf [b]=c); k=${1:-s}; llama-server -m ${m[$k]}", "-m a.gguf"),
+        ("a=(x y); i=1; llama-server ${a[$i]} ${a[i]} ${a[7]}", "y '${a[i]}'"),
+        ('set -- -c 1; exec llama-server "$@"', "-c 1"),
+        (": ${P:=8080}; llama-server --port $P", "--port 8080"),
+        # The comment ends the command: what stands behind it is another.
+        ("llama-server -c 1 \\\n  # --draft-max 8 \\\n  --jinja", "-c 1"),
+        ('D=$(dirname "$0"); M="$D/a.gguf"; llama-server -m "$M"', "-m '$D/a.gguf'"),
         ("if false; then X=1; fi; llama-server $X -c 1", "-c 1"),
-        ("f() { llama-server -m \"$1\" -c ${2:-7}; }; f a.gguf", "-m a.gguf -c 7"),
-        ("run() { echo \"+ $*\"; \"$@\"; }; run llama-server -c 1", "-c 1"),
+        ('f() { llama-server -m "$1" -c ${2:-7}; }; f a.gguf', "-m a.gguf -c 7"),
+        ('run() { echo "+ $*"; "$@"; }; run llama-server -c 1', "-c 1"),
         ("while true; do llama-server -c 1; sleep 1; done", "-c 1"),
         ("if ! pgrep llama-server; then llama-server -c 1; fi", "-c 1"),
         ("llama-server --version && llama-server -c 1", "-c 1"),
-        ("echo llama-server -m x; which llama-server; ls -l ./llama-server; llama-server -c 1", "-c 1"),
+        (
+            "echo llama-server -m x; which llama-server; ls -l ./llama-server; llama-server -c 1",
+            "-c 1",
+        ),
         ("cmake --build . --target llama-server -j 8; llama-server -c 1", "-c 1"),
         ("log() { echo \"$1\"; }; log 'llama-server -m x'; llama-server -c 1", "-c 1"),
         ("cat <<'E'\nllama-server -m it's\nE\nllama-server -c 1", "-c 1"),
         ("llama-server -m größe.gguf --alias 'ü'", "-m größe.gguf --alias ü"),
     ],
-)  # fmt: skip
+)
 def test_the_arguments(text: str, words: str, tmp_path: Path) -> None:
     assert list(only(tmp_path, "line.txt", text).words) == shlex.split(words)
 
@@ -193,7 +202,10 @@ def test_what_is_refused(text: str, said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("docker run -d -p8080:8080 --gpus=all -v /m:/m ghcr.io/ggml-org/llama.cpp:server -c 1", "-c 1"),
+        (
+            "docker run -d -p8080:8080 --gpus=all -v /m:/m ghcr.io/ggml-org/llama.cpp:server -c 1",
+            "-c 1",
+        ),
         ("docker run ghcr.io/ggml-org/llama.cpp:full-cuda --server -c 1", "-c 1"),
         ("docker run --entrypoint /app/llama-server my/image:1 -c 1", "-c 1"),
         ("podman run --replace --name x localhost/llama.cpp llama-server -c 1", "-c 1"),
@@ -204,7 +216,7 @@ def test_what_is_refused(text: str, said: str, tmp_path: Path) -> None:
         # The image starts the server by itself, and hands it the word as an argument.
         ("docker run ghcr.io/ggml-org/llama.cpp:server llama-server -c 1", "llama-server -c 1"),
     ],
-)  # fmt: skip
+)
 def test_containers(text: str, words: str, tmp_path: Path) -> None:
     assert " ".join(only(tmp_path, "run.txt", text).words) == words
 

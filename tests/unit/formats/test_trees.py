@@ -228,7 +228,7 @@ def test_gpustack_as_it_ships(tmp_path: Path) -> None:
   default_env: {LLAMA_ARG_TOP_K: "3", TOKEN: "{{token}}"}
   default_run_command: >-
     -m {{model_path}} --port {{port}}
-    {% if mmproj %}--mmproj {{mmproj}} {% if big %}-c 9{% else %}-c 8{% endif %}{% else %}-c 1{% endif %}
+    {% if mmproj %}-mm {{mmproj}} {% if big %}-c 9{% else %}-c 8{% endif %}{% else %}-c 1{% endif %}
     {{#if draft}}-md {{draft}}{{else}}--no-draft{{/if}} --jinja
   version_configs:
     v1: {image_name: 'ghcr.io/ggml-org/llama.cpp:server', run_command: ''}
@@ -236,7 +236,7 @@ def test_gpustack_as_it_ships(tmp_path: Path) -> None:
 """
     lines = read(tmp_path, "backends.yaml", text)
     assert {name: " ".join(line.words) for name, line in lines.items()} == {
-        "llama.cpp": "-m {{model_path}} --port {{port}} --mmproj {{mmproj}} -c 9 -md {{draft}} --jinja",
+        "llama.cpp": "-m {{model_path}} --port {{port}} -mm {{mmproj}} -c 9 -md {{draft}} --jinja",
         "v2": "-c 1",
     }
     assert lines["llama.cpp"].env == {"LLAMA_ARG_TOP_K": "3"}
@@ -251,14 +251,21 @@ def test_gpustack_as_it_ships(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "words"),
     [
-        ('{"A": {"llamacpp_args": "-c 1 --x \'{\\"a\\": 1}\'"}}', "A", ["-c", "1", "--x", '{"a": 1}']),
-        ('{"A": {"ctx_size": 2048, "llamacpp_args": "--jinja"}, "B": {"ctx_size": 1}}', "A",
-         ["--ctx-size", "2048", "--jinja"]),
+        (
+            '{"A": {"llamacpp_args": "-c 1 --x \'{\\"a\\": 1}\'"}}',
+            "A",
+            ["-c", "1", "--x", '{"a": 1}'],
+        ),
+        (
+            '{"A": {"ctx_size": 2048, "llamacpp_args": "--jinja"}, "B": {"ctx_size": 1}}',
+            "A",
+            ["--ctx-size", "2048", "--jinja"],
+        ),
         ('{"A": {"ctx_size": -1, "llamacpp_args": "--jinja"}}', "A", ["--jinja"]),
         ('{"m": {"recipe_options": {"llamacpp_args": "--jinja"}}}', "m", ["--jinja"]),
         ('{"model_name": "q", "llamacpp_args": "--jinja"}', "q", ["--jinja"]),
     ],
-)  # fmt: skip
+)
 def test_lemonade(text: str, name: str, words: list[str], tmp_path: Path) -> None:
     lines = read(tmp_path, "recipe_options.json", text)
     assert list(lines) == [name]
@@ -268,21 +275,41 @@ def test_lemonade(text: str, name: str, words: list[str], tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("file", "text", "name"),
     [
-        ("mcp.json", '{"mcpServers": {"llm": {"command": "llama-server", "args": ["-c", "1"]}}}', "llm"),
+        (
+            "mcp.json",
+            '{"mcpServers": {"llm": {"command": "llama-server", "args": ["-c", "1"]}}}',
+            "llm",
+        ),
         ("one.json", '{"command": "llama-server -c 1"}', ""),
         ("argv.json", '{"llm": {"cmd": ["llama-server", "-c", "1"]}}', "llm"),
-        ("launch.json", '{"configurations": [{"name": "srv", "program": "${w}/bin/llama-server", '
-         '"args": ["-c", "1"]}]}', "srv"),
-        ("tasks.json", '{"tasks": [{"label": "llm", "type": "shell", "command": "llama-server", '
-         '"args": ["-c", "1"], /* old */ }]}', "llm"),
-        ("apps.json", '{"apps": [{"name": "llm", "script": "./llama-server", "args": "-c 1"}]}', "llm"),
+        (
+            "launch.json",
+            (
+                '{"configurations": [{"name": "srv", "program": "${w}/bin/llama-server", '
+                '"args": ["-c", "1"]}]}'
+            ),
+            "srv",
+        ),
+        (
+            "tasks.json",
+            (
+                '{"tasks": [{"label": "llm", "type": "shell", "command": "llama-server", '
+                '"args": ["-c", "1"], /* old */ }]}'
+            ),
+            "llm",
+        ),
+        (
+            "apps.json",
+            '{"apps": [{"name": "llm", "script": "./llama-server", "args": "-c 1"}]}',
+            "llm",
+        ),
         ("mprocs.yaml", 'procs:\n  llm: {shell: "llama-server -c 1"}\n', "llm"),
         ("process-compose.yaml", "processes:\n  llm:\n    command: llama-server -c 1\n", "llm"),
         ("list.json", '["llama-server", "-c", "1"]', ""),
         ("list.json", '["-c", "1"]', ""),
         ("docker.json", '["docker", "run", "llama.cpp:server", "-c", "1"]', ""),
     ],
-)  # fmt: skip
+)
 def test_programs_in_json_and_yaml(file: str, text: str, name: str, tmp_path: Path) -> None:
     lines = read(tmp_path, file, text)
     assert {one: line.words for one, line in lines.items()} == {name: ("-c", "1")}

@@ -18,15 +18,20 @@ from tests.unit.formats.reading import only, read
         ("/usr/bin/env A=1 /opt/llama-server -c 1", ["-c", "1"]),
         ("/usr/bin/numactl --interleave=all /opt/llama-server -c 1", ["-c", "1"]),
         ("/bin/bash -c 'exec /opt/llama-server -c 1 >> /x 2>&1'", ["-c", "1"]),
-        ("/opt/llama-server --x '{\"a\": true}' \"b c\" d\\x41 e\\sf", ["--x", '{"a": true}', "b c", "dA", "e f"]),
-        ("/opt/llama-server $ARGS ${ONE} x${ONE} x$ONE $MORE ${MORE}",
-         ["-c", "1", "a b", "xa b", "x$ONE", "$MORE", "${MORE}"]),
+        (
+            '/opt/llama-server --x \'{"a": true}\' "b c" d\\x41 e\\sf',
+            ["--x", '{"a": true}', "b c", "dA", "e f"],
+        ),
+        (
+            "/opt/llama-server $ARGS ${ONE} x${ONE} x$ONE $MORE ${MORE}",
+            ["-c", "1", "a b", "xa b", "x$ONE", "$MORE", "${MORE}"],
+        ),
         (":/opt/llama-server $ARGS", ["$ARGS"]),
         ("/opt/llama-server 50%% $$x %h/a", ["50%", "$x", "%h/a"]),
         ("/bin/true ; /opt/llama-server -c 1", ["-c", "1"]),
         ("/usr/bin/podman run --rm -e A=1 ghcr.io/ggml-org/llama.cpp:server -c 1", ["-c", "1"]),
     ],
-)  # fmt: skip
+)
 def test_systemd(start: str, words: list[str], tmp_path: Path) -> None:
     text = f'[Service]\nEnvironment="ARGS=-c 1" "ONE=a b"\nExecStart={start}\n'
     assert list(only(tmp_path, "llama.service", text).words) == words
@@ -115,16 +120,23 @@ command = /opt/llama-server -c 2 ; few
         ('FROM ubuntu\nENTRYPOINT ["/bin/sh", "-c", "llama-server -c 1"]', ["-c", "1"]),
         ('FROM ubuntu\nENTRYPOINT ["tini", "--", "llama-server"]\nCMD ["-c", "1"]', ["-c", "1"]),
         ('ARG T=server\nFROM ghcr.io/ggml-org/llama.cpp:${T}\nCMD ["-c", "1"]', ["-c", "1"]),
-        ('FROM x AS a\nCMD ["llama-server", "-c", "9"]\nFROM a\nCMD ["llama-server", "-c", "1"]', ["-c", "1"]),
+        (
+            'FROM x AS a\nCMD ["llama-server", "-c", "9"]\nFROM a\nCMD ["llama-server", "-c", "1"]',
+            ["-c", "1"],
+        ),
         ('FROM x AS a\nENTRYPOINT ["llama-server"]\nFROM a\nCMD ["-c", "1"]', ["-c", "1"]),
-        ('FROM ubuntu\nHEALTHCHECK CMD curl -f x\nRUN <<EOF\nCMD x\nEOF\nCMD ["llama-server", "-c", "1"]',
-         ["-c", "1"]),
+        (
+            'FROM x\nHEALTHCHECK CMD curl\nRUN <<E\nCMD x\nE\nCMD ["llama-server", "-c", "1"]',
+            ["-c", "1"],
+        ),
         ('# escape=`\nFROM ubuntu\nCMD ["llama-server", `\n  # few\n  "-c", "1"]', ["-c", "1"]),
         # The image starts the server by itself, and hands it the word as an argument.
-        ('FROM ghcr.io/ggml-org/llama.cpp:server\nCMD ["llama-server", "-c", "1"]',
-         ["llama-server", "-c", "1"]),
+        (
+            'FROM ghcr.io/ggml-org/llama.cpp:server\nCMD ["llama-server", "-c", "1"]',
+            ["llama-server", "-c", "1"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_dockerfiles(text: str, words: list[str], tmp_path: Path) -> None:
     line = only(tmp_path, "Dockerfile", text)
     assert list(line.words) == words

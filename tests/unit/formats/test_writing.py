@@ -73,8 +73,10 @@ def test_a_flag_becomes_two_words(sample: Sample) -> None:
     new = replace(line, words=(*line.words[:-1], "--load-mode", "none"))
     text = written(sample, new)
     assert read(sample, text).words == new.words
-    assert all("--no-mmap" in one or "load-mode" in one or "none" in one
-               for one in changed_lines(sample.text, text))  # fmt: skip
+    assert all(
+        "--no-mmap" in one or "load-mode" in one or "none" in one
+        for one in changed_lines(sample.text, text)
+    )
 
 
 @each
@@ -125,10 +127,14 @@ def test_a_variable_more(sample: Sample) -> None:
 WORDS = st.lists(
     st.one_of(
         st.sampled_from(["-m", "-c", "--no-mmap", "--jinja", "/models/a.gguf", "2048", "4096"]),
-        st.text(string.ascii_letters + string.digits + "-_./:=,;@{}[]\"' +%~&|<>()*?#!^", min_size=1, max_size=12),
+        st.text(
+            string.ascii_letters + string.digits + "-_./:=,;@{}[]\"' +%~&|<>()*?#!^",
+            min_size=1,
+            max_size=12,
+        ),
     ),
     max_size=8,
-)  # fmt: skip
+)
 ENV = st.dictionaries(
     st.sampled_from(["LLAMA_ARG_TOP_K", "LLAMA_ARG_TOP_P", "LLAMA_ARG_ALIAS", "HOME"]),
     st.text(string.ascii_letters + string.digits + " -_./:=,;@{}", min_size=1, max_size=10),
@@ -229,5 +235,10 @@ def test_a_preset_is_not_written_to(tmp_path: Path) -> None:
     text = "[a]\nmodel = /models/a.gguf\n"
     old = read_text(text, "p.ini", path=tmp_path / "p.ini")[""]
     with pytest.raises(FormatError, match="does not stand in it by itself"):
-        write(text, "", old, replace(old, words=("--models-preset", "other.ini")),
-              path=tmp_path / "p.ini")  # fmt: skip
+        write(
+            text,
+            "",
+            old,
+            replace(old, words=("--models-preset", "other.ini")),
+            path=tmp_path / "p.ini",
+        )

@@ -14,7 +14,7 @@ from harness.emulation.description import read_description
 from harness.errors import HarnessError, SubjectError, UsageError
 from harness.model import CellResult, LaunchPlan
 from harness.report.jsonl import decode_result, encode_result, read_results
-from harness.shim.recordings import Launch, Recording, load_recording, save_recording
+from harness.shim.recordings import Launch, Recording, Run, load_recording, save_recording
 from harness.subjects.command import CommandSubject
 from harness.verdicts.ledger import load_ledger
 from tests.unit.results import lengths, result
@@ -28,12 +28,8 @@ EXAMPLES = settings(
 CATALOGUE = load_catalogue()
 BUILD = (pinned_directory() / "b9246.toml").read_text(encoding="utf-8")
 RESULT = encode_result(result(effective={"draft-mtp": lengths(5)}))
-RECORDING = Recording(
-    build="b9246",
-    application=["app"],
-    status=0,
-    launches=[Launch(argv=["-m", "x"], env={"A": "b"}, directory="/", time=1.0, pid=2)],
-)
+LAUNCH = Launch(argv=["-m", "x"], env={"A": "b"}, directory="/", time=1.0, pid=2)
+RECORDING = Recording(application=["app"], runs=[Run(build="b9246", status=0, launches=[LAUNCH])])
 
 
 @st.composite
@@ -97,7 +93,7 @@ def test_a_recording(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "recording.json"
     file.write_bytes(content)
     try:
-        assert load_recording(file).recording == 1
+        assert load_recording(file).recording == 2
     except SubjectError as error:
         one_line(error, file)
 
@@ -111,7 +107,7 @@ def test_a_recording_comes_back_as_it_was(
     argv: list[str], env: dict[str, str], tmp_path: Path
 ) -> None:
     launch = Launch(argv=argv, env=env, directory="/", time=1.0, pid=2)
-    recording = Recording(build="b", application=[], status=0, launches=[launch])
+    recording = Recording(application=[], runs=[Run(build="b", status=0, launches=[launch])])
     save_recording(recording, tmp_path / "recording.json")
 
     assert load_recording(tmp_path / "recording.json") == recording

@@ -3,11 +3,11 @@
 import pytest
 
 from harness.builds import load_catalogue
-from harness.cells.names import cell_id
+from harness.cells.names import cell_id, repro_command
 from harness.errors import UnknownBuildError, UsageError
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
-from harness.model import Cell, Mode
+from harness.model import Cell, DemandedBy, Mode
 
 CATALOGUE = load_catalogue()
 
@@ -98,3 +98,35 @@ def test_a_selection_survives_the_way_through_pytest() -> None:
         key = option.arguments()["dest"]
         values[key] = [*values[key], value] if option.many else value  # type: ignore[misc]
     assert selection_from(values) == selection
+
+
+@pytest.mark.parametrize(
+    ("subject", "contract", "who", "end"),
+    [
+        ("reference", "", DemandedBy.CONTRACT, ""),
+        ("reference@A", "studio", DemandedBy.CONTRACT, ""),
+        ("unsloth==2026.6.2", "own", DemandedBy.SUBJECT, "-own"),
+        ("command:x", "", DemandedBy.SUBJECT, ""),
+        ("recording:x.json", "own", DemandedBy.SUBJECT, ""),
+        ("argv:x.txt", "studio", DemandedBy.CONTRACT, "-studio"),
+    ],
+)
+def test_who_says_what_must_hold(subject: str, contract: str, who: DemandedBy, end: str) -> None:
+    (cell,) = select(
+        builds=("b9246",),
+        environments=("cpu",),
+        subjects=(subject,),
+        modes=("mtp",),
+        draft_lengths=("5",),
+        models=("tiny-mtp",),
+        contract=contract,
+    )
+    assert cell.demanded_by is who
+    assert cell_id(cell).endswith(f"-mtp-n5{end}")
+    named = f"--contract {contract}" if end else "--contract"
+    assert (named in repro_command(cell)) == bool(end)
+
+
+def test_a_contract_that_there_is_not() -> None:
+    with pytest.raises(UsageError, match="--contract 'mine': there are studio, own"):
+        select(contract="mine")

@@ -54,24 +54,56 @@ LINES: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
         ("--no-jinja",), ("--chat-template", "llama2"), ("-fa", "off"), ("--cache-ram", "0"),
         ("--no-context-shift",), ("--no-kv-unified",), ("--reasoning-format", "deepseek"),
     ),
+    "managed": (
+        ("-c", "512"), ("-np", "1"), ("--keep", "5"), ("-sps", "0.25"), ("--slot-save-path", "."),
+        ("--checkpoint-min-step", "64"), ("--no-cache-prompt",), ("-v",),
+        ("--log-file", "server.log"), ("--threads-http", "3"), ("--tags", "b,a"), ("--agent",),
+        ("--tools", "all"), ("--ui-mcp-proxy",), ("--webui-mcp-proxy",), ("--fit-target", "512"),
+        ("--adaptive-target", "0.25"), ("--adaptive-decay", "0.75"), ("--ignore-eos",),
+        ("--logit-bias", "71+1"), ("-r", "STOP"), ("--dry-penalty-last-n", "33"),
+        ("--dry-sequence-breaker", "x"),
+    ),
+    "chat": (
+        ("-c", "512"), ("-np", "1"), ("--jinja",), ("--reasoning", "on"),
+        ("--chat-template-kwargs", '{"preserve_thinking":true}'), ("--reasoning-effort", "low"),
+        ("--reasoning-budget", "7"), ("--no-prefill-assistant",), ("--cpu-moe",),
+        ("--grammar", 'root ::= "a"+'),
+    ),
+    "experts": (
+        ("-c", "512"), ("-np", "1"), ("--n-cpu-moe", "1"), ("--reasoning", "off"),
+        ("-ot", "output_norm=CPU"), ("--backend-sampling",), ("--kv-unified-per-slot", "256"),
+        ("--cache-reuse", "16"),
+    ),
     "unlimited": (("-c", "0"), ("-np", "3"), ("--cache-ram", "-1"), ("--no-slots",)),
-    "embedding": (("--embedding",), ("-c", "256"), ("-np", "1"), ("-ub", "128")),
+    "embedding": (
+        ("--embedding",), ("--pooling", "mean"), ("-c", "256"), ("-np", "1"), ("-ub", "128"),
+    ),
     "reranking": (("--reranking",), ("-c", "256"), ("-np", "1"), ("-ub", "128")),
     "drafting": (("-md", "draft"), ("--spec-type", "draft-simple"), ("-c", "512"), ("-np", "1"),
-                 ("-ctk", "q8_0"), ("-fa", "on")),
+                 ("-ctk", "q8_0"), ("-fa", "on"), ("-ctkd", "q4_0"), ("-ctvd", "q5_1"),
+                 ("--draft-p-min", "0.5"), ("--draft-min", "1"), ("--spec-draft-n-min", "1")),
+    "ngram": (("--spec-type", "ngram-mod"), ("-c", "512"), ("-np", "1"), ("--draft-max", "60"),
+              ("--draft-min", "40"), ("--spec-ngram-size-n", "20"),
+              ("--spec-ngram-mod-n-max", "60"), ("--spec-ngram-mod-n-min", "40"),
+              ("--spec-ngram-mod-n-match", "20")),
 }  # fmt: skip
 """What is asked for, by the name of the recording."""
 
+MODELS: Final = {"chat": "tiny-moe", "experts": "tiny-moe"}
+"""What is loaded, where it is not ``tiny-llama``."""
+
 DEADLY: Final[Mapping[str, Sequence[str]]] = {
-    "py0.3.16": ("--reranking",),
-    "ik-2026-04": ("-np",),
+    "py0.3.16": ("--reranking", "--reasoning-budget"),
+    "ik-2026-04": ("-np", "-ctkd", "-ctvd", "--adaptive-target", "--adaptive-decay"),
 }
-"""What a build starts with, and aborts at the first prompt that is not short."""
+"""What a build refuses, or starts with and aborts at the first prompt that is not short."""
 
 _MODEL_PATH: Final = re.compile(r"/[^ '\"]*/(tiny-[\w-]+\.gguf)")
 _MARKS: Final = (
     *("loading model tensors", "loading draft model", "creating MTP draft context"),
+    "load_model]  | tid=",
     *("initializing slots, n_slots", "initializing, n_slots", "slots are idle", ": - n_max="),
+    *("print_info: n_layer ", "chat template, thinking"),
 )
 """Lines that say which part of the log follows."""
 
@@ -86,7 +118,8 @@ def main(builds: Sequence[str]) -> int:
             for name, line in LINES.items():
                 safe = [one for one in line if one[0] not in DEADLY.get(build, ())]
                 argv = _offered(safe, bench.capabilities(build))
-                observation = _observed(build, argv, bench, seen)
+                model = MODELS.get(name, "tiny-llama")
+                observation = _observed(build, argv, model, bench, seen)
                 if observation is None:
                     print(f"{build} {name}: not seen")
                     continue
@@ -124,11 +157,11 @@ def _offered(line: Sequence[tuple[str, ...]], capabilities: Capabilities) -> lis
 
 
 def _observed(
-    build: str, argv: Sequence[str], bench: Workbench, seen: list[Observation]
+    build: str, argv: Sequence[str], model: str, bench: Workbench, seen: list[Observation]
 ) -> Observation | None:
     seen.clear()
     bench.add_subject(StaticSubject("recorded", CommandLine(words=tuple(argv))))
-    request = LoadRequest(model="tiny-llama", mode=None)
+    request = LoadRequest(model=model, mode=None)
     cell = Cell(
         build=build,
         subject="recorded",
@@ -137,7 +170,8 @@ def _observed(
         demanded_by=DemandedBy.COMMAND_LINE,
     )
     result = run_cell(cell, bench)
-    print(build, result.status.value, result.failure and result.failure.message, *argv, flush=True)
+    bad = [check.observed for check in result.checks if not check.ok]
+    print(build, result.status.value, result.failure and result.failure.message, *bad, flush=True)
     return seen[0] if seen else None
 
 
@@ -158,8 +192,12 @@ def _cut(observation: Observation) -> Observation:
         shorter: Any = {part: _shortest(cut, part, getattr(cut, part))}
         cut = replace(cut, **shorter)
     if cut.probed is not None:
-        read = _shortest(cut, "defaults", cut.probed.defaults)
-        cut = replace(cut, probed=replace(cut.probed, defaults=read))
+        said = tuple(line for line in cut.probed.lines if _is_read(cut, "probed", line))
+        cut = replace(cut, probed=replace(cut.probed, lines=said, chat=None))
+        for part in ("defaults", "prompts", "adapters"):
+            shorter = {part: _shortest(cut, part, getattr(cut.probed, part))}
+            assert cut.probed is not None
+            cut = replace(cut, probed=replace(cut.probed, **shorter))
     read = read_observation(json.loads(_MODEL_PATH.sub(r"/models/\1", json.dumps(_written(cut)))))
     now = testify(read)
     changed = [name for name, told in _values(whole).items() if told != _values(now)[name]]
@@ -177,7 +215,11 @@ def _is_read(observation: Observation, part: str, line: str) -> bool:
         run_lines=(),
         fork=observation.fork,
     )
-    changed: Any = {part: (*getattr(bare, part), line)}
+    if part == "probed":
+        changed: Any = {"probed": Probed(lines=(line,))}
+        bare = replace(bare, probed=Probed())
+    else:
+        changed = {part: (*getattr(bare, part), line)}
     return _values(testify(bare)) != _values(testify(replace(bare, **changed)))
 
 
@@ -187,9 +229,9 @@ def _shortest(observation: Observation, part: str, value: Any) -> Any:
 
     def suffices(new: Any) -> bool:
         changed: Any = {part: new}
-        if part == "defaults":
+        if hasattr(observation.probed, part):
             assert observation.probed is not None
-            changed = {"probed": replace(observation.probed, defaults=new)}
+            changed = {"probed": replace(observation.probed, **changed)}
         return _values(testify(replace(observation, **changed))) == wanted
 
     return _cut_value(value, suffices)
@@ -233,7 +275,11 @@ def _written(observation: Observation) -> dict[str, Any]:
     endpoints = (name for name in observation.switched_on if "ENDPOINT" in name)
     written["switched_on"] = sorted(endpoints)
     if observation.probed is not None:
-        written["probed"] = asdict(observation.probed)
+        tried = asdict(observation.probed)
+        written["probed"] = {
+            **tried,
+            "written": [f"/{Path(path).name}" for path in observation.probed.written],
+        }
     return written
 
 
@@ -242,8 +288,8 @@ def read_observation(written: Mapping[str, Any]) -> Observation:
     probed = written.get("probed")
     tuples = ("slots", "models", "startup_lines", "run_lines")
     if probed is not None:
-        full = probed["full"]
-        probed = Probed(**{**probed, "full": None if full is None else tuple(full)})
+        lists = {name: tuple(probed[name]) for name in ("full", "lines") if probed[name]}
+        probed = Probed(**{**probed, **lists, "written": frozenset(probed["written"])})
     return Observation(
         **{
             **written,

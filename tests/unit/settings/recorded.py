@@ -12,7 +12,7 @@ from tests.unit.era import capabilities
 from tests.unit.settings.record import RECORDED, read_observation
 
 FORK: Final = "ik-2026-04"
-UPSTREAM: Final = ("py0.3.16", "b8929", "b9093", "b9246", "b9464", "b10435", "b11434")
+UPSTREAM: Final = ("py0.3.16", "b8929", "b9246", "b9464", "b10435", "b11434")
 BUILDS: Final = (*UPSTREAM, FORK)
 
 

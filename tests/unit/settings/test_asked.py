@@ -100,7 +100,10 @@ def wish(name: str, *arguments: Argument) -> Any:
         ("model_id", "--alias one,two", "one"),
         ("model_id", "-a ,", None),
         ("host", "--host 10.0.0.1", ANYTHING),
-        ("port", "--port 8080", 8080),
+        ("port", "--port 8080", ANYTHING),
+        ("draft_min", "--draft-min 5", 5),
+        ("ngram_match", "--spec-ngram-mod-n-match 24", 24),
+        ("ngram_min", "--spec-ngram-mod-n-min 48", 48),
         ("auth", "--api-key secret", True),
         ("api_prefix", "--api-prefix /v", "/v"),
         ("metrics", "--metrics", True),
@@ -113,6 +116,53 @@ def wish(name: str, *arguments: Argument) -> Any:
         ("threads", "-t -1", -1),
         ("threads_batch", "-tb 2", 2),
         ("verbosity", "-lv 5", 5),
+        ("keep", "--keep -1", -1),
+        ("context_per_slot", "--kv-unified-per-slot 256", 256),
+        ("slot_similarity", "-sps 0.5", 0.5),
+        ("slot_saving", "--slot-save-path .", True),
+        ("checkpoint_spacing", "-cms 64", 64),
+        ("prompts_cached", "--no-cache-prompt", False),
+        ("cache_reuse", "--cache-reuse 16", 16),
+        ("fit_target", "--fit-target 512", 512),
+        ("lora", "--lora /a/b.gguf,c.gguf", ["b.gguf:1", "c.gguf:1"]),
+        ("lora", "--lora-scaled a.gguf:0.5", ["a.gguf:0.5"]),
+        ("lora", "--lora-scaled a.gguf 0.25", ["a.gguf:0.25"]),
+        ("multimodal", "--mmproj x.gguf", True),
+        ("multimodal", "--no-mmproj", False),
+        ("tensor_overrides", "-ot exps=CPU,norm=CPU", ["exps=CPU", "norm=CPU"]),
+        ("tensor_overrides", "-ot exps", None),
+        ("experts_on_cpu", "--cpu-moe", "all"),
+        ("experts_on_cpu", "--n-cpu-moe 1", 1),
+        ("draft_p_min", "--draft-p-min 0.5", 0.5),
+        ("draft_cache_type_k", "-ctkd q8_0", "q8_0"),
+        ("draft_cache_type_v", "--spec-draft-type-v f16", "f16"),
+        ("logit_bias", "-l 70+1", ["70+1"]),
+        ("logit_bias", "--logit-bias 70-1.5,71+2", ["70-1.5", "71+2"]),
+        ("logit_bias", "-l 70", None),
+        ("grammar", "--grammar root::=x", "root::=x"),
+        ("stop", "-r STOP", ["STOP"]),
+        ("thinking", "--reasoning on", True),
+        ("thinking", "--reasoning auto", ANYTHING),
+        ("thinking", '--chat-template-kwargs {"enable_thinking":false}', False),
+        ("thinking", '--chat-template-kwargs {"enable_thinking":"no"}', None),
+        ("template_variables", '--chat-template-kwargs {"preserve_thinking":true}',
+         "preserve_thinking=true"),
+        ("template_variables", '--chat-template-kwargs {"mine":1}', None),
+        ("template_variables", "--chat-template-kwargs {", None),
+        ("reasoning_effort", "--reasoning-effort high", "high"),
+        ("reasoning_budget", "--reasoning-budget 0", 0),
+        ("prefill", "--no-prefill-assistant", False),
+        ("verbose", "-v", True),
+        ("log_file", "--log-file /var/log/x.log", "x.log"),
+        ("threads_http", "--threads-http 3", 3),
+        ("threads_http", "--threads-http 0", ANYTHING),
+        ("pooling", "--pooling mean", "mean"),
+        ("tags", "--tags b,a", ["a", "b"]),
+        ("tools", "--agent", "all"),
+        ("tools", "--no-agent", ""),
+        ("tools", "--tools read_file", "read_file"),
+        ("mcp_proxy", "--ui-mcp-proxy", True),
+        ("mcp_proxy", "--no-agent", False),
     ],
 )  # fmt: skip
 def test_what_a_flag_asks_for(name: str, words: str, value: Any) -> None:
@@ -123,7 +173,7 @@ def test_what_a_flag_asks_for(name: str, words: str, value: Any) -> None:
 
 def test_the_settings_that_ask_for_nothing() -> None:
     silent = {name for name, setting in SETTINGS.items() if not setting.families}
-    assert silent == {"context_per_slot", "context_trained", "aliases", "auth_models"}
+    assert silent == {"context_trained", "aliases", "auth_models", "model_ids"}
 
 
 def every_word() -> list[Any]:
@@ -144,17 +194,30 @@ def test_every_spelling_is_read(
     setting: Setting, family: Family, word: str, tmp_path: Path
 ) -> None:
     (tmp_path / "template").write_text("{{ x }}")
-    for value in ("1", "mmap", str(tmp_path / "template")):
-        found = setting.asked([argument("--other", "2"), argument(word, value), argument("-x")])
-        if found is not None:
-            break
-    assert found.argument == argument(word, value)
+    said = (
+        *("1", "mmap", str(tmp_path / "template"), "x=CPU", "70+1"),
+        *('{"enable_thinking": true}', '{"clear_thinking": true}'),
+    )
+    found = next(
+        one
+        for value in said
+        if (one := setting.asked([argument("-y", "2"), argument(word, value), argument("-x")]))
+    )
+    assert found.argument.flag == word
     if word in {*family.negations, *family.negating_variables}:
-        assert found.value in (False, "off")
+        assert found.value in (False, "off", "")
+
+
+SHARED = (
+    ["mmap", "direct_io", "mlock", "load_mode"],
+    ["thinking", "template_variables"],
+    ["tools", "mcp_proxy"],
+)
+"""Settings that one word sets together."""
 
 
 @pytest.mark.parametrize("build", [ANCIENT, "b8929", "b9246", NEWEST])
-def test_no_word_of_a_build_is_of_two_settings_but_for_the_load_mode(build: str) -> None:
+def test_no_other_word_of_a_build_is_of_two_settings(build: str) -> None:
     for option in capabilities(build).options:
         one = Argument(flag=option.spellings[0], values=("1",), option=option)
         of = [
@@ -162,7 +225,7 @@ def test_no_word_of_a_build_is_of_two_settings_but_for_the_load_mode(build: str)
             for name, setting in SETTINGS.items()
             if any(family.is_set_by(one) for family in setting.families)
         ]
-        assert len(of) <= 1 or of == ["mmap", "direct_io", "mlock", "load_mode"], option
+        assert len(of) <= 1 or of in SHARED, option
 
 
 @pytest.mark.parametrize("value", ["0", "1", "", "off", "false"])
@@ -187,16 +250,36 @@ def test_underscores_and_the_other_spellings_of_an_option_are_the_same_flag() ->
     assert wish("context_checkpoints", read) == 7
 
 
+TOGETHER = {"lora", "tensor_overrides", "logit_bias", "stop", "dry_sequence_breakers"}
+"""Settings whose arguments add up."""
+
+
 @pytest.mark.parametrize(
-    "name", [one.name for one in SETTINGS.values() if one.families and one.name != SPECULATION]
+    "name",
+    [
+        one.name
+        for one in SETTINGS.values()
+        if isinstance(one, ValueSetting) and one.families and one.name not in TOGETHER
+    ],
 )
 def test_the_last_of_several_counts(name: str) -> None:
     flag = SETTINGS[name].families[0].flags[0]
     first, last = argument(flag, "1"), argument(flag, "2")
-    found = SETTINGS[name].asked([first, argument("--else", "3"), last])
-    if found is not None:
-        assert found.argument is last
-    assert SETTINGS[name].asked([last, first]).argument is first
+    one, other = SETTINGS[name].asked([first, argument("--else", "3"), last]), wish(name, last)
+    assert one is None or (one.argument is last and one.value == other)
+    one, other = SETTINGS[name].asked([last, first]), wish(name, first)
+    assert one is None or (one.argument is first and one.value == other)
+
+
+def test_arguments_that_add_up() -> None:
+    assert {
+        one.name for one in SETTINGS.values() if isinstance(one, ValueSetting) and one.adds_up
+    } == TOGETHER
+    assert wish("stop", argument("-r", "a"), argument("--x"), argument("-r", "b")) == ["a", "b"]
+    assert wish("logit_bias", argument("-l", "1+1"), argument("-l", "2-1")) == ["1+1", "2-1"]
+    assert wish("logit_bias", argument("-l", "1+1"), argument("-l", "many")) is None
+    found = SETTINGS["stop"].asked([argument("-r", "a"), argument("-r", "b")])
+    assert found.argument == argument("-r", "b")
 
 
 def test_a_last_one_that_cannot_be_told_hides_what_stands_before() -> None:
@@ -229,7 +312,7 @@ def compare(name: str, words: str, seen: Any, **state: Any) -> tuple[bool, str]:
     setting = SETTINGS[name]
     demand = setting.asked([argument(flag, *values)])
     (check,) = setting.compare(demand, {name: seen, **state}, ())
-    assert check.argument == flag
+    assert check.argument in {flag, *values}
     return check.ok, check.observed
 
 
@@ -268,8 +351,27 @@ def compare(name: str, words: str, seen: Any, **state: Any) -> tuple[bool, str]:
         ("flash_attention", "-fa auto", "off", {}, True),
         ("slots", "-np 2", 4, {}, False),
         ("slots", "-np -1", 4, {}, True),
+        ("slot_similarity", "-sps 0.2504", 0.25, {}, True),
+        ("slot_similarity", "-sps 0.26", 0.25, {}, False),
+        ("tensor_overrides", "-ot up_exps=CPU", ["blk.0.ffn_up_exps.weight=CPU"], {}, True),
+        ("tensor_overrides", "-ot up_exps=GPU", ["blk.0.ffn_up_exps.weight=CPU"], {}, False),
+        ("tensor_overrides", "-ot norm=CPU", ["blk.0.ffn_up_exps.weight=CPU"], {}, False),
+        ("experts_on_cpu", "--n-cpu-moe 40", "all", {}, True),
+        ("experts_on_cpu", "--n-cpu-moe 1", "all", {}, False),
+        ("experts_on_cpu", "--cpu-moe", 1, {}, False),
+        ("template_variables", '--chat-template-kwargs {"clear_thinking":true}',
+         ["enable_thinking=true", "clear_thinking=true"], {}, True),
+        ("template_variables", '--chat-template-kwargs {"clear_thinking":true}',
+         ["clear_thinking=false"], {}, False),
+        ("tools", "--agent", ["read_file"], {}, True),
+        ("tools", "--agent", [], {}, False),
+        ("tools", "--tools write_file,read_file", ["read_file", "write_file"], {}, True),
+        ("tools", "--tools read_file", [], {}, False),
+        ("grammar", "--json-schema {}", "root ::= x", {}, True),
+        ("grammar", "--json-schema {}", "", {}, False),
+        ("grammar", "--grammar root", "root", {}, True),
     ],
-)
+)  # fmt: skip
 def test_what_is_granted(name: str, words: str, seen: Any, state: Any, ok: bool) -> None:
     assert compare(name, words, seen, **state)[0] is ok
 
@@ -284,7 +386,6 @@ def test_what_is_granted(name: str, words: str, seen: Any, state: Any, ok: bool)
         ("batch", "-b 1e3", 1, "-b 1e3 is read as 1, and batch is 1"),
         ("batch", "-b 1_000", 1, "-b 1_000 is read as 1, and batch is 1"),
         ("seed", "-s 42.5", 42, "-s 42.5 is read as 42, and seed is 42"),
-        ("port", "--port 8080/", 8080, "--port 8080/ is read as 8080, and port is 8080"),
     ],
 )
 def test_a_number_that_is_cut_short_is_told_though_the_build_takes_it(
@@ -303,7 +404,7 @@ def test_what_is_said_of_what_is_not_granted() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(True, "on"), (False, "off"), ([], "none"), (("a", "b"), "a;b"), (0.1, "0.1"), (1e6, "1e+06"),
-     (7, "7"), ("f16", "f16"), (2.0, "2")],
+     (7, "7"), ("f16", "f16"), (2.0, "2"), (["\n", "é"], "\\n;é"), ("a\tb", "a\\tb")],
 )  # fmt: skip
 def test_a_value_in_a_report(value: Any, text: str) -> None:
     assert spoken(value) == text

@@ -20,7 +20,7 @@ def test_a_file_of_another_host_is_left_out_and_named(tmp_path: Path) -> None:
     with open_subject(f"argv:{path}") as subject:
         where = target(tmp_path)
         fitted = fit(subject.plan(request(), where), CAPABILITIES, where.model, PORT)
-    assert fitted.plan.argv == ("--jinja", "-m", MODEL, "--port", str(PORT))
+    assert fitted.plan.argv == ("-m", MODEL, "--port", str(PORT), "--jinja")
     (remark,) = fitted.left_out
     assert remark.word == "--mmproj"
     assert "/far/away.gguf is not on this host" in remark.why
@@ -43,15 +43,15 @@ def plan(
     [
         ("llama-server -m {model} --port {port} -c 512", f"-m {MODEL} --port {PORT} -c 512"),
         ("-m {model} --port {port}", f"-m {MODEL} --port {PORT}"),
-        ("C:/llama/llama-server.exe --jinja", f"--jinja -m {MODEL} --port {PORT}"),
+        ("C:/llama/llama-server.exe --jinja", f"-m {MODEL} --port {PORT} --jinja"),
         ("--port 8080 --model '/my models/x.gguf'", f"--port {PORT} --model {MODEL}"),
-        ("-hf org/repo:Q4 --hf-file x.gguf --jinja", f"-m {MODEL} --jinja --port {PORT}"),
-        ("# a comment\nllama-server \\\n  -fa on", f"-fa on -m {MODEL} --port {PORT}"),
-        ("llama-server --api-key k -c 1", f"--api-key k -c 1 -m {MODEL} --port {PORT}"),
-        ("llama-server --alias a{port}", f"--alias a{PORT} -m {MODEL} --port {PORT}"),
-        ("llama-server --host {host}", f"--host 127.0.0.1 -m {MODEL} --port {PORT}"),
-        ("--flash-attn --ctx-size 1", f"--flash-attn --ctx-size 1 -m {MODEL} --port {PORT}"),
-        ("--spec-type a --spec-type b", f"--spec-type a --spec-type b -m {MODEL} --port {PORT}"),
+        ("-hf org/repo:Q4 --hf-file x.gguf --jinja", f"--port {PORT} -m {MODEL} --jinja"),
+        ("# a comment\nllama-server \\\n  -fa on", f"-m {MODEL} --port {PORT} -fa on"),
+        ("llama-server --api-key k -c 1", f"-m {MODEL} --port {PORT} --api-key k -c 1"),
+        ("llama-server --alias a{port}", f"-m {MODEL} --port {PORT} --alias a{PORT}"),
+        ("llama-server --host {host}", f"-m {MODEL} --port {PORT} --host 127.0.0.1"),
+        ("--flash-attn --ctx-size 1", f"-m {MODEL} --port {PORT} --flash-attn --ctx-size 1"),
+        ("--spec-type a --spec-type b", f"-m {MODEL} --port {PORT} --spec-type a --spec-type b"),
     ],
 )
 def test_a_command_line(tmp_path: Path, text: str, expected: str) -> None:
@@ -70,14 +70,14 @@ def test_variables_before_the_program(tmp_path: Path) -> None:
 def test_a_draft_model(tmp_path: Path, flag: str) -> None:
     line = f"-m x {flag} draft.gguf --draft-max 4"
     words = plan(tmp_path, "line.txt", line, draft=True)
-    assert words[:6] == ("-m", MODEL, flag, "/models/draft.gguf", "--draft-max", "4")
+    assert words[2:8] == ("-m", MODEL, flag, "/models/draft.gguf", "--draft-max", "4")
     without = plan(tmp_path, "line.txt", line)
-    assert without[:4] == ("-m", MODEL, "--draft-max", "4")
+    assert without[2:6] == ("-m", MODEL, "--draft-max", "4")
 
 
 def test_a_json_list(tmp_path: Path) -> None:
     words = plan(tmp_path, "argv.json", '["llama-server", "-m", "a b.gguf", "--alias", "a b"]')
-    assert words == ("-m", MODEL, "--alias", "a b", "--port", str(PORT))
+    assert words == ("--port", str(PORT), "-m", MODEL, "--alias", "a b")
 
 
 LLAMA_SWAP = """
@@ -115,7 +115,7 @@ def test_llama_swap(tmp_path: Path) -> None:
 def test_lemonade(tmp_path: Path) -> None:
     text = '{"user.A": {"ctx_size": 2048, "llamacpp_args": "-fa 1"}, "B": {"ctx_size": 1}}'
     assert plan(tmp_path, "recipe_options.json", text) == tuple(
-        f"--ctx-size 2048 -fa 1 -m {MODEL} --port {PORT}".split()
+        f"-m {MODEL} --port {PORT} --ctx-size 2048 -fa 1".split()
     )
 
 

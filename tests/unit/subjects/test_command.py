@@ -43,7 +43,7 @@ def test_the_program_reads_the_request_and_its_answer_is_the_plan(tmp_path: Path
     assert plan.env == {"A": "b"}
     asked = json.loads(plan.argv[1])
     assert asked == {
-        "protocol": 1,
+        "protocol": 2,
         "request": {
             "model": "tiny",
             "mode": " MTP ",

@@ -2,28 +2,33 @@
    Judged by the atlas alone: flags, how many values, whole numbers and enumerated values. */
 const RANK = ["accepted", "deprecated", "value", "doubtful", "refused"];
 const worse = (one, other) => (RANK.indexOf(other.state) > RANK.indexOf(one.state) ? other : one);
-const ON = new Set(["on", "true", "1", "enabled", "auto", "-1"]), OFF = new Set(["off", "false", "0", "disabled"]);
+const OFF = new Set(["off", "false", "0", "disabled"]);
 const MOST = 2 ** 31;
 const wholeNumber = (text) => {
   const found = /^\s*[+-]?\d+/.exec(text);
   return found !== null && -MOST <= Number(found[0]) && Number(found[0]) < MOST;
 };
-/* Whether only the listed values are taken: help texts that spell them out in brackets, and lists. Others may take more. */
-const isClosed = ({ placeholder }) => placeholder === "LIST" || /^[[{].*[\]}]$/.test(placeholder ?? "");
+/* As harness/flags/standing.py has it, tried on the builds of the catalogue: an option with listed values takes no others. */
+const TRUE_OR_FALSE = new Set(["on", "off", "true", "false", "1", "0", "enabled", "disabled"]);
+const ALSO_TAKEN = { "--reasoning-format": ["deepseek-legacy"], "--numa": [""], "--tools": ["all"] };
+const ANY_VALUE = new Set(["--chat-template"]);
+const TOOLS_CHECKED = 9093;
+/* What a shell, a template or an application puts something else in place of. */
+const STANDS_FOR = /\$\w|\$\{|\{\w+\}|%\w+%/;
 
 function judgeValue({ option, facts }, flag, text, build) {
+  if (STANDS_FOR.test(text) || ANY_VALUE.has(option.id)) return null;
   if (facts.type === "int") return wholeNumber(text) ? null : { state: "refused", blame: flag, why: `takes a whole number, not ${quoted(text)}` };
   if (!facts.values.length) return null;
   if (isFlag(text) && rowsOf(text).length) return { state: "refused", blame: flag, why: `takes a value, and takes ${text} for it` };
-  const parts = facts.placeholder === "LIST" || facts.placeholder?.includes(",...") ? text.split(",") : [text];
-  for (const part of parts) {
-    if (facts.values.includes(part)) continue;
-    const dropped = option.events.some((event) => event.kind === "values" && event.b <= build && (event.removed?.includes(part) || event.renamed?.[part]));
-    const same = facts.values.includes("on") && (ON.has(part) || OFF.has(part));
-    if (dropped || (isClosed(facts) && !same)) return { state: "refused", blame: part, why: `does not take ${quoted(part)}; it takes ${facts.values.join(", ")}` };
-    if (!/^-?\d+$/.test(part) || same) return { state: "doubtful", blame: part, why: `does not list ${quoted(part)}; it lists ${facts.values.join(", ")}` };
-  }
-  return null;
+  const numbers = facts.placeholder === "N" || facts.values.every((value) => value === "0" || value === "1");
+  if ((numbers && wholeNumber(text)) || (option.id === "--tools" && build < TOOLS_CHECKED)) return null;
+  const taken = new Set([...facts.values, ...(ALSO_TAKEN[option.id] ?? [])]);
+  const switched = taken.has("on") && taken.has("off");
+  const isTaken = (part) => taken.has(part) || (switched && (TRUE_OR_FALSE.has(part) || (part === "-1" && taken.has("auto"))));
+  const parts = facts.placeholder === "LIST" || option.id === "--tools" ? text.split(",") : [text];
+  const other = parts.find((part) => !isTaken(part));
+  return other === undefined ? null : { state: "refused", blame: other, why: `does not take ${quoted(other)}; it takes ${facts.values.join(", ")}` };
 }
 
 function judge(known, flag, given, build) {
@@ -194,6 +199,7 @@ function readVariable([name, value], build) {
   const known = readBy(name, build);
   if (!known) return { state: "ignored", blame: name, why: "not read" };
   if (known.state === "stub") return { state: "refused", blame: name, why: "removed: set, it stops the start" };
+  if (known.facts.type === "bool" && known.facts.env === name && !TRUE_OR_FALSE.has(value)) return { state: "refused", blame: name, why: `takes on or off, not ${quoted(value)}` };
   return judge(known, name, known.facts.arity ? [value] : [], build);
 }
 const readersOf = (name) => options.filter((option) => option.texts.some(({ text }) => text === name || text === name.replace("LLAMA_ARG_NO_", "LLAMA_ARG_")));

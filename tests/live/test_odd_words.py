@@ -1,0 +1,109 @@
+"""Odd words of command lines on real builds: what ``check --json`` says of them is what they do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli import main
+
+pytestmark = pytest.mark.live
+
+MODEL = ("-m", "/models/a.gguf", "-c", "512")
+
+
+def checked(
+    capsys: pytest.CaptureFixture[str], build: str, *words: str, variable: str | None = None
+) -> dict[str, Any]:
+    variables = () if variable is None else ("--variable", variable)
+    main(["check", "--json", "--build", build, *variables, "--", *MODEL, *words])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["command_lines"][0]["builds"][build]
+    return found
+
+
+@pytest.mark.parametrize("build", ["py0.3.16", "b9246", "b11434"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1", "127.0.0.1:8080", "[::1]"])
+def test_what_is_no_address(build: str, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for found, word in (
+        (checked(capsys, build, "--host", address), "--host"),
+        (checked(capsys, build, variable=f"LLAMA_ARG_HOST={address}"), "LLAMA_ARG_HOST"),
+    ):
+        assert (found["status"], found["starts"], found["blame"]) == ("fail", False, word)
+
+
+@pytest.mark.parametrize(
+    ("build", "starts"), [("py0.3.16", True), ("b9246", True), ("b11434", False)]
+)
+def test_an_empty_address(build: str, starts: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(capsys, build, variable="LLAMA_ARG_HOST=")["starts"] is starts
+    assert checked(capsys, build, "--host", "")["starts"] is starts
+
+
+def test_a_port_is_what_the_word_begins_with(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9246", "--port", "80.5")
+    assert (found["starts"], found["silent"][0]["word"]) == (True, "--port")
+    assert checked(capsys, "b9246", "--port", "99999999999")["blame"] == "--port"
+
+
+@pytest.mark.parametrize("flag", ["--alias", "--chat-template", "--port", "-m"])
+def test_a_last_flag_without_its_value(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b11434", flag)
+    assert found["blame"] == flag
+    assert "and has none" in found["message"]
+
+
+def test_a_key_with_a_comma(capsys: pytest.CaptureFixture[str]) -> None:
+    for build in ("py0.3.16", "b11434"):
+        assert checked(capsys, build, "--api-key", "a,b")["settings"]["auth"] is True
+
+
+def test_a_variable_that_says_no(capsys: pytest.CaptureFixture[str]) -> None:
+    old = checked(capsys, "py0.3.16", variable="LLAMA_ARG_NO_MMAP=0")
+    assert (old["status"], old["settings"]["mmap"]) == ("pass", True)
+    new = checked(capsys, "b9246", variable="LLAMA_ARG_NO_MMAP=0")
+    assert (new["settings"]["mmap"], new["silent"][0]["word"]) == (False, "LLAMA_ARG_NO_MMAP")
+
+
+def test_aliases_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b11434", "-a", "one", "-a", "two")
+    assert (found["status"], found["silent"]) == ("pass", [])
+
+
+def test_a_pattern_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "py0.3.16", "-ot", "([=CPU")
+    assert found["blame"] == "-ot"
+    assert "regular expression" in found["message"]
+
+
+def test_a_failure_without_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(capsys, "b11434", "--lora", "nope.gguf")["blame"] == "nope.gguf"
+    assert checked(capsys, "b11434", "")["blame"] == ""
+    main(["check", "--json", "--build", "b9246", "--", "-m", "/models/a.gguf", "-np", "300"])
+    answer = json.loads(capsys.readouterr().out)["command_lines"][0]["builds"]["b9246"]
+    assert answer["blame"] == "-np"
+
+
+def test_a_directory_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slots").mkdir()
+    assert checked(capsys, "b9246", "--slot-save-path", "slots")["starts"] is True
+    missing = checked(capsys, "b9246", "--slot-save-path", "nope")
+    assert (missing["starts"], missing["blame"]) == (False, "--slot-save-path")
+    elsewhere = checked(capsys, "b9246", "--slot-save-path", "/nowhere/slots")
+    assert elsewhere["starts"] is True
+
+
+def test_a_limit_that_an_old_build_keeps_and_does_not_show(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = checked(capsys, "py0.3.16", "-n", "64", "--keep", "-1")
+    assert (found["status"], found["not_seen"]) == ("pass", ["-n"])
+    assert checked(capsys, "b9246", "-n", "64")["settings"]["n_predict"] == 64
+
+
+def test_a_model_of_a_hub_beside_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b11434", "-hf", "someone/model:Q4_K_M")
+    assert (found["status"], found["silent"]) == ("pass", [])

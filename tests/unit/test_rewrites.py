@@ -1,0 +1,42 @@
+"""What to write instead of what a build refuses, by real help texts."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.flags.capabilities import parse_help
+from harness.flags.diagnosis import replacement
+from harness.flags.rewrites import advice_for
+
+HELP = Path(__file__).parents[2] / "fixtures" / "help"
+
+
+@pytest.mark.parametrize(
+    ("line", "refused", "on", "advice"),
+    [
+        ("-ctk Q8_0", "-ctk", "b9246", ("-ctk q8_0",)),
+        ("-ctv q8", "-ctv", "py0.3.16", ("-ctv q8_0",)),
+        ("-ctv nonsense", "-ctv", "b9246", ()),
+        ("-fa off -ctv q8_0", "-ctv", "b9246", ("-fa on",)),
+        ("-ngl max", "-ngl", "b9246", ("-ngl 99",)),
+        ("--no-flash-attn", "--no-flash-attn", "b9246", ("--flash-attn off",)),
+        ("--no-flash-attn", "--no-flash-attn", "py0.3.16", ()),
+    ],
+)
+def test_advice(line: str, refused: str, on: str, advice: tuple[str, ...]) -> None:
+    capabilities = parse_help((HELP / f"{on}.txt").read_text())
+    assert advice_for(line.split(), (refused,), capabilities) == advice
+
+
+@pytest.mark.parametrize(
+    ("flag", "became"),
+    [
+        ("--reasoning-effort", None),
+        ("--no-flash-attn", "--flash-attn off"),
+        ("--no-such", None),
+        ("--ctx-sise", "--ctx-size"),
+    ],
+)
+def test_another_wish_is_no_misspelling(flag: str, became: str | None) -> None:
+    capabilities = parse_help((HELP / "b9246.txt").read_text())
+    assert replacement(flag, (flag,), capabilities) == became
