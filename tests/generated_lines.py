@@ -80,6 +80,10 @@ _VALUES: Final = {
     "--slot-save-path": (".",),
     "--log-file": ("server.log",),
     "--dry-sequence-breaker": ("none",),
+    "--cpu-range": ("0-1",),
+    "--cpu-range-batch": ("0-1",),
+    "--cpu-range-draft": ("0-1",),
+    "--spec-draft-cpu-range": ("0-1",),
     "--load-mode": ("none", "mmap", "mlock", "mmap+mlock", "dio"),
 }
 
@@ -109,12 +113,11 @@ def values_of(option: Option) -> Sequence[tuple[str, ...]]:
     """Values that an option takes, as far as its text tells; the empty one for a switch."""
     if not option.takes_value:
         return [()]
-    known = next((_VALUES[flag] for flag in option.spellings if flag in _VALUES), None)
-    if known is None:
-        known = option.choices or (option.default if _is_number(option.default) else "1",)
+    told = next((_VALUES[flag] for flag in option.spellings if flag in _VALUES), option.choices)
+    known = told or (option.default if option.default and _is_number(option.default) else "1",)
     words = (option.placeholder or "").split()
     several = len(words) if len(words) > 1 and all(word.isupper() for word in words) else 1
-    return [(value,) * several for value in known if value is not None]
+    return [(value,) * several for value in known]
 
 
 @st.composite
@@ -139,9 +142,9 @@ def pairs() -> Iterator[tuple[str, str]]:
     return ((one, other) for one in builds for other in builds if one != other)
 
 
-def _is_number(text: str | None) -> bool:
+def _is_number(text: str) -> bool:
     try:
-        float(text or "")
+        float(text)
     except ValueError:
         return False
     return True

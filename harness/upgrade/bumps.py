@@ -114,7 +114,7 @@ def _holds_lines(path: Path, text: str) -> bool:
     if not _SPEAKS.search(text):
         return False
     try:
-        return bool(read_text(text, str(path), path=path))
+        return any(line.words for line in read_text(text, str(path), path=path).values())
     except FormatError:
         return False
 

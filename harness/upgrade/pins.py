@@ -29,7 +29,7 @@ _PINNED: Final = (
 _LAST: Final = ("dry_penalty_last_n", "repeat_last_n")
 """Tokens that are looked back at; -1 is the whole context."""
 _MODEL_ID: Final = "model_id"
-_N_MAX: Final = "--draft-max"
+_LENGTHS: Final = {"n_max": "--draft-max", "n_min": "--draft-min"}
 
 
 def pins(proof: Proof, old: Side, new: Side) -> tuple[tuple[str, Words], ...]:
@@ -59,7 +59,7 @@ def unseen_changes(proof: Proof, old: Side, new: Side) -> Iterator[DefaultChange
 def _words(drift: Drift, before: CellResult, old: Side, new: Era) -> Words | None:
     type_, _, length = drift.setting.partition(" ")
     if length:
-        flag = length_flag(_N_MAX, type_, new)
+        flag = length_flag(_LENGTHS[length], type_, new)
         return None if flag is None else (flag, str(drift.before))
     if drift.setting == _MODEL_ID:
         return _alias(drift, old.line.words, before)

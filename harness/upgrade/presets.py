@@ -44,6 +44,9 @@ class _Line:
 
 def rewrite_preset(text: str, old: Era, new: Era) -> RewrittenPreset:
     """Write the keys of a preset for another build; everything else of it stays."""
+    if text and not text.endswith("\n"):
+        whole = rewrite_preset(f"{text}\n", old, new)
+        return replace(whole, text=whole.text.removesuffix("\n"))
     lines = [*text.splitlines(keepends=True)]
     changes: list[Change] = []
     for section in _sections(text, old, new):

@@ -19,6 +19,11 @@ from harness.upgrade.interface import Interface, KeyChange, compare_interfaces, 
 from harness.verdicts.drift import OF_THE_HARNESS, Drift
 
 _TYPES: Final = "draft_type"
+_OWN_SETTINGS: Final = {
+    "draft_min": ("draft-simple n_min", "draft-mtp n_min"),
+    "ngram_min": ("ngram-mod n_min",),
+}
+"""Lengths that a setting of their own tells, where both builds tell it."""
 
 _Key = tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]
 
@@ -186,7 +191,7 @@ class Proof:
         name, _, length = setting.partition(" ")
         types = _types(self.asked.get(SPECULATION))
         if length:
-            return name in types and types[name].n_max is not None
+            return length == "n_max" and name in types and types[name].n_max is not None
         if setting == _TYPES:
             return bool(types)
         demand = self.asked.get(setting)
@@ -255,10 +260,13 @@ def _of_speculation(old: CellResult, new: CellResult) -> Iterator[Drift]:
     if before.keys() != after.keys():
         named = [",".join(sorted(one)) or "none" for one in (before, after)]
         yield Drift(setting=_TYPES, before=named[0], after=named[1], since=since)
-    for name in before.keys() & after.keys():
-        was, now = before[name].n_max, after[name].n_max
-        if None not in (was, now) and was != now:
-            yield Drift(setting=f"{name} n_max", before=was, after=now, since=since)
+    both = {*(old.effective or {})} & {*(new.effective or {})}
+    told = {name for setting, names in _OWN_SETTINGS.items() if setting in both for name in names}
+    for name in sorted(before.keys() & after.keys()):
+        for length in ("n_max", "n_min"):
+            was, now = getattr(before[name], length), getattr(after[name], length)
+            if None not in (was, now) and was != now and f"{name} {length}" not in told:
+                yield Drift(setting=f"{name} {length}", before=was, after=now, since=since)
 
 
 def _alike(one: Any, other: Any) -> bool:

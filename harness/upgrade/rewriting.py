@@ -176,7 +176,7 @@ def _rewritten(
     if isinstance(timely, Change):
         return timely
     translated, rule, lost = timely
-    argument, renamed = _in_other_words(translated, part, old, new)
+    argument, renamed = _in_other_words(translated, part, new)
     option = new.option(argument.flag)
     fits = None if option is None else fitting(option, argument)
     if _reads(part, translated, old, new) if part.variable else fits == part.argument:
@@ -197,8 +197,12 @@ def _mistake(place: int, part: Part, words: Sequence[str], old: Era, new: Era) -
         if _stops_when_empty(part, new):
             return _mended(place, part, (), "an empty value stops the server")
         return None
-    mistake = mended(part.argument, words, new.capabilities)
-    if mistake is None or (old.option(part.argument.flag) is not None and not mistake[2:]):
+    argument = part.argument
+    gone = old.option(argument.flag) is not None and new.option(argument.flag) is None
+    if gone or "$" in argument.value:
+        return None
+    mistake = mended(argument, words, new.capabilities)
+    if mistake is None:
         return None
     return _mended(place, part, (mistake,) if mistake else (), "no build takes it so")
 
@@ -238,6 +242,9 @@ def _of_its_time(
     """
     part, last, lost = parts[place], None, False
     argument = part.argument
+    words = _of_fork(argument, old, new)
+    if words is not None:
+        return replace(argument, flag=words[0], values=words[1:]), None, False
     for rule in _crossed(part, old, new):
         value = _translated(argument, rule, newer=_is_newer(rule, new))
         if value == CONTEXT:
@@ -327,11 +334,9 @@ def _reads(part: Part, argument: Argument, old: Era, new: Era) -> bool:
     return value.lower() in {"1", "true", "0", "false"} or part.variable.startswith("LLAMA_ARG_NO_")
 
 
-def _in_other_words(
-    argument: Argument, part: Part, old: Era, new: Era
-) -> tuple[Argument, Renamed | None]:
+def _in_other_words(argument: Argument, part: Part, new: Era) -> tuple[Argument, Renamed | None]:
     """An argument as the new build spells it, and the rule that tells so."""
-    words = _joined(argument, new) or _of_fork(argument, old, new)
+    words = _joined(argument, new)
     if words is not None:
         return replace(argument, flag=words[0], values=words[1:]), None
     if new.option(argument.flag) is not None:

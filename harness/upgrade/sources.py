@@ -90,8 +90,8 @@ def moment_of_setting(setting: str, old: Era, new: Era) -> Moment | None:
 
 def _families(setting: str) -> Sequence[Family]:
     name = _DERIVED.get(setting.partition(" ")[0], setting)
-    if name.endswith(" n_max"):
-        return (families.DRAFT_MAX,)
+    if " " in name:
+        return (families.DRAFT_MAX,) if name.startswith("draft") else (families.NGRAM_MOD_MAX,)
     return SETTINGS[name].families if name in SETTINGS else ()
 
 

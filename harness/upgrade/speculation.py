@@ -275,7 +275,8 @@ def _written(
             shared, value = _N_MAX, told.copied(type_, old)
         else:
             value = told.effective(shared, type_, old) if type_ else part.argument.value
-        flag = length_flag(shared, type_, new)
+        named = "" if UNKNOWN.search(type_) else type_
+        flag = length_flag(shared, named, new)
         if flag is None or value is None:
             continue
         yield flag, value
