@@ -92,7 +92,7 @@ def test_each_of_three_is_set_aside_by_the_next() -> None:
     ],
 )
 def test_a_value_that_is_granted_otherwise_than_it_was_written(
-    line: str, state: dict[str, object], change: tuple[str, str] | None
+    line: str, state: dict[str, Any], change: tuple[str, str] | None
 ) -> None:
     assert effects(NEWEST, line, **state) == ([change] if change else [])
 
