@@ -79,6 +79,12 @@ def two_spellings(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
     return added("--ctx-size", "512")(plan, target)
 
 
+def unused_minimum(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
+    """A minimum above the maximum where nothing drafts, so that no effect of it is seen."""
+    drafts = {"--spec-type", "--model-draft", "--spec-default"} & {*plan.argv}
+    return plan if drafts else added("--spec-draft-n-min", "48")(plan, target)
+
+
 def changed(change: Change) -> Callable[[], Subject]:
     return lambda: ChangedPlan(ReferenceSubject(), change)
 
@@ -86,7 +92,8 @@ def changed(change: Change) -> Callable[[], Subject]:
 ONLY_KILLER: dict[str, tuple[str, Callable[[], Subject]]] = {
     "starts": ("b9246", changed(valued("-c", "many"))),
     "no-flag-twice": ("b9246", changed(two_spellings)),
-    "min-not-above-max": ("emulated-legacy-mtp", MUTANTS["bug inverted"].subject),
+    "effect": ("b9246", changed(added("--temp", "0,7"))),
+    "min-not-above-max": ("b9246", changed(unused_minimum)),
     "no-warning": ("b9246", changed(with_variable("LLAMA_ARG_CTX_SIZE", "512"))),
     "only-users-speculation": ("b9246", changed(beside_own_flags)),
     "says-why": ("b8929", changed(silenced)),
