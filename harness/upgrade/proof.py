@@ -215,10 +215,16 @@ class Proof:
 def prove(old: Side, new: Side, prover: Prover) -> Proof:
     """Launch both, and compare them."""
     first, second = prover.run([old, new])
+    unread = {
+        name: value
+        for name, value in old.line.env.items()
+        if old.era.option_of_variable(name) is None
+    }
+    in_vain = read_variables(unread, new.era.capabilities)
     return Proof(
         old=first,
         new=second,
-        asked=asked(old.arguments),
+        asked=asked((*in_vain, *old.arguments)),
         wanted=asked(new.arguments),
         interface=compare_interfaces(prover.interface(old), prover.interface(new)),
     )

@@ -66,10 +66,12 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
         old: That build.
         new: The other one.
     """
-    if is_taken(line, new) and not is_taken(line, old):
-        return Rewriting(line=line, changes=())
     parts = read_parts(line, old, new)
-    return _assembled(line, parts, changes_of(parts, line.words, old, new), new)
+    if is_taken(line, new) and not is_taken(line, old):
+        changes = [*_for_quantised_cache(parts, new)]
+    else:
+        changes = changes_of(parts, line.words, old, new)
+    return _assembled(line, parts, changes, new)
 
 
 def changes_of(parts: Sequence[Part], words: Sequence[str], old: Era, new: Era) -> list[Change]:
@@ -204,7 +206,9 @@ def _mistake(place: int, part: Part, words: Sequence[str], old: Era, new: Era) -
     mistake = mended(argument, words, new.capabilities)
     if mistake is None:
         return None
-    return _mended(place, part, (mistake,) if mistake else (), "no build takes it so")
+    # What advice quotes for a shell is a word by itself here.
+    words = tuple(word.strip("'") for word in mistake)
+    return _mended(place, part, (words,) if words else (), "no build takes it so")
 
 
 def _described(

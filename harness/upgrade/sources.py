@@ -15,7 +15,7 @@ from harness.upgrade.era import Era, Words
 
 _PINNED: Final = frozenset(
     {"--context-shift", "--port", "--cache-ram", "--fit", "--timeout", "--slot-prompt-similarity",
-     "--ctx-checkpoints", "--checkpoint-min-step", "--reasoning-preserve", "--slots", "--jinja",
+     "--ctx-checkpoints", "--checkpoint-min-step", "--reasoning-preserve", "--jinja",
      "--cache-idle-slots"}
 )  # fmt: skip
 """Options whose defaults are worth keeping, and can be told in a word."""
