@@ -24,9 +24,11 @@ from tests.mutants.plans import (
     valued,
     with_variable,
 )
+from tests.mutants.readings import Readings, kill_reading, open_readings, reading_mutants
 from tests.mutants.suite import open_panel, run_mutant
 
 MUTANTS = {mutant.name: mutant for mutant in all_mutants()}
+READING_MUTANTS = {mutant.name: mutant for mutant in reading_mutants()}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,9 @@ def panel() -> Iterator[Panel]:
 
 def test_there_are_enough_mutants_and_none_twice() -> None:
     assert len(MUTANTS) == len(all_mutants())
-    assert len(MUTANTS) + len(GUARD_MUTANTS) >= 60
+    assert len(READING_MUTANTS) == len(reading_mutants())
+    assert len(MUTANTS) + len(GUARD_MUTANTS) >= 150
+    assert len(READING_MUTANTS) >= 400
     assert {mutant.area for mutant in all_mutants()} == {
         "subject", "plan", "parser", "witness", "check",
     }  # fmt: skip
@@ -64,6 +68,33 @@ def test_without_a_mutant_the_good_cells_are_good_and_the_probes_bad(panel: Pane
 @pytest.mark.parametrize("name", GUARD_MUTANTS)
 def test_every_mutant_of_the_guards_is_killed(name: str) -> None:
     assert kill_guards(GUARD_MUTANTS[name]) is not None
+
+
+@pytest.fixture(scope="module")
+def readings() -> Readings:
+    return open_readings()
+
+
+def of_settings(kind: str) -> list[str]:
+    """Mutants of what all settings share, or each setting's own."""
+    return [name for name in READING_MUTANTS if (":" in name) is (kind == "own")]
+
+
+@pytest.mark.parametrize("name", of_settings("shared"))
+def test_every_mutant_of_the_judge_of_settings_is_killed(name: str, readings: Readings) -> None:
+    assert kill_reading(READING_MUTANTS[name], readings) is not None
+
+
+@pytest.mark.slow
+def test_every_mutant_of_each_setting_is_killed(readings: Readings) -> None:
+    survivors = [
+        name for name in of_settings("own") if kill_reading(READING_MUTANTS[name], readings) is None
+    ]
+    assert survivors == []
+
+
+def test_without_a_mutant_a_recording_is_told_as_before(readings: Readings) -> None:
+    assert readings.kill() is None
 
 
 def beside_own_flags(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
