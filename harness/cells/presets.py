@@ -88,10 +88,15 @@ def user_config() -> Path | None:
     return next((file for place in places if is_file(file := place / CONFIG_FILE)), None)
 
 
-def keys_of(words: Sequence[str]) -> Mapping[str, str]:
-    """The keys of the preset that a command line names, with the last value of each."""
+def keys_of(words: Sequence[str], files: Mapping[str, str]) -> Mapping[str, str]:
+    """The keys of the preset that a command line names, with the last value of each.
+
+    Args:
+        words: The command line.
+        files: Text that stands for what lies under a name.
+    """
     for flag, value in pairwise(words):
-        if flag == "--models-preset" and is_file(Path(value)):
-            text = Path(value).read_text(encoding="utf-8", errors="replace")
+        if flag == "--models-preset" and (value in files or is_file(Path(value))):
+            text = files.get(value) or Path(value).read_text(encoding="utf-8", errors="replace")
             return {key.key: key.value for key in preset_keys(text)}
     return {}

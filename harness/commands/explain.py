@@ -12,12 +12,12 @@ from harness.cells.ddmin import minimise
 from harness.cells.names import cell_id
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
-from harness.commands.check import fitting_model
 from harness.config.configuration import load_configuration
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, flags_of
 from harness.flags.families import HOST
+from harness.gguf_models.fitting import fitting_model
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
@@ -33,7 +33,13 @@ from harness.model import (
 )
 from harness.settings.base import EFFECT
 from harness.subjects import Subject, is_static
-from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine
+from harness.subjects.command_lines import (
+    MODEL_FLAGS,
+    PORT_FLAGS,
+    CommandLine,
+    line_of,
+    words_of,
+)
 from harness.subjects.given import read_given
 from harness.terminal import note
 from harness.verdicts.checks import STARTS
@@ -178,14 +184,7 @@ def _static_cells(
 
 
 def _model_for(subject: Subject) -> str:
-    line = line_of(subject)
-    return fitting_model(line.words if line else ())
-
-
-def line_of(subject: Subject) -> CommandLine | None:
-    """The command line that a subject always gives; None for one that makes its own."""
-    line = getattr(subject, "line", None)
-    return line if isinstance(line, CommandLine) else None
+    return fitting_model(words_of(subject))
 
 
 def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
@@ -196,7 +195,8 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         return result
     complaint = found[0]
     capabilities = workbench.capabilities(cell.build)
-    line = line_of(workbench.subject(cell.subject)) or CommandLine(
+    subject = workbench.subject(cell.subject)
+    line = line_of(subject, cell.build, cell.environment) or CommandLine(
         words=result.argv, env=result.env
     )
     own = _is_own(cell)
@@ -216,6 +216,7 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
             f"{cell.subject}, {launches} tried",
             words=tuple(w for one in chosen if one.flag not in line.env for w in one.words),
             env={one.flag: one.value for one in chosen if one.flag in line.env},
+            files=line.files,
             like=result,
             provenance=Provenance.FRAGMENT if own else Provenance.HERE,
         )
@@ -268,12 +269,14 @@ class FixedSubject:
         *,
         words: tuple[str, ...],
         env: Mapping[str, str],
+        files: Mapping[str, str],
         like: CellResult,
         provenance: Provenance,
     ) -> None:
         self.name = name
         self._words = words
         self._env = env
+        self._files = files
         self._like = like
         self._provenance = provenance
 
@@ -289,6 +292,7 @@ class FixedSubject:
             resolved_mode=self._like.resolved_mode,
             reason=self._like.reason,
             provenance=self._provenance,
+            files=self._files,
         )
 
 
