@@ -12,7 +12,9 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Final
 
 from harness.cells.presets import (
+    CONFIG_FILE,
     CONFIG_PLACE,
+    HOST_KEYS,
     fitted_preset,
     preset_keys,
     tiny_folder,
@@ -31,7 +33,7 @@ from harness.model import (
     Replacement,
     TinyModel,
 )
-from harness.processes.loopback import LOOPBACK
+from harness.processes.loopback import LOOPBACK, WHY, own_address
 from harness.server.ports import LAST_PORT
 
 WHY_PLACE: Final = "the harness writes nothing outside its own directories"
@@ -289,12 +291,23 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
     if config is not None:
         text = config.read_text(encoding="utf-8", errors="replace")
         fitting.files[CONFIG_PLACE] = fitted_preset(text, model)
+        fitting.replaced += _addresses(text)
     return Fitted(
         plan=replace(plan, argv=tuple(words), env=env, files=fitting.files),
         replaced=tuple(fitting.replaced),
         left_out=tuple(fitting.left_out),
         silent=(*fitting.silent, *_outdone(fitting.preset, plan, capabilities)),
     )
+
+
+def _addresses(text: str) -> Iterator[Replacement]:
+    """What stands in place of the addresses of a configuration file."""
+    for key in preset_keys(text):
+        own = own_address(key.value)
+        if key.key in HOST_KEYS and own != key.value:
+            where = f"in [{key.section}] of {CONFIG_FILE}"
+            given = f"{key.key} = {key.value} {where}"
+            yield Replacement(given=given, used=f"{key.key} = {own}", why=WHY)
 
 
 def _outdone(preset: str, plan: LaunchPlan, capabilities: Capabilities) -> Iterator[Remark]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from harness.config.paths import entries, home, is_dir, is_file, working_directory
 from harness.model import TinyModel
+from harness.processes.loopback import HOST_VARIABLE, own_address
 
 _SECTION: Final = re.compile(r"\s*\[(?P<name>.+)\]\s*")
 _KEY: Final = re.compile(r"(?P<head>\s*(?P<key>[\w-]+)\s*=\s*)(?P<value>.*?)\s*")
@@ -19,6 +20,8 @@ _REMOTE_KEYS: Final = frozenset(
      "LLAMA_ARG_MODEL_URL"}
 )  # fmt: skip
 _DRAFT_KEYS: Final = frozenset({"md", "model-draft", "spec-draft-model"})
+HOST_KEYS: Final = frozenset({"host", HOST_VARIABLE})
+"""Where a server listens; in a configuration file that a build reads unasked they count."""
 _LEFT_OUT_KEYS: Final = frozenset({"mmproj", "mm", "hf-file", "hff", "hf-token", "hft", "lora"})
 _GGUF: Final = ".gguf"
 CONFIG_FILE: Final = "llama.cpp/config.ini"
@@ -52,6 +55,8 @@ def _fitted(line: str, model: TinyModel) -> str:
         return f"model = {model.path}{end}"
     if found["key"] in _DRAFT_KEYS and model.draft_path is not None:
         return f"{found['head']}{model.draft_path}{end}"
+    if found["key"] in HOST_KEYS:
+        return f"{found['head']}{own_address(found['value'])}{end}"
     return end if found["key"] in _LEFT_OUT_KEYS else line
 
 

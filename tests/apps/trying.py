@@ -13,7 +13,7 @@ from typing import Final
 from harness.builds.locations import cache_root
 from harness.cells.qualification import MODELS_DIRECTORY
 from harness.gguf_models import ensure_models
-from harness.model import CellResult, Verdict
+from harness.model import CellResult
 from harness.report.jsonl import read_results
 from tests.apps.gallery import MODELS, ROOT, App
 
@@ -159,17 +159,6 @@ def try_out(installed: Installed, builds: Sequence[str] = ("--profile", "full"))
     if not any(result.argv or result.env for result in results):
         raise CannotTryError(f"{app.name}: no server was started\n{said}")
     return Tried(version=installed.version, results=results, said=said)
-
-
-def outcome(result: CellResult) -> str:
-    """One cell in a line: ``pass``, or the verdict and what is wrong."""
-    if result.status is Verdict.PASS:
-        return "pass"
-    if result.failure is not None:
-        why = result.failure.message
-    else:
-        why = "; ".join(check.observed for check in result.checks if not check.ok)
-    return f"{result.status}: {why}"
 
 
 def _run(
