@@ -110,7 +110,7 @@ def _watch(
             return "its time was up"
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_POLL_S)
-        offspring.reap()
+        offspring.follow()
     return ""
 
 
