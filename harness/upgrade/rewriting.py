@@ -129,10 +129,8 @@ def _assembled(
             continue
         for change in here:
             own, others = _for_variables(change, new, given)
-            if change.before:
-                variables[part.variable] = own
-            else:
-                variables[part.variable] = (*variables.get(part.variable, ()), *own)
+            kept = variables.get(part.variable, ((part.variable, part.value),))
+            variables[part.variable] = own if change.before else (*kept, *own)
             moved += (word for one in others for word in one)
             told = tuple((f"{name}={value}",) for name, value in own)
             outdone = change.after and not (own or others)

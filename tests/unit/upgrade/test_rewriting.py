@@ -115,6 +115,8 @@ VARIABLES = [
     ("b8929", "b9464", "LLAMA_ARG_SPEC_TYPE=ngram-mod --spec-type ngram-simple",
      "--spec-type ngram-simple"),
     ("b8929", "b9093", "LLAMA_ARG_N_CPU_MOE= -c 9", "-c 9"),
+    ("b9093", "b9464", "LLAMA_ARG_SPEC_DRAFT_MODEL=d -c 9",
+     "LLAMA_ARG_SPEC_DRAFT_MODEL=d LLAMA_ARG_SPEC_TYPE=draft-simple -c 9"),
 ]  # fmt: skip
 MISTAKES = [
     ("b8929", "b11434", "--ctx-size=1024", "--ctx-size 1024"),
