@@ -32,7 +32,7 @@ from harness.model import (
     Verdict,
 )
 from harness.settings.base import EFFECT
-from harness.subjects import Subject
+from harness.subjects import Subject, is_static
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine
 from harness.subjects.given import read_given
 from harness.terminal import note
@@ -41,7 +41,6 @@ from harness.verdicts.checks import STARTS
 _KEPT: Final = MODEL_FLAGS | PORT_FLAGS | frozenset(HOST.flags)
 """What every launch needs; never blamed, never left out."""
 
-_STATIC: Final = ("argv:", "recording:")
 _STATIC_PROFILE: Final = "full"
 """The builds for one command line, as in ``check``."""
 
@@ -130,7 +129,7 @@ def explain(options: argparse.Namespace) -> int:
                 workbench.add_subject(subject)
                 names.append(subject.name)
             cells = _static_cells(names, static, workbench)
-        elif any(spec.startswith(_STATIC) for spec in selection.subjects):
+        elif any(map(is_static, selection.subjects)):
             cells = _static_cells(selection.subjects, static, workbench)
         else:
             cells = select_cells(selection, catalogue)

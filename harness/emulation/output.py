@@ -16,6 +16,8 @@ def startup_lines(
 ) -> Iterator[str]:
     """The log until the server listens."""
     yield from settings.warnings
+    if settings.draft_model:
+        yield f"{_prefix(era)}srv    load_model: loading draft model '{settings.draft_model}'"
     if era.tells_setup:
         for one in announced:
             yield f"{_CLOCK}spec common_specu: adding speculative implementation '{one.name}'"

@@ -232,11 +232,11 @@ def _load_mode(
 def _flash(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """A switch until Aug 2025, with a value since."""
     del words
-    if argument.spelling not in {"--flash-attn", "-fa"}:
+    option = capabilities.option("--flash-attn")
+    if option is None or argument.spelling not in {"--flash-attn", "-fa", "--no-flash-attn"}:
         return None
-    option = capabilities.option(argument.flag)
-    if option is None:
-        return None
+    if argument.spelling == "--no-flash-attn":
+        return ("--flash-attn", "off") if option.takes_value else None
     if option.takes_value:
         return (argument.flag, "on") if argument.value not in {"on", "off", "auto"} else None
     return (argument.flag,)

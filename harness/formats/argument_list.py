@@ -37,8 +37,8 @@ def read(document: Document) -> Contents:
     if not lines:
         if words and not str(words[0]).startswith("-"):
             document.refuse(
-                f"cannot tell where the arguments of the llama-server begin after {words[0]!s}; "
-                "begin with the program or with its first flag"
+                f"cannot tell where the arguments of the llama-server begin after "
+                f"{str(words[0])!r}; begin with the program or with its first flag"
             )
         lines = [PlacedLine(words=tuple(words), row=node.row)]
     return Contents(lines={"": lines[0]}, unread={})

@@ -10,7 +10,7 @@ from harness.flags.capabilities import Capabilities
 from harness.flags.lifetimes import lifetime
 from harness.flags.standing import Outlook
 from harness.model import Remark, Verdict
-from harness.report.atlas_lines import outlook_json, outlook_line
+from harness.report.outlook import outlook_json, outlook_line
 from harness.settings.value import spoken
 from harness.verdicts.drift import OF_THE_HARNESS, Drift, drift
 from harness.verdicts.findings import Finding, remarks

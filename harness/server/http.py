@@ -66,11 +66,8 @@ class ServerClient:
         Raises:
             ProtocolError: Nobody answers, or not in HTTP.
         """
-        try:
-            status, body, _ = self._request("GET", path, None, timeout_s)
-        except (OSError, http.client.HTTPException) as error:
-            raise ProtocolError(f"GET {path}: {error}") from error
-        return body.decode("utf-8", "replace") if status == http.HTTPStatus.OK else None
+        found = self._get(path, timeout_s)
+        return None if found is None else found[0].decode("utf-8", "replace")
 
     def json(self, path: str, timeout_s: float) -> Any:
         """Decoded body of a GET that answered 200, else None.
@@ -78,8 +75,15 @@ class ServerClient:
         Raises:
             ProtocolError: Nobody answers, or the body is not JSON.
         """
-        body = self.text(path, timeout_s)
-        return None if body is None else _decode(f"GET {path}", body.encode())
+        found = self._get(path, timeout_s)
+        return None if found is None else _decode(f"GET {path}", *found)
+
+    def _get(self, path: str, timeout_s: float) -> tuple[bytes, str] | None:
+        try:
+            status, body, kind = self._request("GET", path, None, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            raise ProtocolError(f"GET {path}: {error}") from error
+        return (body, kind) if status == http.HTTPStatus.OK else None
 
     def post(self, path: str, body: object, timeout_s: float) -> Any:
         """Decoded body of a POST.

@@ -16,6 +16,7 @@ from harness.sessions.servers import RememberedServers
 from harness.sessions.session import LoadOutcome, Phase, SessionStatus
 from harness.sessions.surroundings import Surroundings
 from harness.settings.base import EffectiveState, Situation
+from harness.settings.speculation.comparison import TWO_WITNESSES
 from harness.settings.speculation.contract import SPECULATIVE_TYPE_FLAG, canonical_mode
 from harness.settings.state import SPECULATION, differing, show_state
 from harness.subjects import Subject
@@ -113,7 +114,7 @@ class Oracle:
         return tuple(
             f"{check.observed}, against the contract: {check.expected}"
             for check in demands.of_state(served, ())
-            if not check.ok
+            if not check.ok and check.name != TWO_WITNESSES  # which is the harness's own doubt
         )
 
     def _same_as_fresh(

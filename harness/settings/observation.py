@@ -399,13 +399,17 @@ def _tools(client: ServerClient) -> tuple[str, ...] | None:
     return tuple(sorted(str(tool.get("tool")) for tool in answer if _is_mapping(tool)))
 
 
+_ACCESS: Final = 3
+"""The bits of a file's flags that say how it is opened; Linux alone has them to read."""
+
+
 def _written(pid: int) -> Iterator[str]:
     folder = Path(f"/proc/{pid}/fd")
     try:
         for link in folder.iterdir():
             information = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text(encoding="ascii")
             mode = _WRITES.search(information)
-            writes = mode is not None and int(mode["octal"], 8) & os.O_ACCMODE == os.O_WRONLY
+            writes = mode is not None and int(mode["octal"], 8) & _ACCESS == os.O_WRONLY
             if writes and link.name not in _STANDARD_STREAMS and link.is_file():
                 yield str(link.readlink())
     except OSError:

@@ -7,8 +7,10 @@ A subject is named by a spec: ``reference``, ``reference@A``, ``unsloth==VERSION
 import re
 from contextlib import AbstractContextManager
 from importlib import import_module
+from pathlib import Path
 from typing import Final, Protocol
 
+from harness.config.paths import is_file
 from harness.errors import UsageError
 from harness.model import DemandedBy, LaunchPlan, LaunchTarget, LoadRequest
 
@@ -51,6 +53,15 @@ def open_subject(spec: str) -> AbstractContextManager[Subject]:
     return opened
 
 
+def is_static(spec: str) -> bool:
+    """Whether a spec names a command line that is the same whatever is asked for.
+
+    Raises:
+        UsageError: No such kind of subject.
+    """
+    return _split(spec)[0] in {"argv_file", "recording"}
+
+
 def check_subject(spec: str) -> None:
     """See whether a spec is of a known kind, without opening anything.
 
@@ -89,6 +100,8 @@ def _split(spec: str) -> tuple[str, str]:
                 f"subject {spec!r}: nothing follows the colon; see --help for the forms"
             )
         return _COLON[kind], rest
+    if is_file(Path(spec.partition("#")[0])):
+        return _COLON["argv"], spec  # a file by itself holds command lines
     for name, module in _ATTACHED.items():
         rest = spec.removeprefix(name)
         if spec.startswith(name) and (not rest or rest.startswith(("@", "=="))):

@@ -9,7 +9,7 @@ window can be made narrower. Prints what is new in ten lines.
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.builds import Build
@@ -42,13 +42,13 @@ def asker(offers: Mapping[int, Offer]) -> Ask:
     return ask
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run the survey."""
     parser = argparse.ArgumentParser(prog="nox -s atlas --", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the atlas")
     parser.add_argument("--most", type=int, default=_MOST, help="builds to ask (%(default)s)")
     parser.add_argument("--body", type=Path, help="where to write the ten lines as well")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     offers = package_offers()
     before = load_atlas().data
     survey = Survey(
@@ -56,10 +56,9 @@ def main() -> int:
         offered={number: offer.date for number, offer in offers.builds.items()},
         ask=asker(offers.builds),
         most=options.most,
-        problems=[],
     )
     after = survey.run()
-    lines = summary(before, after, survey.problems)
+    lines = summary(before, after, [*offers.problems, *survey.problems])
     sys.stdout.write("\n".join(lines) + "\n")
     if options.body:
         options.body.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -61,7 +61,7 @@ def test_the_reference_chains_on_the_fork(run: Run, capfd: pytest.CaptureFixture
     ("variant", "checks"),
     [
         ("C", {"no-flag-twice", "no-warning", "draft-n-max"}),
-        ("inverted", {"min-not-above-max"}),
+        ("inverted", {"min-not-above-max", "effect"}),
     ],
 )
 def test_bugs_that_only_a_fork_shows_are_caught(variant: str, checks: set[str], run: Run) -> None:

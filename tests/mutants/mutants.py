@@ -20,7 +20,9 @@ from harness.model import (
     Speculation,
 )
 from harness.settings.observation import Observation
-from harness.settings.speculation import agreement, testimony
+from harness.settings.speculation import agreement, setting, testimony
+from harness.settings.speculation.setting import SpeculationSetting
+from harness.settings.value import ValueSetting
 from harness.subjects import Subject
 from harness.subjects.reference import draft_length, generator, modes
 from harness.subjects.reference.flags import Group, SpeculativeFlags
@@ -558,7 +560,7 @@ def _agreements() -> Iterator[Mutant]:
     right = agreement.agree
 
     def agreeing(change: Callable[[Speculation], Speculation]) -> Context:
-        return lambda: patched(cells, "agree", lambda evidence: change(right(evidence)))
+        return lambda: patched(setting, "agree", lambda evidence: change(right(evidence)))
 
     for name, change in {
         "idle counts as on": lambda state: replace(
@@ -614,13 +616,15 @@ def _seeing(check: str, *, ok: bool) -> Iterator[None]:
         return replace(one, ok=ok) if one.name == check else one
 
     with ExitStack() as stack:
-        for name in ("check_plan", "check_state", "check_witnesses"):
-            right = getattr(demands, name)
+        for owner, name in (
+            (demands, "check_plan"), (ValueSetting, "compare"), (SpeculationSetting, "compare"),
+        ):  # fmt: skip
+            right = getattr(owner, name)
 
             def many(*given: Any, right: Any = right) -> list[Check]:
                 return [judged(one) for one in right(*given)]
 
-            stack.enter_context(patched(demands, name, many))
+            stack.enter_context(patched(owner, name, many))
         for name in ("check_start", "check_log"):
             right = getattr(cells, name)
 

@@ -137,6 +137,7 @@ PROBES: Final[Mapping[str, Probe]] = MappingProxyType(
             change=added("--spec-draft-n-min", "48"), check="implementations"
         ),
         "nothing on": Probe(change=dropped("--spec-type"), check="implementations"),
+        "cut short": Probe(change=added("--temp", "0,7"), check="effect"),
         "unsaid": Probe(change=silenced, check="says-why", builds=("b8929",)),
         "beside the user's own": Probe(
             change=added("--spec-draft-n-max", "5"),

@@ -10,6 +10,7 @@ from tests.mutants.guards import GUARD_MUTANTS, kill_guards
 from tests.mutants.launches import ObservedLaunches
 from tests.mutants.mutants import Mutant, all_mutants
 from tests.mutants.panel import Kill, Panel
+from tests.mutants.readings import kill_reading, open_readings, reading_mutants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,15 @@ def run_mutant(mutant: Mutant, panel: Panel) -> Fate:
 
 
 def run_all(panel: Panel) -> Iterator[Fate]:
-    """Every mutant, those of the reload guards last."""
+    """Every mutant, those of the settings and of the reload guards last."""
     for mutant in all_mutants():
         yield run_mutant(mutant, panel)
+    readings = open_readings()
+    for reading in reading_mutants():
+        started = time.perf_counter()
+        kill = kill_reading(reading, readings)
+        seconds = time.perf_counter() - started
+        yield Fate(name=reading.name, area="setting", kill=kill, seconds=seconds)
     for name, guards in GUARD_MUTANTS.items():
         started = time.perf_counter()
         kill = kill_guards(guards)

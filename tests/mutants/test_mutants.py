@@ -24,9 +24,11 @@ from tests.mutants.plans import (
     valued,
     with_variable,
 )
+from tests.mutants.readings import Readings, kill_reading, open_readings, reading_mutants
 from tests.mutants.suite import open_panel, run_mutant
 
 MUTANTS = {mutant.name: mutant for mutant in all_mutants()}
+READING_MUTANTS = {mutant.name: mutant for mutant in reading_mutants()}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,9 @@ def panel() -> Iterator[Panel]:
 
 def test_there_are_enough_mutants_and_none_twice() -> None:
     assert len(MUTANTS) == len(all_mutants())
-    assert len(MUTANTS) + len(GUARD_MUTANTS) >= 60
+    assert len(READING_MUTANTS) == len(reading_mutants())
+    assert len(MUTANTS) + len(GUARD_MUTANTS) >= 150
+    assert len(READING_MUTANTS) >= 400
     assert {mutant.area for mutant in all_mutants()} == {
         "subject", "plan", "parser", "witness", "check",
     }  # fmt: skip
@@ -66,6 +70,33 @@ def test_every_mutant_of_the_guards_is_killed(name: str) -> None:
     assert kill_guards(GUARD_MUTANTS[name]) is not None
 
 
+@pytest.fixture(scope="module")
+def readings() -> Readings:
+    return open_readings()
+
+
+def of_settings(kind: str) -> list[str]:
+    """Mutants of what all settings share, or each setting's own."""
+    return [name for name in READING_MUTANTS if (":" in name) is (kind == "own")]
+
+
+@pytest.mark.parametrize("name", of_settings("shared"))
+def test_every_mutant_of_the_judge_of_settings_is_killed(name: str, readings: Readings) -> None:
+    assert kill_reading(READING_MUTANTS[name], readings) is not None
+
+
+@pytest.mark.slow
+def test_every_mutant_of_each_setting_is_killed(readings: Readings) -> None:
+    survivors = [
+        name for name in of_settings("own") if kill_reading(READING_MUTANTS[name], readings) is None
+    ]
+    assert survivors == []
+
+
+def test_without_a_mutant_a_recording_is_told_as_before(readings: Readings) -> None:
+    assert readings.kill() is None
+
+
 def beside_own_flags(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
     """A speculative flag more, where the last words are the user's own type."""
     own = (
@@ -79,6 +110,12 @@ def two_spellings(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
     return added("--ctx-size", "512")(plan, target)
 
 
+def unused_minimum(plan: LaunchPlan, target: LaunchTarget) -> LaunchPlan:
+    """A minimum above the maximum where nothing drafts, so that no effect of it is seen."""
+    drafts = {"--spec-type", "--model-draft", "--spec-default"} & {*plan.argv}
+    return plan if drafts else added("--spec-draft-n-min", "48")(plan, target)
+
+
 def changed(change: Change) -> Callable[[], Subject]:
     return lambda: ChangedPlan(ReferenceSubject(), change)
 
@@ -86,7 +123,8 @@ def changed(change: Change) -> Callable[[], Subject]:
 ONLY_KILLER: dict[str, tuple[str, Callable[[], Subject]]] = {
     "starts": ("b9246", changed(valued("-c", "many"))),
     "no-flag-twice": ("b9246", changed(two_spellings)),
-    "min-not-above-max": ("emulated-legacy-mtp", MUTANTS["bug inverted"].subject),
+    "effect": ("b9246", changed(added("--temp", "0,7"))),
+    "min-not-above-max": ("b9246", changed(unused_minimum)),
     "no-warning": ("b9246", changed(with_variable("LLAMA_ARG_CTX_SIZE", "512"))),
     "only-users-speculation": ("b9246", changed(beside_own_flags)),
     "says-why": ("b8929", changed(silenced)),

@@ -12,7 +12,7 @@ import pytest
 
 from harness.builds import load_catalogue
 from harness.flags.standing import Status, outlook, standing
-from harness.report.atlas_lines import outlook_line
+from harness.report.outlook import outlook_line
 
 CORPUS = Path(__file__).parents[3] / "fixtures" / "corpus" / "given.jsonl"
 

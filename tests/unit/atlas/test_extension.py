@@ -1,11 +1,13 @@
 """The atlas taken further by what builds say of themselves."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from harness.errors import BuildUnavailableError
+from harness.builds.offers import Offer, Offers
+from harness.errors import EXIT_CANNOT_TELL, BuildUnavailableError
 from harness.flags.atlas import (
     FIELDS,
     Atlas,
@@ -16,6 +18,7 @@ from harness.flags.atlas import (
     read_atlas,
 )
 from harness.flags.capabilities import Capabilities, Option
+from tests.atlas import __main__ as command
 from tests.atlas.extension import extended, file_text, narrowed, spelling_rows
 from tests.atlas.survey import Survey, summary
 from tests.unit.era import capabilities
@@ -209,3 +212,47 @@ def test_a_build_that_cannot_be_had_is_told_and_passed_over() -> None:
     assert after.last == 10490
     assert survey.problems == ["b10499: b10499: no source works here"]
     assert summary(START, after, survey.problems)[-1] == survey.problems[0]
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An index with one newer build, and an atlas that ends before it, in a file."""
+    file = tmp_path / "atlas.json"
+    file.write_text(file_text(START), encoding="utf-8")
+    offers = Offers(
+        builds={10500: Offer(origins=(), date="2026-10-20")}, problems=("other: not reached",)
+    )
+    monkeypatch.setattr(command, "package_offers", lambda: offers)
+    monkeypatch.setattr(command, "asker", lambda _: Index({10500: NEW}))
+    monkeypatch.setattr(command, "pinned_file", lambda: file)
+    monkeypatch.setattr(command, "load_atlas", lambda: Atlas(START))
+    return file
+
+
+def test_the_session_prints_ten_lines_and_writes_only_when_told(
+    offered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = offered.with_name("body.md")
+    assert command.main(["--body", str(body)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "atlas: b10435 to b10500"
+    assert body.read_text("utf-8").splitlines() == lines
+    assert offered.read_text("utf-8") == file_text(START)
+    assert command.main(["--write"]) == 0
+    written = read_atlas(offered.read_bytes())
+    assert written.last == 10500
+    assert written.option("--no-mmap", 10500).early is None
+
+
+def test_the_session_says_what_could_not_be_listed(
+    offered: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        command, "package_offers", lambda: Offers(builds={}, problems=("x: not reached",))
+    )
+    assert command.main([]) == EXIT_CANNOT_TELL
+    assert capsys.readouterr().out.splitlines() == [
+        "nothing new: the atlas goes to b10435",
+        "x: not reached",
+    ]

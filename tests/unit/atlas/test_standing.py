@@ -20,7 +20,7 @@ from harness.flags.standing import (
     standing,
 )
 from harness.model import Verdict
-from harness.report.atlas_lines import outlook_json, outlook_line
+from harness.report.outlook import outlook_json, outlook_line
 from harness.verdicts.standing import verdict_of
 from tests.unit.era import capabilities
 

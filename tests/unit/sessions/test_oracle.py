@@ -169,3 +169,16 @@ def test_every_setting_is_compared_and_only_what_differs_is_told(
     check = judge_look(loaded, seen)
     assert (check.expected, check.observed) == (expected, observed)
     assert check.ok is (expected == observed)
+
+
+def test_a_session_blames_no_subject_for_what_too_few_witnesses_tell() -> None:
+    place = surroundings()
+    oracle = Oracle(
+        FreshLoads(Planner(), place, RememberedServers(PaperServers(), place, Memory())), place
+    )
+    long = DraftRange(n_min=0, n_max=3)
+    seen = Speculation(implementations={"draft-mtp": long}, witnessed_by={"draft-mtp": ("one",)})
+    assert oracle.contract_remarks(MTP, {"speculation": seen}) == ()
+    wrong = replace(seen, implementations={"draft-mtp": replace(long, n_max=9)})
+    (remark,) = oracle.contract_remarks(MTP, {"speculation": wrong})
+    assert remark == "draft-mtp n_max 9, against the contract: draft-mtp n_max 3"

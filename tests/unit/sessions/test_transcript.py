@@ -16,7 +16,7 @@ TRANSCRIPT = """\
              kept by the route guard: still draft-mtp 0…8
              same-as-fresh-load: expected draft-mtp 0…3
                                  observed draft-mtp 0…8
-             against the contract: draft-mtp n_max 3, but draft-mtp n_max 8
+             draft-mtp n_max 8, against the contract: draft-mtp n_max 3
    3  pass   unload
              unloaded: draft-mtp 0…8 → nothing loaded
 3 steps, 2 loads, 1 reload: 2 pass, 1 fail"""
