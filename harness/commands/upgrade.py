@@ -231,7 +231,7 @@ def _show_file(path: Path, done: Sequence[Upgrade], options: argparse.Namespace)
         for one in done
         if one.name == str(path) or one.name.startswith(f"{path}#")
     }
-    changes = {name: (one.old.line, one.new.line) for name, one in mine.items()}
+    changes = {name: one.stages for name, one in mine.items()}
     presets = {file: text for one in mine.values() for file, text in one.files.items()}
     files = rewritten_files(path, changes, presets, options.format)
     if options.write:
