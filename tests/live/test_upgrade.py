@@ -388,3 +388,23 @@ def test_a_pull_request_that_bumps_none(compose: Path, capsys: pytest.CaptureFix
     commit_all()
     compose.write_text(f"{COMPOSE}# x\n", encoding="utf-8")
     assert upgraded("--base", "HEAD", "--markdown", capsys=capsys) == (EXIT_OK, "")
+
+
+def test_a_subject_whose_own_plan_is_refused_is_told_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("app.sh").write_text("llama-server -m a.gguf -c 512 --no-mmap\n", encoding="utf-8")
+    words = ("--from", "b9464", "--to", "b11434", "--subject", "argv:app.sh", "--mode", "off")
+    status, said = upgraded(*words, capsys=capsys)
+    assert status == EXIT_FAIL
+    assert said.startswith("argv:app.sh (off)\nb9464: starts, without speculation\n")
+    assert "-c 512 --load-mode none" in said.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_studio_adapts_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--from", "b9464", "--to", "b11434", "--subject", "unsloth==2026.10.9")
+    status, said = upgraded(*words, capsys=capsys)
+    assert status == EXIT_OK
+    assert "b11434: starts, with draft-mtp up to 3 and ngram-mod up to 64" in said
