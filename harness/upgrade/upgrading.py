@@ -10,6 +10,7 @@ from typing import Final
 from harness.config.paths import is_file
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_NOTHING_SAYS_IT, EXIT_OK
 from harness.model import CellResult, LoadRequest, Verdict
+from harness.subjects.command_lines import CommandLine
 from harness.upgrade.changes import Change
 from harness.upgrade.era import Era, Words
 from harness.upgrade.findings import Finding, findings_of
@@ -36,6 +37,7 @@ class Upgrade:
         pins: What drifted and is pinned, with the words that do it.
         proof: What both launches showed.
         as_it_is: The old command line on the new build; None where nothing is changed.
+        stages: The command line after each change; the first one before all.
         files: The presets that the command line names, as they are to be written.
         own_plan: Whether a subject wrote the new command line by itself.
     """
@@ -47,6 +49,7 @@ class Upgrade:
     pins: tuple[tuple[str, Words], ...]
     proof: Proof
     as_it_is: CellResult | None
+    stages: tuple[CommandLine, ...] = ()
     files: Mapping[Path, str] = field(default_factory=dict)
     own_plan: bool = False
 
@@ -135,6 +138,7 @@ def upgraded(name: str, old: Side, new: Side, prover: Prover, *, pin: bool = Fal
         new=written,
         changes=(*rewriting.changes, *chain(*(one.changes for one in presets.values()))),
         pins=found,
+        stages=(*rewriting.stages, written.line),
         files={path: preset.text for path, preset in presets.items()},
         proof=proof,
         as_it_is=as_it_is,

@@ -96,11 +96,12 @@ def test_a_directory_that_is_not_there(
     assert elsewhere["starts"] is True
 
 
-def test_a_limit_that_an_old_build_keeps_and_does_not_show(
+def test_a_limit_that_an_old_build_keeps_to_and_shows_nowhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = checked(capsys, "py0.3.16", "-n", "64", "--keep", "-1")
-    assert (found["status"], found["not_seen"]) == ("pass", ["-n"])
+    assert (found["status"], found["not_seen"]) == ("pass", [])
+    assert found["settings"]["n_predict"] == 64
     assert checked(capsys, "b9246", "-n", "64")["settings"]["n_predict"] == 64
 
 

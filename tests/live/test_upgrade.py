@@ -1,6 +1,7 @@
 """Command lines upgraded between real builds: rewritten, launched, and compared."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -332,3 +333,30 @@ def test_what_a_subject_writes_for_both(capsys: pytest.CaptureFixture[str]) -> N
         "b9246: starts, with draft-mtp up to 3",
         "b11434: starts, with draft-mtp up to 3",
     ]
+
+
+def commit_all() -> None:
+    own = ("-c", "user.email=a@example.org", "-c", "user.name=a", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "-A"), (*own, "commit", "-qm", "before")):
+        subprocess.run(["git", *words], check=True)
+
+
+def test_a_pull_request_that_bumps_a_build(
+    compose: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit_all()
+    compose.write_text(COMPOSE.replace("b8929", "b11434"), encoding="utf-8")
+    status, said = upgraded("--base", "HEAD", "--markdown", capsys=capsys)
+    assert status == EXIT_FAIL
+    assert said.startswith("### compose.yml#llm: b8929 → b11434\n")
+    assert "+-m /models/a.gguf --load-mode none -c 512" in said
+    assert upgraded("--base", "HEAD", "--write", capsys=capsys)[0] == EXIT_FAIL
+    assert compose.read_text() == COMPOSE.replace("b8929", "b11434").replace(
+        "--no-mmap", "--load-mode none"
+    )
+
+
+def test_a_pull_request_that_bumps_none(compose: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commit_all()
+    compose.write_text(f"{COMPOSE}# x\n", encoding="utf-8")
+    assert upgraded("--base", "HEAD", "--markdown", capsys=capsys) == (EXIT_OK, "")
