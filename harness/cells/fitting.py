@@ -112,14 +112,7 @@ class _Fitting:
             # The build says what is wrong with it, but for what it was compiled without.
             return self._of_host(argument) if families.RPC.is_set_by(argument) else argument.values
         if families.MODEL.is_set_by(argument) or families.REMOTE_MODEL.is_set_by(argument):
-            remote = families.REMOTE_MODEL.is_set_by(argument)
-            if _is_no_repository(argument):
-                self.names_model = True
-                return argument.values  # The build refuses it before it asks a hub.
-            if self.names_remote or (remote and self.names_model):
-                return None  # -m beside -hf would become -m twice, of which builds warn.
-            self.names_model, self.names_remote = True, remote
-            return self._instead(argument, str(self.model.path), WHY_MODEL)
+            return self._model(argument)
         if any(
             one.is_set_by(argument) for one in (families.DRAFT_MODEL, families.REMOTE_DRAFT_MODEL)
         ):
@@ -133,6 +126,16 @@ class _Fitting:
             given, used = " ".join(argument.words), f"{argument.flag} {value}"
             self.replaced.append(Replacement(given=given, used=used, why=why))
         return (value, *argument.values[1:])
+
+    def _model(self, argument: Argument) -> tuple[str, ...] | None:
+        remote = families.REMOTE_MODEL.is_set_by(argument)
+        if _is_no_repository(argument):
+            self.names_model = True
+            return argument.values  # The build refuses it before it asks a hub.
+        if self.names_remote or (remote and self.names_model):
+            return None  # -m beside -hf would become -m twice, of which builds warn.
+        self.names_model, self.names_remote = True, remote
+        return self._instead(argument, str(self.model.path), WHY_MODEL)
 
     def _draft(self, argument: Argument) -> tuple[str, ...] | None:
         if self.model.draft_path is not None:
