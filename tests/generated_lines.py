@@ -127,7 +127,8 @@ def lacks_flash_attention(line: CommandLine, capabilities: Capabilities) -> bool
     """Whether every build refuses it: a quantised V cache, and flash attention off."""
     cache = capabilities.option("--cache-type-v")
     flash = capabilities.option("--flash-attn")
-    assert cache is not None and flash is not None
+    assert cache is not None
+    assert flash is not None
     quantised = any(value.startswith(("q", "iq")) for value in _given(line, cache))
     given = _given(line, flash)
     switched_on = bool(given) and given[-1] not in ("off", "0")
