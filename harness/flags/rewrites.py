@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final
 
 from harness.flags import families
-from harness.flags.arguments import Argument, read_arguments
+from harness.flags.arguments import Argument, read_arguments, value_count
 from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import Capabilities
 from harness.flags.renames import is_switch, other_flags, other_values, other_variables
@@ -40,6 +40,7 @@ _TOKENS: Final[Mapping[str, Words]] = {"mtp": ("draft-mtp",), "draft-mtp": ("mtp
 _OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
+_SCALE: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 _ALL_LAYERS: Final = "99"
 
 
@@ -351,14 +352,19 @@ def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities
 def _scaled(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """Two values became one with a colon between them."""
     option = argument.option
-    if option is None or argument.spelling not in families.ONCE_TWO_VALUES:
+    if option is None or argument.spelling not in families.ONCE_TWO_VALUES or not argument.values:
         return None
     del capabilities
+    path, colon, scale = argument.value.rpartition(":")
+    if value_count(option) > 1:
+        # The word after it is another argument's.
+        apart = (argument.flag, path, scale, *argument.values[1:])
+        return apart if colon and _SCALE.fullmatch(scale) else None
     rest = list(words)[list(words).index(argument.flag) + 1 :]
-    scale = rest[1] if len(rest) > 1 else ""
-    if len(argument.values) != 1 or ":" in argument.value or scale.startswith("-"):
+    following = rest[1] if len(rest) > 1 else ""
+    if colon or not _SCALE.fullmatch(following):
         return None
-    return (argument.flag, f"{argument.value}:{scale}")
+    return (argument.flag, f"{argument.value}:{following}")
 
 
 _RULES: Final[tuple[Rule, ...]] = (
