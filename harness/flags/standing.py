@@ -23,9 +23,7 @@ _FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
 _OWN_VARIABLE: Final = re.compile(r"LLAMA_ARG_\w+")
 _INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 """What builds read a number out of; ``8k`` is 8."""
-_FRACTION: Final = re.compile(
-    r"[ \t\n\v\f\r]*[+-]?([0-9]|\.[0-9]|inf|nan)", re.IGNORECASE
-)
+_FRACTION: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]|\.[0-9]|inf|nan)", re.IGNORECASE)
 """The same where it may have a fraction."""
 _STANDS_FOR: Final = re.compile(r"\$\w|\$\{|\{\w+\}|%\w+%")
 """What a shell, a template or an application puts something else in place of."""
