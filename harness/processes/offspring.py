@@ -1,8 +1,8 @@
 """All that a program starts, whoever detaches it: followed while it runs, and ended.
 
 What forks twice, leaves its process group or opens a session of its own has lost the parent by
-which it could be found. On Linux it becomes a child of this process; elsewhere it is known where it was
-seen while its parent still ran. On every system it is found by the token of a ``Reaper`` in its
+which it could be found. On Linux it becomes a child of this process; elsewhere it is known where it
+was seen while its parent still ran. On every system it is found by the token of a ``Reaper`` in its
 variables, which a program may have cleared.
 """
 
