@@ -102,9 +102,10 @@ def run_matrix(options: argparse.Namespace) -> int:
         str(_HERE / "pytest.ini"),
         "-o",
         f"cache_dir={store.root / 'pytest'}",
-        # The table says what pytest's header and its list of failures would.
+        # The reporter says what pytest's header and its lists of failures would.
         "--no-header",
         "-rN",
+        "--tb=no",
         *as_pytest_arguments(selection),
         *_verbosity(options),
         *(["-n", "0"] if remote else _workers(workers, len(cells))),

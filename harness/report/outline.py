@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK
@@ -90,8 +90,32 @@ def blocks(results: Sequence[CellResult]) -> Iterator[Block]:
 
 def request_text(request: LoadRequest) -> str:
     """A load request in one line."""
-    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
-    words = [request.spelling, f"n={length}", request.model, *request.extra_args]
+    return _request_text(request, request.spelling, length_text(request), request.model)
+
+
+def request_texts(requests: Iterable[LoadRequest]) -> Iterator[str]:
+    """The same of many: those that differ only in draft length, model or mode share a text."""
+    lengths: dict[LoadRequest, list[str]] = {}
+    for request in requests:
+        lengths.setdefault(replace(request, draft_n_max=None), []).append(length_text(request))
+    models: dict[tuple[LoadRequest, str], list[str]] = {}
+    for plain, asked in lengths.items():
+        models.setdefault((replace(plain, model=""), ",".join(asked)), []).append(plain.model)
+    modes: dict[tuple[LoadRequest, str, str], list[str]] = {}
+    for (plain, asked), named in models.items():
+        key = (replace(plain, mode=None), ",".join(named), asked)
+        modes.setdefault(key, []).append(plain.spelling)
+    for (plain, named, asked), spelled in modes.items():
+        yield _request_text(plain, "|".join(spelled), asked, named)
+
+
+def length_text(request: LoadRequest) -> str:
+    """The draft length that was asked for."""
+    return "default" if request.draft_n_max is None else str(request.draft_n_max)
+
+
+def _request_text(request: LoadRequest, mode: str, length: str, model: str) -> str:
+    words = [mode, f"n={length}", model, *request.extra_args]
     if request.context_length != _USUAL.context_length:
         words.append(f"context={request.context_length}")
     if request.cache_type is not None:
