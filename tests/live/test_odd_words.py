@@ -108,3 +108,9 @@ def test_a_limit_that_an_old_build_keeps_to_and_shows_nowhere(
 def test_a_model_of_a_hub_beside_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     found = checked(capsys, "b11434", "-hf", "someone/model:Q4_K_M")
     assert (found["status"], found["silent"]) == ("pass", [])
+
+
+def test_penalties_over_the_whole_context(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9464", "--repeat-last-n", "-1", "-c", "512")
+    assert (found["status"], found["settings"]["repeat_last_n"]) == ("pass", 512)
+    assert checked(capsys, "b11434", "--repeat-last-n", "-1")["blame"] == "--repeat-last-n"
