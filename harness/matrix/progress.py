@@ -39,7 +39,7 @@ class RunProgress:
 
     def saw(self, result: CellResult) -> None:
         """Count a result."""
-        seconds = result.wall_ms / 1000
+        seconds = 0.0 if result.remembered else result.wall_ms / 1000
         if not self._seconds:
             self._began = self._told = self._clock() - seconds
         self._seconds[result.subject].append(seconds)

@@ -1,6 +1,7 @@
 """The results of a run: written as they come, shown at the end, told by the exit status."""
 
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -20,7 +21,7 @@ from harness.errors import (
 )
 from harness.matrix.judgement import Judgement, judge_run
 from harness.matrix.progress import RunProgress
-from harness.matrix.runner import RESULT
+from harness.matrix.runner import DIFFERING, NOTES, RESULT
 from harness.model import BAD, Cell, CellResult, FailureKind
 from harness.report.jsonl import JsonLinesWriter
 from harness.report.junit import write_junit
@@ -52,6 +53,8 @@ class CellReporter:
         self._ledger = ledger
         self.results: list[CellResult] = []
         """What the cells came to, in the order they ended."""
+        self._planned = Counter[str]()
+        self._differing: list[str] = []
         self._junit = Path(junit) if junit else None
         self._write_junit()
         self._writer = JsonLinesWriter(Path(jsonl)) if jsonl else None
@@ -77,6 +80,9 @@ class CellReporter:
         """Keep a result, and write it at once."""
         if report.when not in {"setup", "call", "teardown"}:
             self._crashed(report)
+        notes = {**getattr(report, NOTES, {})}
+        self._differing += notes.pop(DIFFERING, ())
+        self._planned.update(notes)
         result = getattr(report, RESULT, None)
         if result is not None:
             self.results.append(result)
@@ -88,7 +94,7 @@ class CellReporter:
                     self._cut_short = True
                     pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
         yield
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         line = "" if terminal is None or terminal.verbosity < 0 else self._progress.due()
         if line:
             terminal.write(f"\n{line}\n")
@@ -189,13 +195,32 @@ class CellReporter:
             return EXIT_INTERRUPTED, "interrupted; only the cells that had run are shown"
         if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             return exitstatus, ""
+        status, why = self._end_of_all()
+        if status == EXIT_OK and exitstatus == pytest.ExitCode.TESTS_FAILED:
+            return EXIT_CANNOT_TELL, "no cell fails, but the harness itself did"
+        return status, why
+
+    def _end_of_all(self) -> tuple[int, str]:
+        """The same where every cell ran."""
         status = verdict_status(result.status for result in self.results)
+        if self._differing and self._remembered:
+            differing, remembered = ", ".join(self._differing), len(self._remembered)
+            why = (
+                f"{differing} came out otherwise than remembered: all remembered verdicts are "
+                f"forgotten, but {remembered} of this run were such; run it again"
+            )
+            return EXIT_CANNOT_TELL, why
         if status == EXIT_FAIL:
             return status, ""
-        if status == EXIT_CANNOT_TELL or exitstatus == pytest.ExitCode.TESTS_FAILED:
+        if status == EXIT_CANNOT_TELL:
             why = "no cell fails, but of some the harness could not tell (error or flaky)"
             return EXIT_CANNOT_TELL, why
         return (status, "") if self._judgement.holds else (EXIT_FAIL, self._judgement.complaint)
+
+    @property
+    def _remembered(self) -> Sequence[CellResult]:
+        """The results that earlier runs found."""
+        return [result for result in self.results if result.remembered]
 
     @cached_property
     def _judgement(self) -> Judgement:
@@ -212,11 +237,26 @@ class CellReporter:
         print_differences(results, sys.stdout)
         status, why = self._ending
         for line in (
+            *self._memory_lines(),
             *self._judgement.lines(),
             *(self._proposal() if self._proposes else ()),
             *([f"exit status {status}: {why}"] if why else []),
         ):
             terminalreporter.write_line(line)
+
+    def _memory_lines(self) -> Iterator[str]:
+        if self._planned:
+            yield (
+                f"plans: {self._planned['remembered']} remembered, {self._planned['made']} made; "
+                "--fresh forgets"
+            )
+        remembered = self._remembered
+        if remembered:
+            first, last = (pick(one.remembered for one in remembered) for pick in (min, max))
+            when = first if first == last else f"{first} … {last}"
+            yield f"{len(remembered)} of {len(self.results)} cells are remembered, of {when}"
+        for name in self._differing:
+            yield f"{name} came out otherwise than remembered"
 
     def _proposal(self) -> Iterator[str]:
         proposed = propose_entries(self.results, self._ledger)

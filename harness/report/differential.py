@@ -97,9 +97,9 @@ def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
                 end_section=bool(side),
             )
     console.print(table)
-    for (one, other, subject), words in usual.items():
+    for (left, right, subject), words in usual.items():
         if words:
-            silent = other if subject == one else one
+            silent = right if subject == left else left
             said = " ".join(words)
             console.print(f"in all of these cells {subject} says, and {silent} does not: {said}")
 

@@ -99,13 +99,14 @@ def request_texts(requests: Iterable[LoadRequest]) -> Iterator[str]:
     for request in requests:
         lengths.setdefault(replace(request, draft_n_max=None), []).append(length_text(request))
     models: dict[tuple[LoadRequest, str], list[str]] = {}
-    for plain, asked in lengths.items():
-        models.setdefault((replace(plain, model=""), ",".join(asked)), []).append(plain.model)
+    for plain, of_plain in lengths.items():
+        key = (replace(plain, model=""), ",".join(of_plain))
+        models.setdefault(key, []).append(plain.model)
     modes: dict[tuple[LoadRequest, str, str], list[str]] = {}
-    for (plain, asked), named in models.items():
-        key = (replace(plain, mode=None), ",".join(named), asked)
-        modes.setdefault(key, []).append(plain.spelling)
-    for (plain, named, asked), spelled in modes.items():
+    for (plain, asked), of_models in models.items():
+        shared = (replace(plain, mode=None), asked, ",".join(of_models))
+        modes.setdefault(shared, []).append(plain.spelling)
+    for (plain, asked, named), spelled in modes.items():
         yield _request_text(plain, "|".join(spelled), asked, named)
 
 
