@@ -250,11 +250,6 @@ class CellReporter:
                 f"plans: {self._planned['remembered']} remembered, {self._planned['made']} made; "
                 "--fresh forgets"
             )
-        remembered = self._remembered
-        if remembered:
-            first, last = (pick(one.remembered for one in remembered) for pick in (min, max))
-            when = first if first == last else f"{first} … {last}"
-            yield f"{len(remembered)} of {len(self.results)} cells are remembered, of {when}"
         for name in self._differing:
             yield f"{name} came out otherwise than remembered"
 

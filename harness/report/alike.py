@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.model import BAD, CellResult
 from harness.report.failures import describe, evidence_lines, repro_line
-from harness.report.outline import LOOKS, grouped, request_texts
+from harness.report.outline import LOOKS, grouped, remembered_text, request_texts
 
 Signature = tuple[str, ...]
 """Verdict and subject, then each check or kind of failure with the argument to blame."""
@@ -49,6 +49,8 @@ def describe_bad(results: Sequence[CellResult]) -> Iterator[str]:
         yield f"{_headline(first)}: {len(alike)} cells"
         builds = dict.fromkeys(one.build for one in results if one.subject == first.subject)
         yield from (f"  {line}" for line in coverage(alike, tuple(builds)))
+        if remembered := remembered_text(alike):
+            yield f"  {remembered}"
         yield f"  the first of them, {first.id}:"
         yield from (f"  {line}" for line in evidence_lines(first))
         yield repro_line(first)

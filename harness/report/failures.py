@@ -15,6 +15,8 @@ def describe(result: CellResult) -> str:
 def _lines(result: CellResult) -> Iterator[str]:
     emulated = " (emulated build)" if result.emulated else ""
     yield f"{result.status.value}: {result.id}{emulated}"
+    if result.remembered:
+        yield f"  remembered: an earlier run found this, {result.remembered}"
     yield from evidence_lines(result)
     yield repro_line(result)
 

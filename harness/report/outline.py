@@ -179,8 +179,21 @@ def short_state(effective: Mapping[str, DraftRange] | None) -> str:
 
 
 def counts(results: Sequence[CellResult]) -> str:
-    """``360 cells: 216 pass, 128 degraded, 16 fail``."""
-    return f"{len(results)} cells: {of_each(results, Verdict)}" if results else "no cells"
+    """``360 cells: 216 pass, 128 degraded, 16 fail``, and how many an earlier run found."""
+    if not results:
+        return "no cells"
+    remembered = remembered_text(results)
+    told = f"{len(results)} cells: {of_each(results, Verdict)}"
+    return f"{told}; {remembered}" if remembered else told
+
+
+def remembered_text(results: Sequence[CellResult]) -> str:
+    """How many results an earlier run found, and when; empty where none."""
+    when = sorted(result.remembered for result in results if result.remembered)
+    if not when:
+        return ""
+    span = when[0] if when[0] == when[-1] else f"{when[0]} … {when[-1]}"
+    return f"{len(when)} remembered, found {span}"
 
 
 def of_each(results: Sequence[CellResult], verdicts: Iterable[Verdict]) -> str:
