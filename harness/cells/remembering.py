@@ -5,9 +5,10 @@ build's files, the model's, the subject's, the host, the environment's variables
 it cannot be told, such as what a container holds, there is no key: then nothing is remembered.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -28,6 +29,8 @@ from harness.subjects import Costly, Subject
 
 if TYPE_CHECKING:
     from harness.cells.workbench import Workbench
+
+_T = TypeVar("_T")
 
 PLAN: Final = "plan"
 VERDICT: Final = "verdict"
@@ -101,30 +104,79 @@ def _plan_key(
 def _surroundings(
     cell: Cell, model: TinyModel, workbench: "Workbench", memory: Memory
 ) -> object | None:
-    """What every plan and launch of a build in an environment depends on; None if not all is known.
+    """What every plan and launch of a cell depends on; None where not all of it is known."""
+    around = _of_build(cell.build, cell.environment, workbench, memory)
+    of_model = digest_of_model(model, memory)
+    if around is None or of_model is None:
+        return None
+    return own_digest(), around, of_model
 
-    On a real card the driver and what other programs do there are not known.
-    """
-    if cell.environment == _REAL_CARD:
-        return None
-    build = workbench.build(cell.build)
-    content = content_of(build, workbench.store.directory(cell.build), memory)
-    if content is None:
-        return None
-    environment = workbench.environment(cell.environment)
-    variables = {
-        name: value.replace(str(environment.home), _HOME)
-        for name, value in workbench.variables(cell.build, cell.environment).items()
-        if name != OWNER_VARIABLE
-    }
+
+def digest_of_model(model: TinyModel, memory: Memory) -> str | None:
+    """All that is known of a model, and its files; None where one cannot be read."""
     models = [path for path in (model.path, model.draft_path) if path is not None]
     try:
         files = {str(path): digest_of_file(path, memory) for path in models}
     except OSError:
         return None
-    facts = (model.name, model.has_mtp, model.parameters)
-    host = workbench.store.host, environment.host, sorted(workbench.one_core.items())
-    return (own_digest(), content, build.build.number, variables, files, facts, host)
+    return digest_of(model.name, model.has_mtp, model.parameters, files)
+
+
+def _of_build(
+    build_id: str, environment: str, workbench: "Workbench", memory: Memory
+) -> object | None:
+    """A build, an environment and the host; None where not all of them is known.
+
+    On a real card the driver and what other programs do there are not known.
+    """
+    if environment == _REAL_CARD:
+        return None
+    build = workbench.build(build_id)
+    content = content_of(build, workbench.store.directory(build_id), memory)
+    if content is None:
+        return None
+    opened = workbench.environment(environment)
+    variables = {
+        name: value.replace(str(opened.home), _HOME)
+        for name, value in workbench.variables(build_id, environment).items()
+        if name != OWNER_VARIABLE
+    }
+    host = workbench.store.host, opened.host, sorted(workbench.one_core.items())
+    return content, build.build.number, variables, host
+
+
+def asked_once(
+    kind: str,
+    place: tuple[str, str],
+    workbench: "Workbench",
+    ask: Callable[[], _T],
+    form: Any,
+    *depends: object,
+) -> _T:
+    """What a program answers that answers the same in every run; asked where nobody has.
+
+    Args:
+        kind: What is asked.
+        place: The build whose program it is, and the environment that it is asked in.
+        workbench: Has both.
+        ask: Asks it; None is no answer, and so is an error.
+        form: The type of an answer.
+        depends: What the answer depends on besides.
+    """
+    memory = workbench.memory
+    around = None if memory is None else _of_build(*place, workbench, memory)
+    if memory is None or around is None:
+        return ask()
+    key = digest_of(kind, place, around, *depends)
+    kept = None if workbench.fresh else memory.get(kind, key)
+    with suppress(msgspec.MsgspecError):
+        if kept is not None:
+            known: _T = msgspec.json.decode(kept, type=form)
+            return known
+    answer = ask()
+    if answer is not None:
+        memory.put(kind, key, msgspec.json.encode(answer))
+    return answer
 
 
 def _kept(plan: LaunchPlan, home: Path, target: LaunchTarget) -> bytes | None:

@@ -10,13 +10,19 @@ from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.presets import CONFIG_FILE, CONFIG_PLACE
-from harness.cells.remembering import planned, verdict_key
+from harness.cells.remembering import (
+    asked_once,
+    digest_of_model,
+    planned,
+    verdict_key,
+)
 from harness.cells.workbench import Launched, Workbench
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
 from harness.flags.families import PORT
 from harness.gguf_models import file_for
+from harness.memory import own_digest
 from harness.model import (
     Cell,
     CellResult,
@@ -39,7 +45,7 @@ from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANO
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
 from harness.settings.base import DisagreementError, EffectiveState, Situation
-from harness.settings.observation import observe
+from harness.settings.observation import observe, startup_lines
 from harness.settings.speculation.comparison import TWO_WITNESSES
 from harness.settings.state import (
     OF_ONE_LAUNCH,
@@ -245,12 +251,35 @@ def _warned_of(
     """The warnings that a plain command line on the same build does not have."""
     key = (cell.build, cell.environment, situation.model.name)
     if key not in workbench.plain_warnings:
-        lines: tuple[str, ...] = ()
-        with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
-            plain = LaunchPlan(argv=("-m", str(situation.model.path), "--port", str(port)))
-            lines = _launch_and_observe(cell, plain, port, workbench).warnings
-        workbench.plain_warnings[key] = lines
+
+        def ask() -> tuple[str, ...] | None:
+            return _warned_of_nothing(cell, situation.model, workbench)
+
+        memory = workbench.memory
+        depends = own_digest(), memory and digest_of_model(situation.model, memory)
+        place = cell.build, cell.environment
+        form = tuple[str, ...]
+        found = asked_once("warnings", place, workbench, ask, form, *depends)
+        workbench.plain_warnings[key] = found or ()
     return silent_warnings(warnings, workbench.plain_warnings[key], progress.arguments)
+
+
+def _warned_of_nothing(
+    cell: Cell, model: TinyModel, workbench: Workbench
+) -> tuple[str, ...] | None:
+    """What the start of a plain command line is warned of; None where it does not start."""
+    with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
+        plain = LaunchPlan(argv=("-m", str(model.path), "--port", str(port)))
+        with launched(
+            plain,
+            build=cell.build,
+            environment=cell.environment,
+            port=port,
+            workbench=workbench,
+            thorough=True,
+        ) as server:
+            return warnings_in(startup_lines(server))
+    return None
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:

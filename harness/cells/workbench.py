@@ -12,7 +12,7 @@ from typing import Final
 
 from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
-from harness.cells.remembering import RememberedVerdicts
+from harness.cells.remembering import RememberedVerdicts, asked_once
 from harness.config.configuration import load_configuration
 from harness.environments import detect_host, open_environment
 from harness.environments.hermetic import is_untouched
@@ -24,7 +24,7 @@ from harness.errors import (
     HarnessError,
     ProbeError,
 )
-from harness.flags.capabilities import Capabilities, probe
+from harness.flags.capabilities import Capabilities, ask_help, parse_help
 from harness.gguf_models import ensure_models
 from harness.memory import FILE as MEMORY_FILE
 from harness.memory import Memory
@@ -169,15 +169,20 @@ class Workbench:
             EnvironmentUnavailableError: It is linked against what is not there.
         """
         if build_id not in self._capabilities:
-            build = self.build(build_id)
             try:
-                found = probe(build.binary, self.variables(build_id, "cpu"))
+                text = self._help(build_id, "cpu")
             except (ProbeError, EnvironmentUnavailableError):
                 if environment == "cpu":
                     raise
-                found = probe(build.binary, self.variables(build_id, environment))
-            self._capabilities[build_id] = found
+                text = self._help(build_id, environment)
+            self._capabilities[build_id] = parse_help(text)
         return self._capabilities[build_id]
+
+    def _help(self, build_id: str, environment: str) -> str:
+        def ask() -> str:
+            return ask_help(self.build(build_id).binary, self.variables(build_id, environment))
+
+        return asked_once("help", (build_id, environment), self, ask, str)
 
     def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
         """What the server lists to compute on in an environment, asked once; None if it is silent.
@@ -188,10 +193,13 @@ class Workbench:
         key = (build_id, environment)
         if key not in self._devices:
             offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
+
+            def ask() -> tuple[str, ...] | None:
+                binary, variables = self.build(build_id).binary, self.variables(*key)
+                return list_devices(binary, variables)
+
             self._devices[key] = (
-                list_devices(self.build(build_id).binary, self.variables(build_id, environment))
-                if offered
-                else None
+                asked_once("devices", key, self, ask, tuple[str, ...]) if offered else None
             )
         return self._devices[key]
 
