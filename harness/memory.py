@@ -7,6 +7,7 @@ was found under other circumstances has another key, and so is never found.
 import contextlib
 import hashlib
 import json
+import os
 import sys
 import threading
 import time
@@ -121,9 +122,12 @@ def digest_of_files(files: Iterable[tuple[str, Path]]) -> str:
 
 def files_below(directory: Path) -> Iterator[tuple[str, Path]]:
     """Every file below a directory with its path from there, but for what Python compiles."""
-    for path in sorted(directory.rglob("*")):
-        if path.suffix != ".pyc" and path.is_file():
-            yield path.relative_to(directory).as_posix(), path
+    for place, directories, names in os.walk(directory):
+        directories.sort()
+        for name in sorted(names):
+            if not name.endswith(".pyc"):
+                path = Path(place, name)
+                yield path.relative_to(directory).as_posix(), path
 
 
 @cache

@@ -161,13 +161,13 @@ def asked_once(
         workbench: Has both.
         ask: Asks it; None is no answer, and so is an error.
         form: The type of an answer.
-        depends: What the answer depends on besides.
+        depends: What the answer depends on besides build, environment, host and harness.
     """
     memory = workbench.memory
     around = None if memory is None else _of_build(*place, workbench, memory)
     if memory is None or around is None:
         return ask()
-    key = digest_of(kind, place, around, *depends)
+    key = digest_of(kind, own_digest(), place, around, *depends)
     kept = None if workbench.fresh else memory.get(kind, key)
     with suppress(msgspec.MsgspecError):
         if kept is not None:

@@ -22,7 +22,6 @@ from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
 from harness.flags.families import PORT
 from harness.gguf_models import file_for
-from harness.memory import own_digest
 from harness.model import (
     Cell,
     CellResult,
@@ -256,10 +255,10 @@ def _warned_of(
             return _warned_of_nothing(cell, situation.model, workbench)
 
         memory = workbench.memory
-        depends = own_digest(), memory and digest_of_model(situation.model, memory)
+        files = memory and digest_of_model(situation.model, memory)
         place = cell.build, cell.environment
         form = tuple[str, ...]
-        found = asked_once("warnings", place, workbench, ask, form, *depends)
+        found = asked_once("warnings", place, workbench, ask, form, files)
         workbench.plain_warnings[key] = found or ()
     return silent_warnings(warnings, workbench.plain_warnings[key], progress.arguments)
 

@@ -24,7 +24,7 @@ from harness.errors import (
     HarnessError,
     ProbeError,
 )
-from harness.flags.capabilities import Capabilities, ask_help, parse_help
+from harness.flags.capabilities import Capabilities, Option, probe
 from harness.gguf_models import ensure_models
 from harness.memory import FILE as MEMORY_FILE
 from harness.memory import Memory
@@ -170,19 +170,22 @@ class Workbench:
         """
         if build_id not in self._capabilities:
             try:
-                text = self._help(build_id, "cpu")
+                options = self._options(build_id, "cpu")
             except (ProbeError, EnvironmentUnavailableError):
                 if environment == "cpu":
                     raise
-                text = self._help(build_id, environment)
-            self._capabilities[build_id] = parse_help(text)
+                options = self._options(build_id, environment)
+            self._capabilities[build_id] = Capabilities(options)
         return self._capabilities[build_id]
 
-    def _help(self, build_id: str, environment: str) -> str:
-        def ask() -> str:
-            return ask_help(self.build(build_id).binary, self.variables(build_id, environment))
+    def _options(self, build_id: str, environment: str) -> tuple[Option, ...]:
+        """What a build's help lists."""
 
-        return asked_once("help", (build_id, environment), self, ask, str)
+        def ask() -> tuple[Option, ...]:
+            return probe(self.build(build_id).binary, self.variables(build_id, environment)).options
+
+        place = build_id, environment
+        return asked_once("help", place, self, ask, tuple[Option, ...])
 
     def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
         """What the server lists to compute on in an environment, asked once; None if it is silent.

@@ -171,15 +171,6 @@ def parse_help(text: str) -> Capabilities:
 
 
 def probe(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> Capabilities:
-    """What a program's ``--help`` says that it accepts; see ``ask_help``.
-
-    Raises:
-        ProbeError: It does not answer like a llama-server.
-    """
-    return parse_help(ask_help(binary, env, timeout_s))
-
-
-def ask_help(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> str:
     """Ask a program for its ``--help``, in ``env`` and in nothing else; either output may hold it.
 
     Raises:
@@ -202,7 +193,7 @@ def ask_help(binary: Path, env: Mapping[str, str], timeout_s: float = 30) -> str
     for text in texts:
         capabilities = parse_help(text)
         if capabilities.offers("--model") and capabilities.offers("--port"):
-            return text
+            return capabilities
     said = next((line for line in reversed("\n".join(texts).splitlines()) if line.strip()), "")
     raise ProbeError(
         f"{binary} --help ended with {answer.returncode} and lists no --model and --port"
