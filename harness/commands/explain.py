@@ -11,6 +11,7 @@ from harness.builds import load_catalogue
 from harness.cells.ddmin import minimise
 from harness.cells.names import cell_id
 from harness.cells.running import run_cell
+from harness.cells.side_by_side import work_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.commands.check import fitting_model
 from harness.config.configuration import load_configuration
@@ -140,8 +141,7 @@ def explain(options: argparse.Namespace) -> int:
                     f"no cell {options.cell!r} in this selection; `matrix --list` prints the ids"
                 )
         printer = _Printer()
-        for cell in cells:
-            explanation = explain_cell(cell, workbench)
+        for explanation in work_side_by_side(cells, workbench, explain_cell):
             if isinstance(explanation, CellResult):
                 untold += explanation.status is Verdict.ERROR
                 continue
@@ -213,7 +213,7 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         launches += 1
         chosen = (*kept, *selected)
         subject = FixedSubject(
-            f"{cell.subject}, {launches} tried",
+            f"{cell.subject} for {cell_id(cell)}, {launches} tried",
             words=tuple(w for one in chosen if one.flag not in line.env for w in one.words),
             env={one.flag: one.value for one in chosen if one.flag in line.env},
             like=result,
@@ -223,7 +223,12 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         tried = replace(cell, subject=subject.name)
         return complaint in complaints_of(run_cell(tried, workbench), cell)
 
-    culprits = minimise(suspects, fails)
+    blamed = [
+        place
+        for place, one in enumerate(suspects)
+        if complaint.argument in {one.flag, one.spelling, *one.values}
+    ]
+    culprits = minimise(suspects, fails, guess=blamed)
     if complaint.check == STARTS and result.failure is not None:
         number = workbench.catalogue.get(cell.build).upstream_number
         sentence = diagnose_refusal(
