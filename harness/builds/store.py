@@ -327,7 +327,7 @@ class Store:
             file = self._made("catalogue") / f"{build_id}.toml"
             part = file.with_suffix(f".{os.getpid()}.part")
             try:
-                part.write_text(text, encoding="utf-8")
+                part.write_text(text, encoding="utf-8", newline="\n")
                 part.replace(file)
             finally:
                 part.unlink(missing_ok=True)

@@ -67,7 +67,7 @@ def _compile(names: Mapping[str, str], sources: Mapping[str, str], into: Path) -
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=into, prefix=".compiling-") as scratch:
             for name, text in sources.items():
-                (Path(scratch) / name).write_text(text, encoding="utf-8")
+                (Path(scratch) / name).write_text(text, encoding="utf-8", newline="\n")
             for name, source in names.items():
                 problem = _compile_one(compiler, Path(scratch), source, name)
                 if problem:

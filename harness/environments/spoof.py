@@ -133,7 +133,7 @@ def _write_smi(spoof: Spoof, variants: frozenset[Variant], pipe: Path) -> None:
         os.mkfifo(pipe)
         waits_on = pipe
     script = spoof.programs / "nvidia-smi"
-    script.write_text(_script(spoof.machine, variants, waits_on), encoding="utf-8")
+    script.write_text(_script(spoof.machine, variants, waits_on), encoding="utf-8", newline="\n")
     script.chmod(0o755)
 
 
@@ -157,13 +157,13 @@ def _write_libraries(spoof: Spoof, variants: frozenset[Variant], native: NativeL
         no_driver=Variant.NO_DRIVER in variants,
         unmasked_smi=Variant.UNMASKED_SMI in variants,
     )
-    (spoof.libraries / "machine.txt").write_text(text, encoding="utf-8")
+    (spoof.libraries / "machine.txt").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
     for name, text in _overlay_sources().items():
         if name != _WITHOUT_LIBRARIES or spoof.absent:
-            (spoof.python / name).write_text(text, encoding="utf-8")
+            (spoof.python / name).write_text(text, encoding="utf-8", newline="\n")
     machine = {
         "driver_version": spoof.machine.driver_version,
         "cuda_version": spoof.machine.cuda_version,
@@ -171,7 +171,7 @@ def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
         "no_driver": Variant.NO_DRIVER in variants,
         "cards": msgspec.to_builtins(spoof.machine.cards),
     }
-    (spoof.python / "machine.json").write_text(json.dumps(machine), encoding="utf-8")
+    (spoof.python / "machine.json").write_text(json.dumps(machine), encoding="utf-8", newline="\n")
 
 
 @cache
