@@ -20,7 +20,7 @@ from harness.upgrade.bumps import bumps_since, files_concerned, pinned_build
 from harness.upgrade.era import Era
 from harness.upgrade.files import diff, rewritten_files, write_files
 from harness.upgrade.proof import Prover, Side
-from harness.upgrade.showing import as_json, markdown_lines, text_lines
+from harness.upgrade.showing import as_json, markdown_lines, text_lines, unproved_lines
 from harness.upgrade.upgrading import Upgrade, planned, upgraded, worst
 
 _NEWEST: Final = "newest"
@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Build]:
     """The old build and the new one."""
-    real = [build for build in catalogue.builds if not build.emulated]
+    real = [build for build in catalogue.builds if build.upstream_number is not None]
     new = real[-1] if options.new == _NEWEST else catalogue.get(options.new)
     if options.old:
         return catalogue.get(options.old), new
@@ -142,8 +142,11 @@ def _of_bumps(options: argparse.Namespace, catalogue: Catalogue) -> int:
         with open_workbench(catalogue=known) as workbench:
             eras = (_era(builds[0], options, workbench), _era(builds[1], options, workbench))
             found = [*_done(options, eras, workbench)]
-        _show(found, options)
         done += found
+        if not options.json:
+            _show(found, options)
+    if options.json:
+        _show(done, options)
     if not bumps:
         note(f"no build's number changed since {options.base}")
     return worst(one.status for one in done)
@@ -197,6 +200,9 @@ def _done(
         if one.line is None:
             note(f"{one.name}: cannot be read: {one.unread}")
             continue
+        if one.line.fault is not None:
+            note(f"{one.name}: {one.line.fault.word}: {one.line.fault.why}")
+            continue
         prover = Prover(
             workbench=workbench,
             environment=options.env,
@@ -215,7 +221,7 @@ def _given(options: argparse.Namespace) -> Iterator[GivenLine]:
 
 def _show(done: Sequence[Upgrade], options: argparse.Namespace) -> None:
     if options.json:
-        say_json([as_json(one) for one in done])
+        say_json({"command_lines": [as_json(one) for one in done]})
     elif options.write or options.diff:
         for path in dict.fromkeys(Path(word) for word in options.argv):
             _show_file(path, done, options)
@@ -231,6 +237,11 @@ def _show_file(path: Path, done: Sequence[Upgrade], options: argparse.Namespace)
         for one in done
         if one.name == str(path) or one.name.startswith(f"{path}#")
     }
+    for name, one in [*mine.items()]:
+        for line in unproved_lines(one):
+            note(f"{one.name}: {line}")
+        if not one.starts:
+            del mine[name]
     changes = {name: one.stages for name, one in mine.items()}
     presets = {file: text for one in mine.values() for file, text in one.files.items()}
     files = rewritten_files(path, changes, presets, options.format)

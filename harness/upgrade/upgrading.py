@@ -63,6 +63,11 @@ class Upgrade:
             dict(self.old.line.env),
         )
 
+    @property
+    def starts(self) -> bool:
+        """Whether the new build starts with the new command line."""
+        return self.proof.new.effective is not None
+
     @cached_property
     def lost(self) -> tuple[Change, ...]:
         """What the new words do not say, and the new build does not do without being told."""
@@ -106,7 +111,7 @@ class Upgrade:
         if Verdict.ERROR in {old.status, new.status}:
             return EXIT_CANNOT_TELL
         unproved = old.effective is None and new.status is not Verdict.PASS
-        if new.effective is None or unproved or self.lost or self.proof.differing:
+        if not self.starts or unproved or self.lost or self.proof.differing:
             return EXIT_NOTHING_SAYS_IT
         return EXIT_FAIL if self.changed else EXIT_OK
 
