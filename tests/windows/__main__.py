@@ -24,9 +24,6 @@ from tests.windows.interpreter import C_COMPILER, install, windows_python
 from tests.windows.servers import COMPILERS, SERVERS, release_archive, server_directory
 from tests.windows.wine import Wine, WineError, find_wine, opened_wine, windows_path
 
-NOT_HERE: Final = 4
-"""Exit status: this host has not what it takes, and the reason was said."""
-
 UNIT: Final = "tests/unit"
 LIVE: Final = ("tests/live/test_windows.py",)
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -37,10 +34,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="nox -s windows --", description=__doc__)
     parser.add_argument("--kills", type=int, metavar="N", help="kill a runner N times instead")
     parser.add_argument("--shell", nargs=argparse.REMAINDER, metavar="WORD", help="python's words")
+    parser.add_argument("--missing", action="store_true", help="name what this host lacks")
     options, tests = parser.parse_known_args()
-    if missing := missing_programs():
-        sys.stdout.write(f"not run: needs {', '.join(missing)}\n")
-        return NOT_HERE
+    if options.missing:
+        sys.stdout.write("".join(f"{name}\n" for name in missing_programs()))
+        return 0
     try:
         with prepared() as (wine, python, checkout, env):
             if options.shell is not None:
@@ -93,9 +91,10 @@ def prepared() -> Iterator[tuple[Wine, Path, Path, dict[str, str]]]:
 
 
 def build_wheel(directory: Path) -> Path:
-    """Build this checkout's wheel."""
+    """Build this checkout's wheel for Windows, with the spoof's libraries."""
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(directory), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    env = {**os.environ, "LLAMA_HARNESS_PREBUILT": "windows"}
+    done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise WineError(f"the wheel cannot be built:\n{done.stdout}{done.stderr}")
     return next(directory.glob("*.whl"))
