@@ -27,7 +27,11 @@ def signal_group(leader: int, number: signal.Signals) -> None:
 
 
 def interruptible(
-    command: Sequence[str], *, env: Mapping[str, str], directory: Path
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    directory: Path,
+    merged: bool = False,
 ) -> "subprocess.Popen[str]":
     """Start a command that ``interrupt`` interrupts, and nothing else with it."""
     host, flags = [], 0
@@ -38,7 +42,7 @@ def interruptible(
         env=dict(env),
         cwd=directory,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT if merged else subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
         creationflags=flags,
