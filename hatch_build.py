@@ -12,13 +12,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 VARIABLE = "LLAMA_HARNESS_PREBUILT"
 WINDOWS = "windows"
 
 
-class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
+class CustomBuildHook(BuildHookInterface[BuilderConfig]):
     """Compiles while a wheel is built."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

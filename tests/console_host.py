@@ -1,4 +1,4 @@
-"""Runs a command in the console that this process has to itself; ``interrupt`` presses Ctrl-C there.
+"""Runs a command in a console of its own, where another process presses Ctrl-C.
 
 For Windows, where Ctrl-C goes to every process of a console: the one that a test starts must not
 share the test's own.
@@ -15,7 +15,8 @@ _POLL_MS = 50
 
 def main() -> int:
     """Run the command that the arguments are, and return its exit status."""
-    assert sys.platform == "win32"
+    if sys.platform != "win32":
+        raise OSError("consoles with Ctrl-C events are Windows' own")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)
     kernel.CreateEventW.restype = ctypes.c_void_p
@@ -35,7 +36,8 @@ def event_name(pid: int) -> str:
 
 def press_ctrl_c(pid: int) -> None:
     """Tell a process that runs ``main``."""
-    assert sys.platform == "win32"
+    if sys.platform != "win32":
+        raise OSError("consoles with Ctrl-C events are Windows' own")
     may_set = 2
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)
     kernel.OpenEventW.restype = ctypes.c_void_p

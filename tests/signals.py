@@ -34,7 +34,8 @@ def interruptible(
     merged: bool = False,
 ) -> "subprocess.Popen[str]":
     """Start a command that ``interrupt`` interrupts, and nothing else with it."""
-    host, flags = [], 0
+    host: list[str] = []
+    flags = 0
     if sys.platform == "win32":
         host, flags = [sys.executable, console_host.__file__], subprocess.CREATE_NO_WINDOW
     return subprocess.Popen(

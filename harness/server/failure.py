@@ -251,4 +251,3 @@ def _signal_name(exit_status: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-

@@ -55,7 +55,7 @@ def _is_listed(port: int) -> bool:
     import psutil
 
     return any(
-        connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         for connection in psutil.net_connections(kind="tcp4")
     )
 

@@ -1,4 +1,4 @@
-"""What is Windows' own: its releases, its loader's errors, its names, its ways to quote and lock."""
+"""What is Windows' own: releases, errors of the loader, names, ways to quote and to lock."""
 
 import json
 import os

@@ -82,7 +82,7 @@ def _make(home: Path, scratch: Path, wine: Wine) -> None:
     _compile(home / "bcryptprimitives.dll", HERE / "c" / "bcryptprimitives.c", "-shared")
     _forward(home / "python3.dll", home / _LIBRARY, scratch)
     pip = next(runtime.glob("pip-*.whl"))
-    # pip replaces itself on Windows only where it runs as ``-m pip``; a wheel is a place to import from.
+    # pip replaces itself on Windows only where it runs as ``-m pip``, which its own wheel allows.
     words = ["-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-warn-script-location"]
     wine.check(
         [home / "python.exe", *words, pip, *sorted(wheels.iterdir())],
