@@ -47,7 +47,7 @@ def write_launcher(programs: Path, machine: SpoofedMachine, variants: frozenset[
     )
     maker.script_template = text.replace("%", "%%")
     # Half of a start of Python is what lies in its site directory, the spoof's overlay included.
-    arguments = {"interpreter_args": ["-I", "-S"]}
+    arguments = {"interpreter_args": ["-IS"]}
     maker.make("nvidia-smi = harness.environments.smi_windows:main", options=arguments)
 
 
