@@ -31,7 +31,7 @@ def test_what_was_put_in_is_there_for_the_next_process(file: Path) -> None:
 
 def test_what_is_old_is_forgotten(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as then, closing(Memory(file)) as old:
-        then.setattr(memory.time, "time", lambda: 0.0)
+        then.setattr("time.time", lambda: 0.0)
         old.put("plan", "old", b"1")
     with closing(Memory(file)) as new:
         new.put("plan", "new", b"2")

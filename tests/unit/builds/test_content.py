@@ -91,7 +91,7 @@ def test_variables_that_it_needs_count(build: AcquiredBuild, memory: Memory) -> 
 def test_what_runs_elsewhere_has_no_content(
     build: AcquiredBuild, memory: Memory, source: str
 ) -> None:
-    other = msgspec.structs.replace(build.manifest, source=source)  # type: ignore[arg-type]
+    other = msgspec.structs.replace(build.manifest, source=source)
     elsewhere = replace(build, manifest=other)
     assert content_of(elsewhere, build.binary.parent, memory) is None
 
