@@ -30,9 +30,9 @@ def minimise(
     kept = tuple(range(len(items)))
     if fail(()):
         return ()
-    alone = next(((place,) for place in guess if fail((place,))), None)
+    alone = next((place for place in guess if len(kept) > 1 and fail((place,))), None)
     if alone is not None:
-        return (items[alone[0]],)
+        return (items[alone],)
     parts = 2
     while len(kept) > 1:
         chunks = _split(kept, parts)

@@ -224,7 +224,7 @@ def _restored(kept: bytes, home: Path, port: int) -> LaunchPlan | None:
                 path.mkdir(parents=True, exist_ok=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                path.write_text(text, encoding="utf-8", newline="\n")
     except (msgspec.MsgspecError, OSError):
         return None
     root = str(home)
