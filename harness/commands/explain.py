@@ -10,6 +10,7 @@ from harness.builds import load_catalogue
 from harness.cells.least import Complaint, complaints_of, is_own, least_failing
 from harness.cells.names import cell_id
 from harness.cells.running import run_cell
+from harness.cells.side_by_side import work_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.config.configuration import load_configuration
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
@@ -117,8 +118,7 @@ def explain(options: argparse.Namespace) -> int:
                     f"no cell {options.cell!r} in this selection; `matrix --list` prints the ids"
                 )
         printer = _Printer()
-        for cell in cells:
-            explanation = explain_cell(cell, workbench)
+        for explanation in work_side_by_side(cells, workbench, explain_cell):
             if isinstance(explanation, CellResult):
                 untold += explanation.status is Verdict.ERROR
                 continue
