@@ -25,8 +25,13 @@ from tests.unit.builds.stand_in import local_text
 pytestmark = pytest.mark.live
 
 
-def launch(argv: str, files: Mapping[str, str] | None = None, **env: str) -> Launch:
-    return Launch(argv=argv.split(), env=env, directory="/", time=1, pid=1, files=dict(files or {}))
+NOTHING: Mapping[str, str] = {}
+
+
+def launch(
+    argv: str = "", *, env: Mapping[str, str] = NOTHING, files: Mapping[str, str] = NOTHING
+) -> Launch:
+    return Launch(argv=argv.split(), env=dict(env), directory="/", time=1, pid=1, files=dict(files))
 
 
 def saved(folder: Path, launches: Mapping[str, Launch]) -> str:
@@ -67,7 +72,7 @@ NAME = "/home/user/.config/models.ini"
 def test_a_router_is_as_good_as_every_model_of_its_preset(  # noqa: PLR0917 - a row of the table
     preset: str, build: str, status: Verdict, says: str, tmp_path: Path, workbench: Workbench
 ) -> None:
-    one = launch(f"--models-preset {NAME} --port 8080", {NAME: preset})
+    one = launch(f"--models-preset {NAME} --port 8080", files={NAME: preset})
     result = judged(build, saved(tmp_path, {build: one}), workbench)
     assert result.status is status, result.failure
     told = [result.failure.message] if result.failure else []
@@ -80,7 +85,10 @@ def test_each_build_is_given_the_preset_that_was_written_for_it(
     line = f"--models-preset {NAME} --port 8080"
     subject = saved(
         tmp_path,
-        {"b8929": launch(line, {NAME: PRESET}), "b9246": launch(line, {NAME: WITH_MTP})},
+        {
+            "b8929": launch(line, files={NAME: PRESET}),
+            "b9246": launch(line, files={NAME: WITH_MTP}),
+        },
     )
     assert judged("b8929", subject, workbench).status is Verdict.PASS
     newer = judged("b9246", subject, workbench)
@@ -134,7 +142,7 @@ def test_variables_are_a_command_line(
     env: dict[str, str], build: str, status: Verdict, tmp_path: Path, workbench: Workbench
 ) -> None:
     model = {} if "LLAMA_ARG_MODEL_URL" in env else {"LLAMA_ARG_MODEL": "/m/x.gguf"}
-    one = launch("", **model, **env)
+    one = launch(env={**model, **env})
     result = judged(build, saved(tmp_path, {build: one}), workbench)
     assert result.status is status, (result.failure, result.failed)
     if status is Verdict.FAIL:
@@ -146,7 +154,7 @@ def test_a_draft_model_named_by_a_variable_is_seen_not_to_draft(
     tmp_path: Path, workbench: Workbench
 ) -> None:
     env = {"LLAMA_ARG_MODEL": "/m/x.gguf", "LLAMA_ARG_SPEC_DRAFT_MODEL": "/m/d.gguf"}
-    result = judged("b9464", saved(tmp_path, {"b9464": launch("", **env)}), workbench)
+    result = judged("b9464", saved(tmp_path, {"b9464": launch(env=env)}), workbench)
     assert result.status is Verdict.FAIL
     assert any("never drafts" in check.observed for check in result.failed), result.failed
 
@@ -155,7 +163,7 @@ def test_a_variable_that_a_build_does_not_read_is_told(
     tmp_path: Path, workbench: Workbench
 ) -> None:
     env = {"LLAMA_ARG_MODEL": "/m/x.gguf", "LLAMA_ARG_NO_MMAP": "1"}
-    result = judged("b11434", saved(tmp_path, {"b11434": launch("", **env)}), workbench)
+    result = judged("b11434", saved(tmp_path, {"b11434": launch(env=env)}), workbench)
     assert "LLAMA_ARG_NO_MMAP" in {one.word for one in result.silent}
 
 

@@ -61,6 +61,10 @@ BUGS = {
 """What each was seen doing, by build: `tests/live/test_apps.py` sees it again."""
 
 
+ROWS = ("version", "command line", "build", "says", "fix")
+"""What a maintainer needs to know of it."""
+
+
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_that_was_found_is_among_the_results(name: str) -> None:
     cells = load()[name].cells["cuda-spoof"]
@@ -76,7 +80,7 @@ def test_whatever_fails_is_described_for_its_maintainer(app: App) -> None:
     section = section.partition("\n## ")[0].partition("<!-- end -->")[2]
     assert section.strip()
     if app.name in BUGS:
-        assert all(f"| {row} |" in section for row in ("version", "command line", "build", "says"))
+        assert all(f"| {row} |" in section for row in ROWS)
 
 
 def kept(version: str, **cells: str) -> Kept:
