@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -31,8 +31,8 @@ from harness.shim.application import (
     healthy_starts,
     run_application,
 )
-from harness.shim.install import SERVER, install_shim, programs_directory
-from harness.shim.placing import placed
+from harness.shim.install import SERVER, Shim, install_shim, programs_directory
+from harness.shim.placing import copies, placed
 from harness.shim.recordings import (
     Recording,
     Run,
@@ -200,6 +200,7 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         if arguments.shim_at:
             stack.enter_context(placed(program, arguments.shim_at, root))
             program = arguments.shim_at.expanduser().absolute()
+        stack.callback(_take_away_copies, shim, program)
         told = dict.fromkeys([*arguments.shim_env, SHIM_VARIABLE], str(program))
         healthy = healthy_starts(shim.recordings)
         ending = run_application(
@@ -218,6 +219,15 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
             cut_short=ending.cut_short,
             launches=collect_launches(shim.recordings),
         )
+
+
+def _take_away_copies(shim: Shim, program: Path) -> None:
+    """Remove the copies of the stand-in that the application made: they start nothing later."""
+    own = [*shim.directory.iterdir(), program]
+    for copy in copies(shim.started_as, own):
+        with suppress(OSError):
+            copy.unlink()
+            note(f"took away {copy}, a copy of the stand-in that the application made")
 
 
 def _libraries(backing: _Backing, variables: Mapping[str, str]) -> Mapping[str, str]:

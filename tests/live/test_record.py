@@ -263,6 +263,32 @@ def test_an_environment_keeps_the_users_home_for_the_application(tmp_path: Path)
     ]
 
 
+COPIES = """
+import os, shutil, subprocess
+from pathlib import Path
+own, link = Path("own/llama-server"), Path("own/linked")
+if not own.exists():
+    own.parent.mkdir(exist_ok=True)
+    shutil.copy2(os.environ["APP_SERVER"], own)
+    link.symlink_to(os.environ["APP_SERVER"])
+for program in (own, link):
+    subprocess.run([program, "-m", "x.gguf", "--port", "70000"])
+"""
+"""Keeps its server in a place of its own, and looks nowhere else once it is there."""
+
+
+def test_the_copies_that_an_application_makes_are_taken_away(tmp_path: Path) -> None:
+    words = ["--build", "b8929", "--health-only", "--shim-env", "APP_SERVER"]
+    script = tmp_path / "copies.py"
+    script.write_text(f"import os; os.chdir({str(tmp_path)!r})\n{COPIES}")
+    done = record(tmp_path, *words, application=[sys.executable, str(script)])
+    assert done.returncode == 0, done.stderr
+    runs = load_recording(tmp_path / "app.json").runs
+    assert [(run.build, len(run.launches)) for run in runs] == [("b8929", 2), ("b9246", 2)]
+    assert f"took away {tmp_path / 'own' / 'llama-server'}, a copy" in done.stderr
+    assert list((tmp_path / "own").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_two_hundred_recordings_in_a_row_leave_nothing(tmp_path: Path, port: int) -> None:
     home = tmp_path / "home"
