@@ -25,8 +25,10 @@ from harness.gguf_models import ensure_models, file_for
 from harness.model import TinyModel
 from harness.processes.reaper import Reaper
 from harness.processes.variables import joined
+from harness.shim import recorder
 from harness.shim.application import (
     INTERRUPTED,
+    Beginning,
     application_variables,
     healthy_starts,
     run_application,
@@ -203,12 +205,21 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         stack.callback(_take_away_copies, shim, program)
         told = dict.fromkeys([*arguments.shim_env, SHIM_VARIABLE], str(program))
         healthy = healthy_starts(shim.recordings)
+
+        def enough() -> bool:
+            return bool(arguments.starts) and healthy() >= arguments.starts
+
         ending = run_application(
             [word.replace(SHIM_PLACEHOLDER, str(program)) for word in arguments.application],
             application_variables(os.environ, {**given, **told}, shim.directory),
             reaper.token,
             timeout_s=arguments.timeout,
-            enough=lambda: bool(arguments.starts) and healthy() >= arguments.starts,
+            enough=enough,
+            begun=Beginning(
+                recordings=shim.recordings,
+                programs=(str(shim.directory), str(program), recorder.__file__),
+                enough=enough if arguments.starts else None,
+            ),
         )
         if ending.left:
             note(f"ended what it left running: {', '.join(ending.left)}")

@@ -263,6 +263,33 @@ def test_an_environment_keeps_the_users_home_for_the_application(tmp_path: Path)
     ]
 
 
+LATE = """
+import os, subprocess, sys
+words = ["sleep 2; exec llama-server -m x.gguf --port 70000"]
+subprocess.Popen(["sh", "-c", *words], start_new_session=True)
+os._exit(0)
+"""
+"""Ends long before what it has detached is a server."""
+
+
+def test_what_an_application_detached_is_let_begin(tmp_path: Path) -> None:
+    words = ["--health-only", "--timeout", "30"]
+    done = record(tmp_path, *words, application=[sys.executable, "-c", LATE])
+    assert done.returncode == 0, done.stderr
+    run = the_run(tmp_path)
+    assert [launch.argv[:2] for launch in run.launches] == [["-m", "x.gguf"]]
+    assert run.status == 0
+    assert not run.cut_short
+
+
+def test_what_it_detached_and_is_no_server_is_not_waited_for_long(tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = record(tmp_path, application=["sh", "-c", "setsid sleep 600 &"])
+    assert done.returncode == 3
+    assert 10 < time.monotonic() - started < 30
+    assert "ended what it left running: sleep" in done.stderr
+
+
 COPIES = """
 import os, shutil, subprocess
 from pathlib import Path
