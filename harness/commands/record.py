@@ -25,7 +25,6 @@ from harness.gguf_models import ensure_models, file_for
 from harness.model import TinyModel
 from harness.processes.reaper import Reaper
 from harness.processes.variables import joined
-from harness.shim import recorder
 from harness.shim.application import (
     INTERRUPTED,
     Beginning,
@@ -217,7 +216,7 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
             enough=enough,
             begun=Beginning(
                 recordings=shim.recordings,
-                programs=(str(shim.directory), str(program), recorder.__file__),
+                programs=(str(shim.directory), str(program)),
                 enough=enough if arguments.starts else None,
             ),
         )

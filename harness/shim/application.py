@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import UsageError
 from harness.processes.loopback import LOOPBACK
 from harness.processes.offspring import Offspring
+from harness.shim import recorder
 from harness.shim.recordings import Launch, collect_launches
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Beginning:
 
     Attributes:
         recordings: Where every start leaves a file.
-        programs: Paths in the words of a stand-in that has not become a server yet.
+        programs: Where stand-ins are: how the first words of one that is no server yet begin.
         enough: Says when starts enough are healthy; None where that is not asked.
     """
 
@@ -170,7 +171,11 @@ class Beginning:
         import psutil
 
         with contextlib.suppress(psutil.Error):
-            return any(word.startswith(self.programs) for word in process.cmdline())
+            words = process.cmdline()
+            # Further on they are handed to another program.
+            return recorder.__file__ in words[:4] or any(
+                word.startswith(self.programs) for word in words[:2]
+            )
         return False
 
 
