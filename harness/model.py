@@ -153,7 +153,7 @@ class LaunchPlan:
         reason: Why the plan gives less than was asked, for the user; None where it gives all.
         provenance: Where it was written; what it names of another host is replaced.
         files: What is to lie in the server's working directory, by path there: text, or a file to
-            copy.
+            copy. Of a plan from another host: text of files that it names, by their names.
         expects: By setting, what the subject says that the server will be set to.
         hurried: Whether a time limit had a part in it, so that another time it may be another one.
     """

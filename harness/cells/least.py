@@ -89,6 +89,7 @@ def least_failing(
             f"{cell.subject} for {cell_id(cell)}, {launches} tried",
             words=tuple(w for one in chosen if one.flag not in line.env for w in one.words),
             env={one.flag: one.value for one in chosen if one.flag in line.env},
+            files=line.files,
             like=result,
             provenance=Provenance.FRAGMENT if own else Provenance.HERE,
         )
@@ -131,12 +132,14 @@ class FixedSubject:
         *,
         words: tuple[str, ...],
         env: Mapping[str, str],
+        files: Mapping[str, str],
         like: CellResult,
         provenance: Provenance,
     ) -> None:
         self.name = name
         self._words = words
         self._env = env
+        self._files = files
         self._like = like
         self._provenance = provenance
 
@@ -152,6 +155,7 @@ class FixedSubject:
             resolved_mode=self._like.resolved_mode,
             reason=self._like.reason,
             provenance=self._provenance,
+            files=self._files,
         )
 
 

@@ -8,12 +8,13 @@ from typing import Final
 
 from harness.builds import Build, Catalogue, load_catalogue
 from harness.cells.workbench import Workbench, open_workbench
-from harness.commands.check import fitting_model
 from harness.config.paths import is_file, working_directory
 from harness.errors import UsageError
 from harness.flags.atlas import load_atlas
 from harness.formats.document import decoded
+from harness.gguf_models.fitting import fitting_model
 from harness.model import LoadRequest
+from harness.subjects.command_lines import words_of
 from harness.subjects.given import GivenLine, read_given
 from harness.terminal import note, say, say_json
 from harness.upgrade.bumps import bumps_since, files_concerned, pinned_build
@@ -206,7 +207,7 @@ def _done(
         prover = Prover(
             workbench=workbench,
             environment=options.env,
-            model=options.model or fitting_model(one.line.words),
+            model=options.model or fitting_model(words_of(one.subject())),
             has_program=one.has_program,
         )
         old, new = (Side(era=era, line=one.line) for era in eras)
