@@ -14,6 +14,7 @@ from typing import Final
 
 from harness.builds import AcquiredBuild, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store
+from harness.config.paths import expanded
 from harness.environments.environment import environment
 from harness.environments.hermetic import home_variables
 from harness.environments.linking import with_libraries
@@ -199,7 +200,7 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         program = shim.program
         if arguments.shim_at:
             stack.enter_context(placed(program, arguments.shim_at, root))
-            program = arguments.shim_at.expanduser().absolute()
+            program = expanded(arguments.shim_at).absolute()
         told = dict.fromkeys([*arguments.shim_env, SHIM_VARIABLE], str(program))
         healthy = healthy_starts(shim.recordings)
         ending = run_application(
