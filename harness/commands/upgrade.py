@@ -110,9 +110,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--backup: goes with --write")
     if options.mode and not options.subject:
         raise UsageError("--mode: goes with --subject")
-    given = [bool(options.argv), bool(options.subject), bool(options.base)]
+    given = [bool(options.argv or options.variable), bool(options.subject), bool(options.base)]
     if sum(given) != 1:
-        raise UsageError("give a command line after --, files, --subject or --base, one of them")
+        what = "a command line after -- or by --variable, files, --subject or --base"
+        raise UsageError(f"give {what}, one of them")
 
 
 def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Build]:
