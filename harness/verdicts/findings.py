@@ -11,7 +11,7 @@ from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, ow
 from harness.flags.families import MODEL, ONCE_TWO_VALUES, PORT, REMOTE_MODEL, is_of_devices
 from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, key_instead, rewritten_variable
-from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
+from harness.model import WHY_MODEL, WHY_PORT, CellResult, FailureKind, Remark, Verdict
 from harness.server.ports import LAST_PORT
 from harness.settings.base import EFFECT
 from harness.settings.state import SPECULATION
@@ -94,7 +94,9 @@ def finding_of(
           if one.name == MIN_NOT_ABOVE_MAX),
         *result.silent,
     ]  # fmt: skip
-    starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
+    died = result.failure is not None and result.failure.kind is FailureKind.DIED
+    told = None if result.status is Verdict.ERROR else died
+    starts = result.effective is not None or told
     blame, message, advice = _outcome(result, capabilities, words, env, number)
     if capabilities is not None:
         at_fault = filter(None, (blame, *(check.argument for check in lacks)))
