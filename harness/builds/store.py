@@ -26,6 +26,7 @@ from harness.builds.catalogue import (
     Origin,
     is_compiled,
 )
+from harness.builds.headers import FOLDER, HEADERS, NO_HEADERS, fetched_headers
 from harness.builds.hosts import HostFingerprint, host_fingerprint
 from harness.builds.locations import CACHE_VARIABLE, cache_root
 from harness.builds.manifest import (
@@ -40,7 +41,7 @@ from harness.builds.manifest import (
 from harness.builds.platforms import Platform, this_platform
 from harness.builds.sources.base import Delivery, Source, Workspace
 from harness.config.configuration import load_configuration
-from harness.config.paths import is_file
+from harness.config.paths import entries, is_file
 from harness.errors import (
     BuildUnavailableError,
     CompileError,
@@ -68,6 +69,7 @@ HOSTS_KEPT = 8
 """How many hosts a manifest remembers, the newest ones."""
 
 _LOCK_POLL_S = 0.1
+_NEVER_WITH_HEADERS = frozenset({"emulated", "local"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +173,7 @@ class Store:
         progress: Progress | None = None,
         order: Sequence[SourceKind] = (),
         cancelled: threading.Event | None = None,
+        again: bool = False,
     ) -> AcquiredBuild:
         """Return a runnable build, from the store or from the first source that works here.
 
@@ -180,6 +183,7 @@ class Store:
             order: Kinds of source to use, in this order; if empty the configured ones, else the
                 catalogue's order.
             cancelled: Ends the work when set.
+            again: Whether to look once more for headers that could not be had.
 
         Raises:
             BuildUnavailableError: No source works here; the message says why for each.
@@ -200,6 +204,8 @@ class Store:
                             wanted = order or _configured(build)
                             self._make(build, progress, wanted, cancelled, stored)
                     acquired = self.find(build)
+            if acquired is not None:
+                acquired = self._with_headers(acquired, progress, cancelled, again=again)
             if acquired is None:
                 raise StoreError(
                     f"{self.directory(build.id)} vanished while it was read: is another program "
@@ -256,6 +262,7 @@ class Store:
         progress: Progress | None = None,
         order: Sequence[SourceKind] = (),
         cancelled: threading.Event | None = None,
+        again: bool = False,
     ) -> Iterator[tuple[Build, AcquiredBuild | HarnessError]]:
         """Acquire several builds, downloads beside compiles, and yield each as it is done.
 
@@ -269,7 +276,12 @@ class Store:
             try:
                 futures = {
                     pool.submit(
-                        self.acquire, build, progress=progress, order=order, cancelled=cancelled
+                        self.acquire,
+                        build,
+                        progress=progress,
+                        order=order,
+                        cancelled=cancelled,
+                        again=again,
                     ): build
                     for build in builds
                 }
@@ -402,20 +414,8 @@ class Store:
     ) -> None:
         """Put into the store what one source delivers."""
         with self.scratch_of(build.id) as work:
-            output = work / "output"
-            output.mkdir()
-            workspace = Workspace(
-                output=output,
-                scratch=work,
-                downloads=self._made("downloads"),
-                packed=self.packed,
-                platform=self.platform,
-                progress=progress,
-                compile_slot=lambda: self._lock("@compile", progress, cancelled),
-                extract=self._extract,
-                alone=alone,
-                cancelled=cancelled,
-            )
+            workspace = self._workspace(work, progress, cancelled, alone=alone)
+            output = workspace.output
             delivery = self._sources(origin.kind).deliver(build, origin, workspace)
             manifest = self._manifest(build, origin, delivery, output, start)
             write_manifest(output, manifest)
@@ -423,6 +423,58 @@ class Store:
             for archive in delivery.spent:
                 archive.unlink(missing_ok=True)
             _tell_version(build, manifest, progress)
+
+    def _workspace(
+        self, work: Path, progress: Progress, cancelled: threading.Event, *, alone: bool = True
+    ) -> Workspace:
+        output = work / "output"
+        output.mkdir()
+        return Workspace(
+            output=output,
+            scratch=work,
+            downloads=self._made("downloads"),
+            packed=self.packed,
+            platform=self.platform,
+            progress=progress,
+            compile_slot=lambda: self._lock("@compile", progress, cancelled),
+            extract=self._extract,
+            alone=alone,
+            cancelled=cancelled,
+        )
+
+    def _with_headers(
+        self,
+        acquired: AcquiredBuild,
+        progress: Progress,
+        cancelled: threading.Event,
+        *,
+        again: bool,
+    ) -> AcquiredBuild | None:
+        """The build with its headers beside it, if it came without and they can be had."""
+        if not _lacks_headers(acquired.manifest, again=again):
+            return acquired
+        build, place = acquired.build, self.directory(acquired.build.id)
+        with suppress(OSError), self._lock(build.id, progress, cancelled):  # or is only read
+            manifest = read_manifest(place)
+            if manifest is None or not _lacks_headers(manifest, again=again):
+                return self.find(build)
+            with self.scratch_of(build.id) as work:
+                workspace = self._workspace(work, progress, cancelled)
+                told = fetched_headers(build, self._sources("package"), workspace)
+                details = {
+                    name: text for name, text in manifest.details.items() if name != NO_HEADERS
+                }
+                files = digests(workspace.output)
+                shutil.rmtree(place / FOLDER, ignore_errors=True)  # of one that was killed here
+                for entry in entries(workspace.output):
+                    entry.replace(place / entry.name)
+            write_manifest(
+                place,
+                msgspec.structs.replace(
+                    manifest, details={**details, **told}, files={**manifest.files, **files}
+                ),
+            )
+        return self.find(build)
 
     def _manifest(
         self, build: Build, origin: Origin, delivery: Delivery, output: Path, start: float
@@ -543,6 +595,13 @@ def default_sources() -> SourceFactory:
             return made[kind]
 
     return source
+
+
+def _lacks_headers(manifest: Manifest, *, again: bool) -> bool:
+    """Whether a stored build's headers are still to be looked for."""
+    if manifest.source in _NEVER_WITH_HEADERS or HEADERS in manifest.details:
+        return False
+    return again or NO_HEADERS not in manifest.details
 
 
 def _named(origin: Origin, reason: UnqualifiedError) -> UnqualifiedError:

@@ -217,7 +217,8 @@ def get_builds(arguments: argparse.Namespace) -> int:
     code = EXIT_OK
     with open_progress(quiet=arguments.quiet) as progress:
         store = open_store(extract=arguments.extract)
-        for build, outcome in store.acquire_all(chosen, progress=progress, order=arguments.order):
+        made = store.acquire_all(chosen, progress=progress, order=arguments.order, again=True)
+        for build, outcome in made:
             if isinstance(outcome, HarnessError):
                 code = max(code, outcome.exit_code)
                 sys.stderr.write(f"llama-harness: {outcome}\n")
