@@ -11,6 +11,7 @@ from harness.builds.catalogue import Build, PackageFile
 from harness.builds.manifest import Manifest
 from harness.builds.sources.base import Workspace
 from harness.errors import HarnessError, SourceUnavailableError
+from harness.model import SourceKind
 
 FOLDER: Final = "headers"
 """In a build's directory."""
@@ -19,6 +20,16 @@ HEADERS: Final = "headers"
 """The manifest's detail that names the archive or commit that they came from."""
 NO_HEADERS: Final = "no_headers"
 """The manifest's detail that says why there are none; absent as long as nobody has looked."""
+
+CARD_STARTER: Final = "card_starter"
+"""The manifest's detail of a server that was linked with what loads a spoofed card: the digest of
+the headers that it was compiled with."""
+
+WITHOUT: Final[Mapping[SourceKind, str]] = {
+    "emulated": "an emulated server has no backend",
+    "local": "a program from elsewhere comes without its headers",
+}
+"""Sources whose builds have no headers, and why."""
 
 GGML: Final = "ggml"
 """Where ggml lies in a source tree."""
@@ -70,7 +81,8 @@ def headers_of(directory: Path, manifest: Manifest) -> Path | str:
     """Where a stored build's headers lie, or why it has none."""
     if HEADERS in manifest.details:
         return directory / FOLDER
-    return manifest.details.get(NO_HEADERS) or "the store has not looked for its headers yet"
+    told = manifest.details.get(NO_HEADERS) or WITHOUT.get(manifest.source)
+    return told or "the store has not looked for its headers yet"
 
 
 def with_sources(build: Build) -> PackageFile | None:

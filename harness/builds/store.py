@@ -26,7 +26,7 @@ from harness.builds.catalogue import (
     Origin,
     is_compiled,
 )
-from harness.builds.headers import FOLDER, HEADERS, NO_HEADERS, fetched_headers
+from harness.builds.headers import FOLDER, HEADERS, NO_HEADERS, WITHOUT, fetched_headers, headers_of
 from harness.builds.hosts import HostFingerprint, host_fingerprint
 from harness.builds.locations import CACHE_VARIABLE, cache_root
 from harness.builds.manifest import (
@@ -69,7 +69,6 @@ HOSTS_KEPT = 8
 """How many hosts a manifest remembers, the newest ones."""
 
 _LOCK_POLL_S = 0.1
-_NEVER_WITH_HEADERS = frozenset({"emulated", "local"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +80,14 @@ class AcquiredBuild:
         binary: The program.
         env: Variables it needs.
         manifest: How it came here.
+        headers: The directory with ggml's headers of it, or why there is none.
     """
 
     build: Build
     binary: Path
     env: Mapping[str, str]
     manifest: Manifest
+    headers: Path | str = "nobody has looked for its headers"
 
 
 class Store:
@@ -164,6 +165,7 @@ class Store:
                 for name, value in manifest.env.items()
             },
             manifest=manifest,
+            headers=headers_of(directory, manifest),
         )
 
     def acquire(
@@ -599,7 +601,7 @@ def default_sources() -> SourceFactory:
 
 def _lacks_headers(manifest: Manifest, *, again: bool) -> bool:
     """Whether a stored build's headers are still to be looked for."""
-    if manifest.source in _NEVER_WITH_HEADERS or HEADERS in manifest.details:
+    if manifest.source in WITHOUT or HEADERS in manifest.details:
         return False
     return again or NO_HEADERS not in manifest.details
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from harness.builds import AcquiredBuild
 from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
@@ -159,7 +159,7 @@ class _Progress:
 class _Situation:
     """What a cell is judged in, once build, environment and model are at hand."""
 
-    build: AcquiredBuild
+    program: Path
     subject: Subject
     capabilities: Capabilities
     host: HostProfile
@@ -287,7 +287,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
     except HarnessError as error:
         raise _CannotPrepareError(FailureKind.SUBJECT, str(error)) from error
     return _Situation(
-        build=build,
+        program=workbench.layer(cell.build, cell.environment).program,
         subject=subject,
         capabilities=capabilities,
         host=environment.host,
@@ -305,7 +305,7 @@ def _plan_and_launch(
 ) -> Launched:
     with reserved_port() as port:
         target = LaunchTarget(
-            binary=situation.build.binary,
+            binary=situation.program,
             model=situation.model,
             port=port,
             env=situation.variables,
@@ -313,7 +313,9 @@ def _plan_and_launch(
             environment=cell.environment,
         )
         plan = situation.subject.plan(cell.request, target)
-        fitted = hosted(plan, situation.capabilities, situation.model, port)
+        fitted = hosted(
+            plan, situation.capabilities, situation.model, port, progress.devices or ()
+        )
         if plan.provenance is not Provenance.HERE:
             plan = fitted.plan
         progress.plan = plan

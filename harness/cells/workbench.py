@@ -13,10 +13,13 @@ from typing import Final
 from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
 from harness.config.configuration import load_configuration
-from harness.environments import detect_host, open_environment
+from harness.environments import detect_host
+from harness.environments.environment import environment as open_environment
 from harness.environments.hermetic import is_untouched
 from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
+from harness.environments.server_layer import ServerLayer, server_layer
+from harness.environments.spoof import Spoof
 from harness.errors import (
     BuildUnavailableError,
     EnvironmentUnavailableError,
@@ -45,10 +48,12 @@ class OpenEnvironment:
     Attributes:
         variables: Complete, for a process in it.
         host: The host as programs in it see it.
+        spoof: What a spoofed environment stands on, None for the others.
     """
 
     variables: Mapping[str, str]
     host: HostProfile
+    spoof: Spoof | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +131,7 @@ class Workbench:
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
     _variables: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    _layers: dict[tuple[str, str], ServerLayer] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
     _spare_directories: list[str] = field(default_factory=list)
@@ -178,7 +184,9 @@ class Workbench:
         if key not in self._devices:
             offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
             self._devices[key] = (
-                list_devices(self.build(build_id).binary, self.variables(build_id, environment))
+                list_devices(
+                    self.build(build_id).binary, self.server_variables(build_id, environment)
+                )
                 if offered
                 else None
             )
@@ -198,6 +206,31 @@ class Workbench:
             self._variables[key] = with_libraries(build_id, build.binary, environment, wanted)
         return self._variables[key]
 
+    def layer(self, build_id: str, environment: str) -> ServerLayer:
+        """A build's server as an environment has it start, made once.
+
+        Raises:
+            EnvironmentUnavailableError: As ``variables``.
+        """
+        key = (build_id, environment)
+        if key not in self._layers:
+            build, spoof = self.build(build_id), self.environment(environment).spoof
+            self._layers[key] = (
+                server_layer(spoof, build, self.variables(build_id, environment))
+                if spoof is not None
+                else ServerLayer(program=build.binary)
+            )
+        return self._layers[key]
+
+    def server_variables(self, build_id: str, environment: str) -> Mapping[str, str]:
+        """The variables of a process of the build's own program, and of no other.
+
+        Raises:
+            EnvironmentUnavailableError: As ``variables``.
+        """
+        added = self.layer(build_id, environment).variables
+        return joined(self.variables(build_id, environment), added)
+
     def start_plainly(self, build_id: str, environment: str) -> Failure | None:
         """Why the build does not start with a plain command line just now; None where it does.
 
@@ -207,7 +240,7 @@ class Workbench:
         with self.launch_directory() as directory:
             return start_plainly(
                 self.build(build_id).binary,
-                self.variables(build_id, environment),
+                self.server_variables(build_id, environment),
                 directory=Path(directory),
                 models=self.store.root / MODELS_DIRECTORY,
                 health_timeout_s=self.health_timeout_s,
@@ -236,9 +269,11 @@ class Workbench:
         """
         if name not in self._environments:
             home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
-            variables = self.resources.enter_context(open_environment(name, home=home))
-            owned = {**variables, OWNER_VARIABLE: self.owner}
-            self._environments[name] = OpenEnvironment(variables=owned, host=detect_host(owned))
+            opened = self.resources.enter_context(open_environment(name, home=home))
+            owned = {**opened.variables, OWNER_VARIABLE: self.owner}
+            self._environments[name] = OpenEnvironment(
+                variables=owned, host=detect_host(owned), spoof=opened.spoof
+            )
         return self._environments[name]
 
     def open_quietly(self, environment: str) -> None:

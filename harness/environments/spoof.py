@@ -21,6 +21,8 @@ from harness.environments.smi_shell import shell_script
 from harness.environments.variants import Variant
 
 _UNANSWERED = "unanswered.txt"
+MACHINE_FILE = "machine.txt"
+"""Beside each library: what it tells."""
 _WITHOUT_LIBRARIES = "spoofed_pynvml.py"
 
 
@@ -34,6 +36,7 @@ class Spoof:
         libraries: Directory for LD_LIBRARY_PATH.
         python: Directory for PYTHONPATH.
         absent: Layers that this host cannot have, each with the reason.
+        has_driver: Whether the libraries find a driver.
     """
 
     machine: SpoofedMachine
@@ -41,6 +44,7 @@ class Spoof:
     libraries: Path
     python: Path
     absent: Mapping[str, str] = field(default_factory=dict)
+    has_driver: bool = True
 
     def variables(self) -> Mapping[str, str]:
         """Return what must be set besides PATH for every layer to be found."""
@@ -107,6 +111,7 @@ def spoof_directory(
         libraries=directory / "lib",
         python=directory / "python",
         absent=native.absent,
+        has_driver=Variant.NO_DRIVER not in variants,
     )
     pipe = directory / "answer"
     try:
@@ -157,7 +162,7 @@ def _write_libraries(spoof: Spoof, variants: frozenset[Variant], native: NativeL
         no_driver=Variant.NO_DRIVER in variants,
         unmasked_smi=Variant.UNMASKED_SMI in variants,
     )
-    (spoof.libraries / "machine.txt").write_text(text, encoding="utf-8")
+    (spoof.libraries / MACHINE_FILE).write_text(text, encoding="utf-8")
 
 
 def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
