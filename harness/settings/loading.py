@@ -60,6 +60,8 @@ _OVERRIDDEN: Final = re.compile(
 )
 _LAYERS: Final = re.compile(r"print_info: n_layer +=\s+(\d+)")
 _EXPERTS: Final = re.compile(r"^blk\.(\d+)\.ffn_\w+exps\.")
+_CPU: Final = "CPU"
+_OF_HOST: Final = "_Host"
 _ALL: Final = "all"
 _EXPERT_BLOCKS: Final = 2
 """Of the tiny model that has experts."""
@@ -179,11 +181,18 @@ def _asks_override(argument: Argument) -> list[str] | None:
 
 
 def _grants_override(asked: list[str], seen: list[str], _: EffectiveState) -> bool:
-    """Whether each pattern sent a tensor where it wants them."""
+    """Whether each pattern sent a tensor where it wants them.
+
+    What is sent to the CPU lies in memory that a device reads fast, where there is a device.
+    """
     pairs = [tensor.rpartition("=") for tensor in seen]
     wishes = [wish.rpartition("=") for wish in asked]
     return all(
-        any(buffer == wanted and re.search(pattern, tensor) for tensor, _, buffer in pairs)
+        any(
+            (buffer == wanted or (wanted == _CPU and buffer.endswith(_OF_HOST)))
+            and re.search(pattern, tensor)
+            for tensor, _, buffer in pairs
+        )
         for pattern, _, wanted in wishes
     )
 
