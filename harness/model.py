@@ -278,6 +278,7 @@ class FailureKind(StrEnum):
     NOT_EXECUTABLE = "not-executable"
     ILLEGAL_INSTRUCTION = "illegal-instruction"
     OUT_OF_MEMORY = "out-of-memory"
+    DEVICE_MEMORY = "device-memory"
     HOST_LIMIT = "host-limit"
     ENDED_FROM_OUTSIDE = "ended-from-outside"
     UNQUALIFIED = "unqualified"

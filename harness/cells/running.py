@@ -11,6 +11,7 @@ from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.presets import CONFIG_FILE, CONFIG_PLACE
 from harness.cells.workbench import Launched, Workbench
+from harness.environments import parse_environment
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
@@ -137,11 +138,17 @@ class _Progress:
 
     def not_started(self, failure: Failure) -> CellResult:
         """A failure of the command line or the build, or an error where the host is at fault."""
-        if failure.kind in HOST_FAULTS:
+        if failure.kind in HOST_FAULTS and not self._is_pretended(failure):
             return self.cannot_tell(failure)
         self.failure = failure
         self.checks.append(check_start(failure))
         return self.result(Verdict.FAIL)
+
+    def _is_pretended(self, failure: Failure) -> bool:
+        """Whether what is lacking is the memory of a card that the user chose to pretend."""
+        if failure.kind is not FailureKind.DEVICE_MEMORY:
+            return False
+        return parse_environment(self.cell.environment).kind == "cuda-spoof"
 
     def cannot_tell(self, failure: Failure) -> CellResult:
         """An error, unless a check has already told that the cell fails."""
