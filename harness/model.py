@@ -356,6 +356,9 @@ class Check:
     argument: str | None = None
 
 
+SPOOFED: Final = " (spoofed)"
+"""Ends a device that a server lists and that is not there."""
+
 EnvironmentName = str
 """``cpu``, ``cuda``, ``cuda-spoof`` or ``cuda-spoof:VARIANT``."""
 
@@ -402,7 +405,7 @@ class CellResult:
         silent: What of it has no effect, or another one, without a refusal.
         left_out: What the server was started without, because nothing on this host stands for it.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
-            None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
+            None where it does not tell. One that a spoof made it list ends with ``(spoofed)``.
         demanded_by: Who says what must hold of it.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.

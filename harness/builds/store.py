@@ -176,6 +176,7 @@ class Store:
         order: Sequence[SourceKind] = (),
         cancelled: threading.Event | None = None,
         again: bool = False,
+        anew: bool = False,
     ) -> AcquiredBuild:
         """Return a runnable build, from the store or from the first source that works here.
 
@@ -186,6 +187,7 @@ class Store:
                 catalogue's order.
             cancelled: Ends the work when set.
             again: Whether to look once more for headers that could not be had.
+            anew: Whether to make it though the store holds it; that one stays until then.
 
         Raises:
             BuildUnavailableError: No source works here; the message says why for each.
@@ -197,11 +199,11 @@ class Store:
         progress = progress or Progress()
         cancelled = cancelled or threading.Event()
         with self._readable_errors():
-            acquired = self.ready(build)
+            acquired = None if anew else self.ready(build)
             if acquired is None:
                 with self._lock_unless_read_only(build, progress, cancelled):
-                    if self.ready(build) is None:
-                        stored = self.find(build)
+                    if anew or self.ready(build) is None:
+                        stored = None if anew else self.find(build)
                         if stored is None or self.requalify(stored).refusal:
                             wanted = order or _configured(build)
                             self._make(build, progress, wanted, cancelled, stored)
@@ -265,6 +267,7 @@ class Store:
         order: Sequence[SourceKind] = (),
         cancelled: threading.Event | None = None,
         again: bool = False,
+        anew: bool = False,
     ) -> Iterator[tuple[Build, AcquiredBuild | HarnessError]]:
         """Acquire several builds, downloads beside compiles, and yield each as it is done.
 
@@ -284,6 +287,7 @@ class Store:
                         order=order,
                         cancelled=cancelled,
                         again=again,
+                        anew=anew,
                     ): build
                     for build in builds
                 }

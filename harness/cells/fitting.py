@@ -32,6 +32,7 @@ from harness.model import (
     TinyModel,
 )
 from harness.processes.loopback import LOOPBACK
+from harness.server.devices import is_cuda
 from harness.server.ports import LAST_PORT
 
 WHY_PLACE: Final = "the harness writes nothing outside its own directories"
@@ -50,7 +51,6 @@ _PORT_READ: Final = re.compile(r"\d+")
 """The number that a word begins with is all that builds read of it."""
 _LAST_INTEGER: Final = 2**31 - 1
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
-_CUDA_DEVICE: Final = re.compile(r"CUDA\d+")
 _OF_GPUS: Final = frozenset({"row", "tensor"})
 _NO_DEVICE: Final = frozenset({"none", "auto", "", "cpu", "CPU"})
 """Words that name a device on no host; the build says what it thinks of them."""
@@ -237,7 +237,7 @@ def _needs_other_drafter(argument: Argument) -> bool:
 
 def _names_cards(value: str) -> bool:
     """Whether it names NVIDIA cards alone; one that is not there is refused by the build."""
-    return all(map(_CUDA_DEVICE.fullmatch, value.split(",")))
+    return all(map(is_cuda, value.split(",")))
 
 
 def _splits(argument: Argument) -> bool:
@@ -269,7 +269,7 @@ def fit(
         port: Stands for its port.
         devices: What the build's server lists on this host.
     """
-    has_card = any(map(_CUDA_DEVICE.match, devices))
+    has_card = any(is_cuda(device.partition(":")[0]) for device in devices)
     fitting = _Fitting(model=model, port=port, has_card=has_card)
     env: dict[str, str] = {**plan.env}
     for argument in read_variables(plan.env, capabilities):

@@ -320,9 +320,7 @@ def _plan_and_launch(
             environment=cell.environment,
         )
         plan = situation.subject.plan(cell.request, target)
-        fitted = hosted(
-            plan, situation.capabilities, situation.model, port, progress.devices or ()
-        )
+        fitted = hosted(plan, situation.capabilities, situation.model, port, progress.devices or ())
         if plan.provenance is not Provenance.HERE:
             plan = fitted.plan
         progress.plan = plan

@@ -28,10 +28,10 @@ from harness.errors import (
 )
 from harness.flags.capabilities import Capabilities, probe
 from harness.gguf_models import ensure_models
-from harness.model import Cell, Check, Failure, HostProfile, TinyModel
+from harness.model import SPOOFED, Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
 from harness.processes.variables import joined
-from harness.server.devices import LIST_DEVICES, list_devices
+from harness.server.devices import LIST_DEVICES, is_cuda, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
 from harness.settings.observation import Observation
 from harness.settings.state import Seen
@@ -177,18 +177,28 @@ class Workbench:
     def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
         """What the server lists to compute on in an environment, asked once; None if it is silent.
 
+        Devices that a spoof made it list are marked.
+
         Raises:
             ProbeError: It does not answer ``--help``.
         """
         key = (build_id, environment)
         if key not in self._devices:
             offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
-            self._devices[key] = (
+            listed = (
                 list_devices(
                     self.build(build_id).binary, self.server_variables(build_id, environment)
                 )
                 if offered
                 else None
+            )
+            pretended = bool(self.layer(build_id, environment).variables)
+            self._devices[key] = (
+                None
+                if listed is None
+                else tuple(
+                    f"{one}{SPOOFED if pretended and is_cuda(one.name) else ''}" for one in listed
+                )
             )
         return self._devices[key]
 

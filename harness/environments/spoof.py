@@ -20,6 +20,11 @@ from harness.environments.native_libraries import NativeLibraries
 from harness.environments.smi_shell import shell_script
 from harness.environments.variants import Variant
 
+ZERO_MEMORY_FLOOR_MIB = 256
+"""What CUDA still has for a server on a card without free memory: a tiny model and its kernels. On
+a real card that is full no server with a CUDA backend starts at all, whatever it is told; then
+there would be nothing to see of what an application makes of the number."""
+
 _UNANSWERED = "unanswered.txt"
 MACHINE_FILE = "machine.txt"
 """Beside each library: what it tells."""
@@ -68,7 +73,9 @@ def varied_machine(machine: SpoofedMachine, variants: frozenset[Variant]) -> Spo
     if Variant.ZERO_MEMORY in variants:
         cards = tuple(
             msgspec.structs.replace(
-                card, memory_used_mib=card.memory_total_mib - card.memory_reserved_mib
+                card,
+                memory_used_mib=card.memory_total_mib - card.memory_reserved_mib,
+                cuda_floor_mib=ZERO_MEMORY_FLOOR_MIB,
             )
             for card in cards
         )

@@ -18,7 +18,6 @@ from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
 from harness.errors import SourceUnavailableError
 
-
 _FOR_HEADERS = Patience(tries=1, timeout_s=5)
 
 

@@ -28,8 +28,7 @@ LINES = {
         "mmap failed: Cannot allocate memory",
     ),
     FailureKind.DEVICE_MEMORY: (
-        "E ggml_backend_cuda_buffer_type_alloc_buffer: allocating 390625.00 MiB on device 0: "
-        "cudaMalloc failed: out of memory",
+        "E alloc_buffer: allocating 390625.00 MiB on device 0: cudaMalloc failed: out of memory",
         "E alloc_tensor_range: failed to allocate CUDA0 buffer of size 409600000000",
         "E CUDA error: out of memory",
     ),
