@@ -2,7 +2,9 @@
 #ifndef LLAMA_HARNESS_MACHINE_H
 #define LLAMA_HARNESS_MACHINE_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
