@@ -123,7 +123,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--limit", type=_size, default="5G", metavar="SIZE", help="keep this much (default 5G)"
     )
     command.set_defaults(func=clear_store)
+    _add_bundles(commands, quiet)
 
+
+def _add_bundles(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", quiet: argparse.ArgumentParser
+) -> None:
     command = commands.add_parser(
         "export",
         parents=[quiet],

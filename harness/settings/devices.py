@@ -42,12 +42,13 @@ _FIT: Final = Family(
 """What makes the outcome of fitting worth showing."""
 
 _LOADING: Final = re.compile(r"loading model tensors")
+_USED: Final = re.compile(r"using device (\S+) \(")
 _VISIBLE: Final = (
     re.compile(r"ggml_cuda_init: found ([1-9]\d*) \w+ devices"),
     re.compile(r" - ([A-Za-z]+\d+) +: .*\(\d+ MiB, \d+ MiB free\)"),
+    _USED,
 )
-"""What the log says of the devices that there are, in each of two places."""
-_USED: Final = re.compile(r"using device (\S+) \(")
+"""What the log says of the devices that there are, in each of its places."""
 _OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _ASSIGNED: Final = re.compile(r"load_tensors: layer +\d+ assigned to device ([^\s,]+)")
 _BUFFER: Final = re.compile(r"load_tensors: +(\S+) model buffer size")
