@@ -406,6 +406,7 @@ class CellResult:
         left_out: What the server was started without, because nothing on this host stands for it.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
             None where it does not tell. One that a spoof made it list ends with ``(spoofed)``.
+        no_card: In a spoof why its server lists no card though applications find one; else empty.
         demanded_by: Who says what must hold of it.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.
@@ -432,6 +433,7 @@ class CellResult:
     reason: str | None = None
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    no_card: str = ""
     replaced: tuple[Replacement, ...] = ()
     not_seen: tuple[str, ...] = ()
     silent: tuple[Remark, ...] = ()

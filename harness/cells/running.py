@@ -66,6 +66,7 @@ class _Progress:
     emulated: bool = False
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    no_card: str = ""
     demands: Demands | None = None
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
     arguments: Sequence[Argument] = ()
@@ -100,6 +101,7 @@ class _Progress:
             witnesses=self.witnesses,
             host=self.host,
             devices=self.devices,
+            no_card=self.no_card,
             replaced=self.fitted.replaced if self.fitted else (),
             left_out=self.fitted.left_out if self.fitted else (),
             not_seen=self.not_seen,
@@ -283,6 +285,8 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         build = workbench.build(cell.build)
         capabilities = workbench.capabilities(cell.build, cell.environment)
         progress.devices = workbench.devices(cell.build, cell.environment)
+        layer = workbench.layer(cell.build, cell.environment)
+        progress.no_card = "; ".join(filter(None, (layer.absent, layer.remedy)))
     except EnvironmentUnavailableError as error:
         raise _CannotPrepareError(FailureKind.MISSING_LIBRARY, str(error)) from error
     except HarnessError as error:
@@ -294,7 +298,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
     except HarnessError as error:
         raise _CannotPrepareError(FailureKind.SUBJECT, str(error)) from error
     return _Situation(
-        program=workbench.layer(cell.build, cell.environment).program,
+        program=layer.program,
         subject=subject,
         capabilities=capabilities,
         host=environment.host,

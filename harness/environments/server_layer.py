@@ -46,11 +46,13 @@ class ServerLayer:
             itself, where that is needed.
         variables: What a process of the build's own program is given besides the environment's.
         absent: Why it finds no card; empty where it finds those that CUDA does.
+        remedy: What to do about that, where there is anything.
     """
 
     program: Path
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     absent: str = ""
+    remedy: str = ""
 
 
 def server_layer(
@@ -72,9 +74,11 @@ def server_layer(
     else:
         wanted = {LOADED_VARIABLE: str(library), PROGRAM_VARIABLE: str(build.binary.absolute())}
         if spoof.has_driver and not _loads(build.binary, joined(variables, wanted)):
-            reason = "its server loads no backend by itself, and was made without the starter"
-            advice = f"`llama-harness builds get {build.build.id} --anew` compiles one with it"
-            return ServerLayer(program=build.binary, absent=f"{reason}; {advice}")
+            return ServerLayer(
+                program=build.binary,
+                absent="its server was made before the harness linked it with a starter",
+                remedy=f"llama-harness builds get {build.build.id} --anew",
+            )
     folder = spoof.libraries.parent / "servers" / build.build.id
     return ServerLayer(program=_launcher(folder, build.binary, wanted), variables=wanted)
 

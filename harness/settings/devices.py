@@ -147,8 +147,8 @@ def _used(placement: _Placement) -> list[str] | None:
 def _holding(placement: _Placement) -> list[str] | None:
     """The devices whose buffers hold any of the model, if those are all that there are."""
     held = {name.removesuffix(_ROWS) for name in (*placement.weights, *placement.kept)}
-    devices = [name for name in dict.fromkeys(placement.used) if name in held]
-    return devices if devices == list(dict.fromkeys(placement.used)) else None
+    devices = _used(placement)
+    return devices if devices and held.issuperset(devices) else None
 
 
 def _offloaded(placement: _Placement) -> str | None:

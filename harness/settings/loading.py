@@ -66,7 +66,9 @@ _ALL: Final = "all"
 _EXPERT_BLOCKS: Final = 2
 """Of the tiny model that has experts."""
 _LOADING: Final = re.compile(r"loading model tensors")
-_BUFFER: Final = re.compile(r"load_tensors: +\w*?(_Mapped)? model buffer size")
+_BUFFER: Final = re.compile(r"load_tensors: +(CPU\w*|\w+_Host|\w+_Mapped) model buffer size")
+"""One of the host's memory: what lies in a device's has been copied there, mapped or not."""
+_MAPPED: Final = "_Mapped"
 
 
 class _Asks:
@@ -101,13 +103,13 @@ def _part(part: str, old: str) -> Reading:
 
 
 def _mapped(observation: Observation) -> bool | None:
-    """Whether the model's own buffer is mapped from its file."""
+    """Whether a buffer of the model is mapped from its file; None where all of it is on devices."""
     lines = observation.main_lines
     last = max((place for place, line in enumerate(lines) if _LOADING.search(line)), default=None)
     if last is None:
         return None
     buffers = [found for line in lines[last:] if (found := _BUFFER.search(line))]
-    return any(found[1] for found in buffers) if buffers else None
+    return any(found[1].endswith(_MAPPED) for found in buffers) if buffers else None
 
 
 def _warmed(observation: Observation) -> bool | None:

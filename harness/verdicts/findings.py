@@ -119,7 +119,7 @@ def finding_of(
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),
-        cannot_tell=tuple(Remark(word=word, why=_NO_DEVICE) for word in deviceless),
+        cannot_tell=tuple(Remark(word=word, why=_why_none(result)) for word in deviceless),
         not_seen=tuple(word for word in result.not_seen if word not in deviceless),
         left_out=result.left_out,
         replaced=tuple(
@@ -128,6 +128,10 @@ def finding_of(
             if one.why not in {WHY_MODEL, WHY_PORT}
         ),
     )
+
+
+def _why_none(result: CellResult) -> str:
+    return f"{_NO_DEVICE} ({result.no_card})" if result.no_card else _NO_DEVICE
 
 
 def _as_written(result: CellResult) -> Mapping[str, int]:
