@@ -208,6 +208,7 @@ class Store:
                             wanted = order or _configured(build)
                             self._make(build, progress, wanted, cancelled, stored)
                     acquired = self.find(build)
+                    again = False  # what is just made has been looked through
             if acquired is not None:
                 acquired = self._with_headers(acquired, progress, cancelled, again=again)
             if acquired is None:

@@ -16,6 +16,7 @@ from harness.builds.sources.base import Delivery, Workspace, library_variables
 from harness.builds.sources.compiled import compile_tree
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
+from harness.config.paths import entries
 from harness.errors import SourceUnavailableError
 
 _FOR_HEADERS = Patience(tries=1, timeout_s=5)
@@ -80,10 +81,10 @@ class PackageSource:
             directory=workspace.scratch,
             progress=workspace.progress,
         )
-        unpacked, tree = workspace.scratch / "with-headers", workspace.scratch / "of-headers"
-        below = "/".join(filter(None, (origin.tree, GGML)))
-        unpack(archive, unpacked, below=below)
-        keep_headers(move_tree(unpacked, origin.tree, tree), workspace.output)
+        unpacked = workspace.scratch / "with-headers"
+        unpack(archive, unpacked, below="/".join(filter(None, (origin.tree, GGML))))
+        top = next(iter(entries(unpacked)), unpacked)
+        keep_headers(top / origin.tree, workspace.output)
 
 
 def packed_archive(directory: Path, origin: PackageFile) -> Path | None:
