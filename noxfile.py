@@ -12,6 +12,7 @@ nox.options.default_venv_backend = "virtualenv"
 
 PYTHON_PATHS = ("harness", "tests", "benchmarks", "examples", "noxfile.py", "hatch_build.py")
 ACTION = "action.yml"
+EXAMPLE_WORKFLOW = "examples/upgrade.yml"
 SHELL_SCRIPTS = (".ci/run", "examples/subject.sh")
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
@@ -68,8 +69,13 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", *PYTHON_PATHS)
     session.run("lint-imports", env={"PYTHONPATH": "."})
     workflows = sorted(map(str, Path(".github", "workflows").glob("*.yml")))
+    workflows.append(EXAMPLE_WORKFLOW)
     session.run("zizmor", "--offline", "--no-progress", *workflows, ACTION)
-    for schema, files in (("github-workflows", workflows), ("github-actions", [ACTION])):
+    for schema, files in (
+        ("github-workflows", workflows),
+        ("github-actions", [ACTION]),
+        ("renovate", ["examples/renovate.json"]),
+    ):
         session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
     session.run("python", "-m", "tests.workflow_scripts", *workflows, ACTION)
     session.run("shellcheck", *SHELL_SCRIPTS)

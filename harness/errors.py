@@ -2,7 +2,8 @@
 
 Exit codes of all commands: 0 every cell passes (or is degraded or known), 1 some cell fails, a
 relation between cells does not hold or a ledger entry is stale, 2 the command was used wrongly,
-3 the harness could not tell or a cell is flaky, 130 interrupted.
+3 the harness could not tell or a cell is flaky, 4 an upgrade needs what nothing on the new build
+can express, 130 interrupted.
 """
 
 from collections.abc import Iterator

@@ -282,6 +282,7 @@ class FailureKind(StrEnum):
     HOST_LIMIT = "host-limit"
     ENDED_FROM_OUTSIDE = "ended-from-outside"
     UNQUALIFIED = "unqualified"
+    TINY_MODEL = "tiny-model"
     ABORT = "abort"
     PORT_IN_USE = "port-in-use"
     TIMEOUT = "timeout"

@@ -42,7 +42,7 @@ def step(path: Path, old: str, new: str) -> dict[Path, tuple[str, str]]:
         after = text if old == WAY[0] else rewrite_preset(text, *eras).text
         return {path: (text, after)} if after != text else {}
     lines = read_text(text, str(path), path=path)
-    changes = {name: (line, rewrite(line, *eras).line) for name, line in lines.items()}
+    changes = {name: rewrite(line, *eras).stages for name, line in lines.items()}
     return dict(rewritten_files(path, changes, {}))
 
 

@@ -20,8 +20,9 @@ from harness.cells.presets import (
 )
 from harness.config.paths import exists, is_dir, is_file
 from harness.flags import families
-from harness.flags.arguments import Argument, read_arguments, read_variables
+from harness.flags.arguments import Argument, read_arguments, read_variables, value_count
 from harness.flags.capabilities import Capabilities
+from harness.gguf_models.companions import fits_another_model
 from harness.model import (
     WHY_MODEL,
     WHY_PORT,
@@ -51,7 +52,8 @@ _PORT_READ: Final = re.compile(r"\d+")
 """The number that a word begins with is all that builds read of it."""
 _LAST_INTEGER: Final = 2**31 - 1
 _OTHER_DRAFTERS: Final = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark", "eagle3"})
-_OF_GPUS: Final = frozenset({"row", "tensor"})
+_OF_GPUS: Final = frozenset({"row", "tensor", "none"})
+"""Builds before b10435 refuse ``none`` as well where there is no GPU: no main one can be had."""
 _NO_DEVICE: Final = frozenset({"none", "auto", "", "cpu", "CPU"})
 """Words that name a device on no host; the build says what it thinks of them."""
 
@@ -108,15 +110,11 @@ class _Fitting:
     def values_for(self, argument: Argument) -> tuple[str, ...] | None:
         """The values that are handed over; None where the argument is left out."""
         option = argument.option
-        if option is None or option.removed or (option.takes_value and not argument.values):
+        if option is None or option.removed or len(argument.values) < value_count(option):
             # The build says what is wrong with it, but for what it was compiled without.
             return self._of_host(argument) if families.RPC.is_set_by(argument) else argument.values
         if families.MODEL.is_set_by(argument) or families.REMOTE_MODEL.is_set_by(argument):
-            remote = families.REMOTE_MODEL.is_set_by(argument)
-            if self.names_remote or (remote and self.names_model):
-                return None  # -m beside -hf would become -m twice, of which builds warn.
-            self.names_model, self.names_remote = True, remote
-            return self._instead(argument, str(self.model.path), WHY_MODEL)
+            return self._model(argument)
         if any(
             one.is_set_by(argument) for one in (families.DRAFT_MODEL, families.REMOTE_DRAFT_MODEL)
         ):
@@ -130,6 +128,16 @@ class _Fitting:
             given, used = " ".join(argument.words), f"{argument.flag} {value}"
             self.replaced.append(Replacement(given=given, used=used, why=why))
         return (value, *argument.values[1:])
+
+    def _model(self, argument: Argument) -> tuple[str, ...] | None:
+        remote = families.REMOTE_MODEL.is_set_by(argument)
+        if _is_no_repository(argument):
+            self.names_model = True
+            return argument.values  # The build refuses it before it asks a hub.
+        if self.names_remote or (remote and self.names_model):
+            return None  # -m beside -hf would become -m twice, of which builds warn.
+        self.names_model, self.names_remote = True, remote
+        return self._instead(argument, str(self.model.path), WHY_MODEL)
 
     def _draft(self, argument: Argument) -> tuple[str, ...] | None:
         if self.model.draft_path is not None:
@@ -205,10 +213,27 @@ def _lacking(argument: Argument, *, has_card: bool) -> str | None:
         why = f"the harness has no draft model for {argument.value}"
     elif families.SPLIT_MODE.is_set_by(argument) and _splits(argument) and not has_card:
         why = "a split over GPUs needs GPUs"
-    elif families.FILES.is_set_by(argument):
-        lacking = next((path for path, _ in _files(argument.value) if is_elsewhere(path)), None)
-        why = None if lacking is None else f"{lacking} is not on this host"
+    elif families.FILES.is_set_by(argument) and all(map(_SCALE.match, argument.values[1:])):
+        why = next(filter(None, (_unfit(path) for path, _ in _files(argument.value))), None)
     return why
+
+
+def _is_no_repository(argument: Argument) -> bool:
+    """Whether it names a model of a hub as no hub does; builds know by the one slash."""
+    return (
+        families.HUB_MODEL.is_set_by(argument)
+        and argument.value.partition(":")[0].count("/") != 1
+        and not _PLACEHOLDER.search(argument.value)
+    )
+
+
+def _unfit(path: str) -> str | None:
+    """Why a file cannot be read beside a tiny model; None where it can."""
+    if is_elsewhere(path):
+        return f"{path} is not on this host"
+    if is_file(Path(path)) and fits_another_model(Path(path)):
+        return f"{path} fits another model than the tiny one that the harness loads"
+    return None
 
 
 def _files(value: str) -> Iterator[tuple[str, str]]:
@@ -323,6 +348,6 @@ def _flag(argument: Argument) -> str:
     """The flag under which a file of this host is handed over."""
     if argument.option is None or argument.option.removed or not argument.values:
         return argument.flag
-    if families.REMOTE_MODEL.is_set_by(argument):
+    if families.REMOTE_MODEL.is_set_by(argument) and not _is_no_repository(argument):
         return "-m"
     return "-md" if families.REMOTE_DRAFT_MODEL.is_set_by(argument) else argument.flag

@@ -1,7 +1,6 @@
 """``llama-harness upgrade``: a command line of one build, written and proved for another."""
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Final
 from harness.builds import Build, Catalogue, load_catalogue
 from harness.cells.workbench import Workbench, open_workbench
 from harness.commands.check import fitting_model
-from harness.config.paths import is_file
-from harness.errors import UnknownBuildError, UsageError
+from harness.config.paths import is_file, working_directory
+from harness.errors import UsageError
 from harness.flags.atlas import load_atlas
 from harness.formats.document import decoded
 from harness.model import LoadRequest
@@ -21,11 +20,10 @@ from harness.upgrade.bumps import bumps_since, files_concerned, pinned_build
 from harness.upgrade.era import Era
 from harness.upgrade.files import diff, rewritten_files, write_files
 from harness.upgrade.proof import Prover, Side
-from harness.upgrade.showing import as_json, markdown_lines, text_lines
+from harness.upgrade.showing import as_json, markdown_lines, text_lines, unproved_lines
 from harness.upgrade.upgrading import Upgrade, planned, upgraded, worst
 
 _NEWEST: Final = "newest"
-_NUMBERED: Final = re.compile(r"b(\d+)")
 _MODES: Final = ("auto", "mtp", "ngram", "off")
 """What a subject is asked for."""
 _SUBJECT_MODEL: Final = "tiny-mtp"
@@ -118,7 +116,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Build]:
     """The old build and the new one."""
-    real = [build for build in catalogue.builds if not build.emulated]
+    real = [build for build in catalogue.builds if build.upstream_number is not None]
     new = real[-1] if options.new == _NEWEST else catalogue.get(options.new)
     if options.old:
         return catalogue.get(options.old), new
@@ -128,7 +126,7 @@ def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Bui
     numbers = {number for text in texts if (number := pinned_build(text)) is not None}
     if len(numbers) != 1:
         raise UsageError("--from: which build is the command line written for?")
-    return catalogue.get(f"b{numbers.pop()}"), new
+    return _build(numbers.pop(), catalogue, elsewhere=False), new
 
 
 def _of_bumps(options: argparse.Namespace, catalogue: Catalogue) -> int:
@@ -137,29 +135,44 @@ def _of_bumps(options: argparse.Namespace, catalogue: Catalogue) -> int:
     done: list[Upgrade] = []
     for old, new in dict.fromkeys((bump.old, bump.new) for bump in bumps):
         mine = [bump for bump in bumps if (bump.old, bump.new) == (old, new)]
-        builds = [_build(f"b{number}", catalogue) for number in (old, new)]
+        builds = [_build(number, catalogue, elsewhere=True) for number in (old, new)]
         others = (build for build in builds if build not in catalogue.builds)
         known = replace(catalogue, builds=(*catalogue.builds, *others))
-        options.argv = [str(path) for path in files_concerned(mine)]
+        options.argv = [str(_near(path)) for path in files_concerned(mine)]
         with open_workbench(catalogue=known) as workbench:
             eras = (_era(builds[0], options, workbench), _era(builds[1], options, workbench))
             found = [*_done(options, eras, workbench)]
-        _show(found, options)
         done += found
+        if not options.json:
+            _show(found, options)
+    if options.json:
+        _show(done, options)
     if not bumps:
         note(f"no build's number changed since {options.base}")
     return worst(one.status for one in done)
 
 
-def _build(name: str, catalogue: Catalogue) -> Build:
-    """A build of the catalogue, else of whatever source has it."""
-    try:
-        return catalogue.get(name)
-    except UnknownBuildError:
-        from harness.builds.offers import numbered_offer
+def _near(path: Path) -> Path:
+    """A file as one names it from here."""
+    here = working_directory()
+    return path.relative_to(here) if here and path.is_relative_to(here) else path
 
-        number = int(name.removeprefix("b"))
-        return Build(id=name, number=number, sources=numbered_offer(number))
+
+def _build(number: int, catalogue: Catalogue, *, elsewhere: bool) -> Build:
+    """The build of a number in the catalogue, else of whatever source has it.
+
+    Args:
+        number: llama.cpp's.
+        catalogue: Of the builds that are known.
+        elsewhere: Whether to look for one that is not.
+    """
+    known = (one for one in catalogue.builds if not (one.fork or one.emulated))
+    found = next((one for one in known if one.number == number), None)
+    if found is not None or not elsewhere:
+        return found or catalogue.get(f"b{number}")
+    from harness.builds.offers import numbered_offer
+
+    return Build(id=f"b{number}", number=number, sources=numbered_offer(number))
 
 
 def _era(build: Build, options: argparse.Namespace, workbench: Workbench) -> Era:
@@ -187,6 +200,9 @@ def _done(
         if one.line is None:
             note(f"{one.name}: cannot be read: {one.unread}")
             continue
+        if one.line.fault is not None:
+            note(f"{one.name}: {one.line.fault.word}: {one.line.fault.why}")
+            continue
         prover = Prover(
             workbench=workbench,
             environment=options.env,
@@ -205,7 +221,7 @@ def _given(options: argparse.Namespace) -> Iterator[GivenLine]:
 
 def _show(done: Sequence[Upgrade], options: argparse.Namespace) -> None:
     if options.json:
-        say_json([as_json(one) for one in done])
+        say_json({"command_lines": [as_json(one) for one in done]})
     elif options.write or options.diff:
         for path in dict.fromkeys(Path(word) for word in options.argv):
             _show_file(path, done, options)
@@ -221,7 +237,12 @@ def _show_file(path: Path, done: Sequence[Upgrade], options: argparse.Namespace)
         for one in done
         if one.name == str(path) or one.name.startswith(f"{path}#")
     }
-    changes = {name: (one.old.line, one.new.line) for name, one in mine.items()}
+    for name, one in [*mine.items()]:
+        for line in unproved_lines(one):
+            note(f"{one.name}: {line}")
+        if not one.starts:
+            del mine[name]
+    changes = {name: one.stages for name, one in mine.items()}
     presets = {file: text for one in mine.values() for file, text in one.files.items()}
     files = rewritten_files(path, changes, presets, options.format)
     if options.write:

@@ -74,6 +74,8 @@ REMOTE_MODEL: Final = Family(
     flags=("--hf-repo", "-hf", "-hfr", "--model-url", "-mu", "--docker-repo", "-dr"),
     variables=("LLAMA_ARG_HF_REPO", "LLAMA_ARG_MODEL_URL", "LLAMA_ARG_DOCKER_REPO"),
 )
+HUB_MODEL: Final = Family(flags=("--hf-repo", "-hf", "-hfr"), variables=("LLAMA_ARG_HF_REPO",))
+"""Those of ``REMOTE_MODEL`` that name a model as ``user/model[:quant]``."""
 DRAFT_MODEL: Final = Family(
     flags=("--model-draft", "--spec-draft-model", "-md", "--draft-model"),
     variables=("LLAMA_ARG_SPEC_DRAFT_MODEL", "LLAMA_ARG_MODEL_DRAFT"),

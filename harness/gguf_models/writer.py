@@ -15,6 +15,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from harness.gguf_models.companions import COMPANION
 from harness.gguf_models.models import TEMPLATE_VARIABLES, Architecture, ModelFile
 
 Array = npt.NDArray[np.float32]
@@ -94,6 +95,7 @@ def write_adapter(path: Path) -> None:
     """Write a LoRA adapter that fits ``tiny-llama`` and changes nothing."""
     writer = gguf.GGUFWriter(path, Architecture.LLAMA.value)
     writer.add_type("adapter")
+    writer.add_name(COMPANION)
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 1.0)
     query = (("a", _zeros(1, EMBEDDING)), ("b", _zeros(HEAD, 1)))
@@ -104,6 +106,7 @@ def write_projector(path: Path) -> None:
     """Write a multimodal projector that fits every model."""
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_type("mmproj")
+    writer.add_name(COMPANION)
     writer.add_bool("clip.has_vision_encoder", True)
     writer.add_string("clip.projector_type", "mlp")
     writer.add_bool("clip.use_gelu", True)

@@ -31,6 +31,7 @@ HOST_FAULTS: Final = frozenset(
         FailureKind.HOST_LIMIT,
         FailureKind.ENDED_FROM_OUTSIDE,
         FailureKind.UNQUALIFIED,
+        FailureKind.TINY_MODEL,
         FailureKind.PORT_IN_USE,
     }
 )

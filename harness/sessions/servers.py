@@ -1,11 +1,13 @@
 """A session's servers: of this host, or the memory of what the same launch showed."""
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.cells.launching import hosted, launch_key, launched
+from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.workbench import Workbench
+from harness.flags.arguments import read_arguments
 from harness.model import Failure, LaunchPlan
 from harness.server import LaunchFailedError, RunningServer
 from harness.server.failure import WORTH_ANOTHER_TRY
@@ -73,18 +75,26 @@ class HostServers:
                     workbench=self._workbench,
                 )
             )
-            return HostServer(running, stack.pop_all(), self._surroundings.build_number)
+            arguments = read_arguments(plan.argv, self._surroundings.capabilities)
+            switched_on = switches(port, arguments).keys() - plan.env.keys()
+            number = self._surroundings.build_number
+            return HostServer(running, stack.pop_all(), number, switched_on)
 
 
 class HostServer:
     """A process of this host."""
 
     def __init__(
-        self, running: RunningServer, resources: ExitStack, build_number: int | None
+        self,
+        running: RunningServer,
+        resources: ExitStack,
+        build_number: int | None,
+        switched_on: Collection[str],
     ) -> None:
         self._running = running
         self._resources = resources
         self._build_number = build_number
+        self._switched_on = switched_on
 
     @property
     def pid(self) -> int:
@@ -98,7 +108,7 @@ class HostServer:
     def look(self) -> EffectiveState:
         """Observe it; see ``LiveServer``."""
         try:
-            observed = observe(self._running, self._build_number)
+            observed = observe(self._running, self._build_number, switched_on=self._switched_on)
             return effective_state(observed)
         except ProtocolError as error:
             death = self._running.death()

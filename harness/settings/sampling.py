@@ -178,7 +178,7 @@ SETTINGS: Final = (
     _setting("xtc_probability", ("--xtc-probability",)),
     _setting("xtc_threshold", ("--xtc-threshold",)),
     _setting("typical_p", ("--typical", "--typical-p")),
-    _setting("repeat_last_n", ("--repeat-last-n",), integer),
+    _setting("repeat_last_n", ("--repeat-last-n",), _asks_last),
     _setting("repeat_penalty", ("--repeat-penalty",), variables=("LLAMA_ARG_REPEAT_PENALTY",)),
     _setting(
         "presence_penalty", ("--presence-penalty",), variables=("LLAMA_ARG_PRESENCE_PENALTY",)

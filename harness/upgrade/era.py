@@ -1,7 +1,7 @@
 """A build as a command line meets it, and how a command line reads there, part by part."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,7 +103,7 @@ def read_parts(line: CommandLine, old: Era, new: Era) -> list[Part]:
         for name, value in line.env.items()
         if (said := said_by(name, value, old) or said_by(name, value, new)) is not None
     ]
-    for read in read_arguments(line.words, both):
+    for read in _read(line.words, both):
         flag, values = read.flag, read.values
         before = parts[-1] if parts and not parts[-1].variable else None
         if before is not None and _belongs(read, before):
@@ -117,6 +117,18 @@ def read_parts(line: CommandLine, old: Era, new: Era) -> list[Part]:
         lone = (Argument(flag=word, values=(), option=None) for word in others)
         parts += (Part(written=one.words, argument=one) for one in lone)
     return parts
+
+
+def _read(words: Sequence[str], capabilities: Capabilities) -> Iterator[Argument]:
+    """The arguments; a flag that takes a value and has none takes no other flag for it."""
+    rest = tuple(words)
+    while rest:
+        first = read_arguments(rest, capabilities)[0]
+        following = first.value if first.value.startswith("--") else ""
+        if following and capabilities.option(following) is not None:
+            first = Argument(flag=first.flag, values=(), option=first.option)
+        yield first
+        rest = rest[len(first.words) :]
 
 
 def _belongs(argument: Argument, before: Part) -> bool:

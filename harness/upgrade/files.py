@@ -2,11 +2,12 @@
 
 import difflib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from harness.errors import writing
+from harness.errors import FormatError, writing
 from harness.formats import CommandLine, write_all
 from harness.formats.document import decoded, encoded
 
@@ -15,7 +16,7 @@ _BACKUP: Final = ".orig"
 
 def rewritten_files(
     path: Path,
-    changes: Mapping[str, tuple[CommandLine, CommandLine]],
+    changes: Mapping[str, Sequence[CommandLine]],
     presets: Mapping[Path, str],
     kind: str | None = None,
 ) -> Mapping[Path, tuple[str, str]]:
@@ -23,7 +24,8 @@ def rewritten_files(
 
     Args:
         path: The file of the command lines.
-        changes: Each of them as it was read and as it is to be, by its name in the file.
+        changes: Each of them by its name in the file: as it was read, after each change, and as
+            it is to be.
         presets: Presets that they name, as they are to be.
         kind: The name of the file's format; told by its content where None.
 
@@ -31,11 +33,29 @@ def rewritten_files(
         FormatError: A change cannot be written there.
     """
     text = decoded(path.read_bytes())
-    after = write_all(text, changes, origin=str(path), format=kind, path=path)
-    found = {path: (text, after)}
+    found = {path: (text, _rewritten(text, path, changes, kind))}
     for preset, new in presets.items():
         found[preset] = (decoded(preset.read_bytes()), new)
     return {file: texts for file, texts in found.items() if texts[0] != texts[1]}
+
+
+def _rewritten(
+    text: str, path: Path, changes: Mapping[str, Sequence[CommandLine]], kind: str | None
+) -> str:
+    """A file's text with its command lines changed.
+
+    One change after the other, so that a comment stays where it belongs; all at once where
+    command lines share what changes.
+    """
+    try:
+        written = text
+        for name, stages in changes.items():
+            for pair in pairwise(stages):
+                written = write_all(written, {name: pair}, origin=str(path), format=kind, path=path)
+    except FormatError:
+        ends = {name: (stages[0], stages[-1]) for name, stages in changes.items()}
+        return write_all(text, ends, origin=str(path), format=kind, path=path)
+    return written
 
 
 def diff(files: Mapping[Path, tuple[str, str]]) -> Iterator[str]:

@@ -81,6 +81,9 @@ def findings_of(
     yield from (_of_change(change, old.era, new.era, lost=change in lost) for change in changes)
     changed = {word.partition("=")[0] for change in changes for word in change.before}
     before = {(one.word, one.why) for one in proof.old.silent}
+    written = {word for change in changes for word in change.words}
+    # What pins what drifted is no matter of the user's.
+    changed |= {*new.line.words} - {*old.line.words} - written
     remarks = [*(as_it_is.silent if as_it_is else ()), *proof.new.silent]
     for remark in dict.fromkeys(remarks):
         known = remark.word in changed or (remark.word, remark.why) in before

@@ -8,7 +8,7 @@ from typing import Any, Final
 from harness.settings.observation import Observation
 
 _KINDS: Final = {bool: "boolean", int: "number", float: "number", str: "text", list: "list"}
-_FAMILY: Final = re.compile(r"(?P<stem>[a-z_]+[._])(?P<rest>\w+)$")
+_STEM: Final = re.compile(r"[a-z_]+\.(?=\w)|[a-z]+_(?=\w)")
 _MANY: Final = 3
 """So many keys that begin alike are told together."""
 
@@ -99,10 +99,11 @@ def told(changes: Iterable[KeyChange]) -> Iterator[str]:
 
 
 def _shortened(keys: Iterable[str]) -> Iterator[str]:
+    """Keys that begin alike as one: ``speculative.{n_max, n_min, p_min}``."""
     stems: dict[str, list[str]] = {}
     for key in keys:
-        found = _FAMILY.match(key)
-        stems.setdefault(found["stem"] if found and "." in key else key, []).append(key)
+        found = _STEM.match(key)
+        stems.setdefault(found[0] if found else key, []).append(key)
     for stem, members in stems.items():
         if len(members) >= _MANY:
             yield f"{stem}{{{', '.join(one.removeprefix(stem) for one in members)}}}"

@@ -47,10 +47,12 @@ class Rewriting:
     Attributes:
         line: As it is to be written.
         changes: What is written otherwise, in the order of the command line.
+        stages: The command line after each change, the first one before all.
     """
 
     line: CommandLine
     changes: tuple[Change, ...]
+    stages: tuple[CommandLine, ...]
 
     @property
     def lost(self) -> tuple[Change, ...]:
@@ -71,7 +73,9 @@ def rewrite(line: CommandLine, old: Era, new: Era) -> Rewriting:
         changes = [*_for_quantised_cache(parts, new)]
     else:
         changes = changes_of(parts, line.words, old, new)
-    return _assembled(line, parts, changes, new)
+    written, told = _assembled(line, parts, changes, new)
+    before = (_assembled(line, parts, changes[:count], new)[0] for count in range(len(changes)))
+    return Rewriting(line=written, changes=told, stages=(*before, written))
 
 
 def changes_of(parts: Sequence[Part], words: Sequence[str], old: Era, new: Era) -> list[Change]:
@@ -112,7 +116,7 @@ def is_taken(line: CommandLine, era: Era) -> bool:
 
 def _assembled(
     line: CommandLine, parts: Sequence[Part], changes: Sequence[Change], new: Era
-) -> Rewriting:
+) -> tuple[CommandLine, tuple[Change, ...]]:
     """The command line with its changes; what no variable says stands at the end of the words."""
     words: list[str] = []
     moved: list[str] = []
@@ -129,10 +133,8 @@ def _assembled(
             continue
         for change in here:
             own, others = _for_variables(change, new, given)
-            if change.before:
-                variables[part.variable] = own
-            else:
-                variables[part.variable] = (*variables.get(part.variable, ()), *own)
+            kept = variables.get(part.variable, ((part.variable, part.value),))
+            variables[part.variable] = own if change.before else (*kept, *own)
             moved += (word for one in others for word in one)
             told = tuple((f"{name}={value}",) for name, value in own)
             outdone = change.after and not (own or others)
@@ -147,7 +149,7 @@ def _assembled(
     added = (change for change in changes if change.place < 0)
     words = [*(word for change in added for word in change.words), *words, *moved]
     first = [change for change in changes if change.place < 0]
-    return Rewriting(line=replace(line, words=tuple(words), env=env), changes=(*first, *final))
+    return replace(line, words=tuple(words), env=env), (*first, *final)
 
 
 def _for_variables(
@@ -203,12 +205,22 @@ def _mistake(place: int, part: Part, words: Sequence[str], old: Era, new: Era) -
     gone = old.option(argument.flag) is not None and new.option(argument.flag) is None
     if gone or "$" in argument.value:
         return None
-    mistake = mended(argument, words, new.capabilities)
+    mistake = mended(argument, words, new.capabilities) or _with_value(argument, new)
     if mistake is None:
         return None
     # What advice quotes for a shell is a word by itself here.
     words = tuple(word.strip("'") for word in mistake)
     return _mended(place, part, (words,) if words else (), "no build takes it so")
+
+
+def _with_value(argument: Argument, new: Era) -> Words | None:
+    """A flag that was a switch once, where the new build wants to be told on or off."""
+    rule = next((one for one in rules().values if argument.spelling in one.flags), None)
+    option = new.option(argument.flag)
+    if rule is None or not rule.arity or argument.values or option is None:
+        return None
+    told = argument.option is None or argument.option.takes_value
+    return (argument.flag, rule.newer[ALONE]) if option.takes_value and told else None
 
 
 def _described(

@@ -1,5 +1,6 @@
 """An upgrade as text, as a pull request's comment, as JSON."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -23,6 +24,9 @@ _HEADINGS: Final = (
 )  # fmt: skip
 _FOLDED: Final = frozenset({Kind.API})
 """What a comment hides until it is asked for."""
+_PULL: Final = re.compile(r"#(?P<number>\d{4,})\b")
+_UPSTREAM: Final = "https://redirect.github.com/ggml-org/llama.cpp/pull/"
+"""By way of a host that leaves no mention of the comment on upstream's pull request."""
 _LONGEST: Final = 200
 """Characters of a finding's line."""
 
@@ -62,17 +66,24 @@ def markdown_lines(one: Upgrade) -> Iterator[str]:
     yield _verdict(one, as_it_is)
     yield ""
     if one.changed:
-        yield "```diff"
-        yield f"-{shown(one.old.line)}"
-        yield f"+{shown(one.new.line)}"
-        yield "```"
-        yield ""
+        before, after = shown(one.old.line), shown(one.new.line)
+        fence = "````" if "```" in before else "```"
+        yield from (f"{fence}diff", f"-{before}", f"+{after}", fence, "")
     for heading, kinds in _HEADINGS:
         told = [*_lines(one, kinds)]
         if told:
             yield from _section(heading, told, folded=not kinds.isdisjoint(_FOLDED))
     for heading, told in _beside(one):
         yield from _section(heading, told, folded=False)
+
+
+def unproved_lines(one: Upgrade) -> Iterator[str]:
+    """What is to be told of a command line that is written to its file."""
+    if not one.starts:
+        yield f"left as it is: {one.outcomes[1].build}: {_said(one.outcomes[1])}"
+        return
+    yield from (f"lost: {change}" for change in one.lost)
+    yield from (f"not as it was: {_drift(change)}" for change in one.proof.differing)
 
 
 def _verdict(one: Upgrade, as_it_is: Outcome | None) -> str:
@@ -112,7 +123,7 @@ def _escaped(text: str) -> str:
     """Text that no Markdown is read in: names with underscores, and what servers say."""
     for sign in "\\`*_<>[]":
         text = text.replace(sign, f"\\{sign}")
-    return text
+    return _PULL.sub(rf"[\g<0>]({_UPSTREAM}\g<number>)", text)
 
 
 def _told(one: Upgrade) -> Iterator[tuple[str, list[str]]]:

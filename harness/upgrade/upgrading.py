@@ -10,6 +10,7 @@ from typing import Final
 from harness.config.paths import is_file
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_NOTHING_SAYS_IT, EXIT_OK
 from harness.model import CellResult, LoadRequest, Verdict
+from harness.subjects.command_lines import CommandLine
 from harness.upgrade.changes import Change
 from harness.upgrade.era import Era, Words
 from harness.upgrade.findings import Finding, findings_of
@@ -36,6 +37,7 @@ class Upgrade:
         pins: What drifted and is pinned, with the words that do it.
         proof: What both launches showed.
         as_it_is: The old command line on the new build; None where nothing is changed.
+        stages: The command line after each change; the first one before all.
         files: The presets that the command line names, as they are to be written.
         own_plan: Whether a subject wrote the new command line by itself.
     """
@@ -47,6 +49,7 @@ class Upgrade:
     pins: tuple[tuple[str, Words], ...]
     proof: Proof
     as_it_is: CellResult | None
+    stages: tuple[CommandLine, ...] = ()
     files: Mapping[Path, str] = field(default_factory=dict)
     own_plan: bool = False
 
@@ -59,6 +62,11 @@ class Upgrade:
             self.old.line.words,
             dict(self.old.line.env),
         )
+
+    @property
+    def starts(self) -> bool:
+        """Whether the new build starts with the new command line."""
+        return self.proof.new.effective is not None
 
     @cached_property
     def lost(self) -> tuple[Change, ...]:
@@ -103,7 +111,7 @@ class Upgrade:
         if Verdict.ERROR in {old.status, new.status}:
             return EXIT_CANNOT_TELL
         unproved = old.effective is None and new.status is not Verdict.PASS
-        if new.effective is None or unproved or self.lost or self.proof.differing:
+        if not self.starts or unproved or self.lost or self.proof.differing:
             return EXIT_NOTHING_SAYS_IT
         return EXIT_FAIL if self.changed else EXIT_OK
 
@@ -135,6 +143,7 @@ def upgraded(name: str, old: Side, new: Side, prover: Prover, *, pin: bool = Fal
         new=written,
         changes=(*rewriting.changes, *chain(*(one.changes for one in presets.values()))),
         pins=found,
+        stages=(*rewriting.stages, written.line),
         files={path: preset.text for path, preset in presets.items()},
         proof=proof,
         as_it_is=as_it_is,

@@ -15,7 +15,9 @@ from tests.unit.docs_commands import ROOT, DocumentedCommand, documented_command
 
 pytestmark = pytest.mark.live
 
-SOME_SECONDS = ("check", "record", "session", "env", "doctor", "probe", "matrix", "bisect")
+SOME_SECONDS = (
+    *("check", "record", "session", "env", "doctor", "probe", "matrix", "bisect", "upgrade"),
+)
 """Commands that launch something, or ask this host; the others are run by the unit tests."""
 ON_THE_STORE = (("builds", "get"), ("builds", "path"), ("builds", "verify"))
 
@@ -25,6 +27,8 @@ BARE = "MODEL"
 STATUS = {
     # --draft-max was removed before b9246, which is what that page shows.
     "check": {EXIT_FAIL},
+    # As are changes that are needed, and an application that adapts by itself.
+    "upgrade": {EXIT_OK, EXIT_FAIL},
     # What is missing on this host is no matter of the page.
     "doctor": {EXIT_OK, EXIT_CANNOT_TELL},
     # Bug A of the reference subject is what that page shows.
@@ -91,7 +95,7 @@ def run(command: DocumentedCommand, folder: Path) -> "subprocess.CompletedProces
 def test_a_documented_command_does_what_its_page_says(
     command: DocumentedCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("examples", "fixtures/argv", "fixtures/sessions"):
+    for name in ("examples", "fixtures/argv", "fixtures/sessions", "fixtures/services"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     if "recording:recording.json" in command.words:

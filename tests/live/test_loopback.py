@@ -171,7 +171,7 @@ def test_the_watcher_sees_other_addresses(watched: Watched) -> None:
 def test_check(watched: Watched, line: list[str]) -> None:
     done = watched.run("check", "--build", "watched", "--", *line, status={0, 1})
     assert watched.addresses() == {"127.0.0.1"}
-    starts, *remarks = done.stdout.splitlines()
+    _, starts, *remarks = done.stdout.splitlines()
     assert starts.split()[1] == "watched"
     (written,) = [remark for remark in remarks if "servers under test listen" in remark]
     assert "listen on loopback only" in written

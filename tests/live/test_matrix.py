@@ -25,7 +25,7 @@ FIELDS = {
 }  # fmt: skip
 REQUEST_FIELDS = {"mode", "draft_n_max", "model", "extra_args"}
 CHECK_FIELDS = {"name", "expected", "observed", "ok"}
-FAILURE_FIELDS = {"kind", "argument", "message", "log_tail"}
+FAILURE_FIELDS = {"kind", "argument", "message", "log_tail", "explained"}
 
 
 def repeated(flag: str, values: Iterable[str]) -> list[str]:

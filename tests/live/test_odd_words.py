@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main
+from harness.gguf_models.writer import write_adapter
 
 pytestmark = pytest.mark.live
 
@@ -96,14 +97,62 @@ def test_a_directory_that_is_not_there(
     assert elsewhere["starts"] is True
 
 
-def test_a_limit_that_an_old_build_keeps_and_does_not_show(
+def test_a_limit_that_an_old_build_keeps_to_and_shows_nowhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = checked(capsys, "py0.3.16", "-n", "64", "--keep", "-1")
-    assert (found["status"], found["not_seen"]) == ("pass", ["-n"])
+    assert (found["status"], found["not_seen"]) == ("pass", [])
+    assert found["settings"]["n_predict"] == 64
     assert checked(capsys, "b9246", "-n", "64")["settings"]["n_predict"] == 64
 
 
 def test_a_model_of_a_hub_beside_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     found = checked(capsys, "b11434", "-hf", "someone/model:Q4_K_M")
     assert (found["status"], found["silent"]) == ("pass", [])
+
+
+def test_penalties_over_the_whole_context(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9464", "--repeat-last-n", "-1", "-c", "512")
+    assert (found["status"], found["settings"]["repeat_last_n"]) == ("pass", 512)
+    assert checked(capsys, "b11434", "--repeat-last-n", "-1")["blame"] == "--repeat-last-n"
+
+
+def test_what_only_the_tiny_model_cannot_do(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "py0.3.16", "--reranking")
+    assert (found["status"], found["starts"], found["blame"]) == ("error", None, None)
+    assert "tiny model" in found["message"]
+
+
+@pytest.mark.parametrize("build", ["py0.3.16", "b9464", "b11434"])
+def test_files_that_fit_another_model(
+    build: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    adapter, junk = tmp_path / "adapter.gguf", tmp_path / "junk.gguf"
+    write_adapter(adapter)
+    fitting = checked(capsys, build, "--lora", str(adapter))
+    assert (fitting["status"], fitting["cannot_tell"]) == ("pass", [])
+    adapter.write_bytes(adapter.read_bytes().replace(b"fits the tiny", b"fits some big"))
+    left_out = checked(capsys, build, "--lora", str(adapter))
+    assert left_out["status"] == "pass"
+    assert [remark["word"] for remark in left_out["cannot_tell"]] == ["--lora"]
+    junk.write_bytes(b"no model at all")
+    assert checked(capsys, build, "--lora", str(junk))["starts"] is False
+
+
+def test_two_values_of_which_one_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(capsys, "py0.3.16", "--lora-scaled", "/far/a.gguf:1")["starts"] is False
+    found = checked(capsys, "py0.3.16", "--lora-scaled", "/far/a.gguf:1", "--jinja")
+    assert (found["starts"], found["blame"]) == (False, "--lora-scaled")
+    assert checked(capsys, "b9246", "--lora-scaled", "/far/a.gguf:1")["starts"] is True
+
+
+@pytest.mark.parametrize("build", ["b8929", "b11434"])
+def test_a_hub_has_users_and_models(build: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", "--json", "--build", build, "--", "-hf", "model"])
+    answer = json.loads(capsys.readouterr().out)["command_lines"][0]["builds"][build]
+    assert (answer["starts"], answer["blame"]) == (False, "-hf")
+
+
+def test_one_gpu_of_none(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9246", "-sm", "none")
+    assert (found["status"], found["cannot_tell"][0]["word"]) == ("pass", "-sm")

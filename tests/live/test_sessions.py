@@ -16,6 +16,7 @@ from harness.model import FailureKind, LoadRequest, Verdict
 from harness.processes.reaper import owned_processes
 from harness.server.ports import reserved_port
 from harness.sessions.guarded import GuardedSession
+from harness.sessions.oracle import SAME_AS_FRESH_LOAD
 from harness.sessions.runner import Runner, StepReport
 from harness.sessions.script import Load, read_script
 from harness.sessions.search import search
@@ -23,6 +24,7 @@ from harness.sessions.servers import HostServers, Memory
 from harness.sessions.session import Phase
 from harness.sessions.stages import set_stage
 from harness.sessions.surroundings import Surroundings, surroundings_of
+from harness.subjects.reference.guards import Guards, LoadedState
 
 pytestmark = pytest.mark.live
 
@@ -196,3 +198,45 @@ def test_a_model_file_that_is_removed_between_two_loads(
         away.rename(copied)
         assert session.load(replace(MTP, draft_n_max=2)).failure is None
         assert session.status().phase is Phase.RUNNING
+
+
+class LooksAtNoExtraArguments(Guards):
+    def _same_settings(self, request: LoadRequest, loaded: LoadedState) -> bool:
+        return super()._same_settings(
+            replace(request, extra_args=loaded.request.extra_args), loaded
+        )
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (("--temp", "0.25"), "temperature 0.25"),
+        (("-np", "3"), "slots 3"),
+        (("--metrics",), "metrics on"),
+        (("--no-slots",), "slots_endpoint off"),
+        (("--alias", "other"), "model_id other"),
+        (("-ub", "64"), "ubatch 64"),
+    ],
+    ids=lambda one: "" if isinstance(one, str) else one[0],
+)
+def test_a_guard_that_overlooks_any_setting_is_caught(
+    workbench: Workbench, memory: Memory, build: str, extra: tuple[str, ...], told: str
+) -> None:
+    stage = set_stage(workbench, subject="reference", build=build, environment="cpu", memory=memory)
+    where = surroundings_of(workbench, build, "cpu")
+    for guards, verdict in ((LooksAtNoExtraArguments(), Verdict.FAIL), (None, Verdict.PASS)):
+        session = GuardedSession(
+            workbench.subject("reference"), where, HostServers(workbench, where), guards=guards
+        )
+        steps = [Load(request=MTP), Load(request=replace(MTP, extra_args=extra))]
+        try:
+            _, second = Runner(session, stage.oracle).run(steps)
+        finally:
+            session.close()
+        assert second.verdict is verdict
+        if verdict is Verdict.FAIL:
+            (check,) = [one for one in second.checks if not one.ok]
+            assert check.name == SAME_AS_FRESH_LOAD
+            assert told in check.expected
+            assert told not in check.observed

@@ -1,6 +1,6 @@
 """The mutants: each is one plausible mistake in the subject, a plan, the parser, or a judge."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -560,7 +560,13 @@ def _agreements() -> Iterator[Mutant]:
     right = agreement.agree
 
     def agreeing(change: Callable[[Speculation], Speculation]) -> Context:
-        return lambda: patched(setting, "agree", lambda evidence: change(right(evidence)))
+        def agree(evidence: Sequence[Evidence]) -> Speculation:
+            state = change(right(evidence))
+            on = state.implementations
+            supported = {name: who for name, who in state.witnessed_by.items() if name in on}
+            return replace(state, witnessed_by=supported)
+
+        return lambda: patched(setting, "agree", agree)
 
     for name, change in {
         "idle counts as on": lambda state: replace(

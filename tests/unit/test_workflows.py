@@ -1,5 +1,6 @@
 """What workflows must hold, and the commands that they call; `nox -s lint` checks their form."""
 
+import json
 import re
 import shlex
 import shutil
@@ -10,16 +11,19 @@ from typing import Any
 import pytest
 
 from harness.cli import make_parser
+from harness.upgrade.bumps import bump_of
 from tests.workflow_scripts import findings, read, runners, scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTION = ROOT / "action.yml"
 EVERY = [*WORKFLOWS, ACTION]
+EXAMPLE = ROOT / "examples" / "upgrade.yml"
 
 
 ACQUIRES = re.compile(
-    r"nox -s (?:tests|matrix|atlas)\b|llama-harness\"? (?:bisect|builds get|matrix(?!.*--list))\b"
+    r"nox -s (?:tests|matrix|atlas)\b"
+    r"|llama-harness\"? (?:bisect|builds get|matrix(?!.*--list)|upgrade)\b"
 )
 """Commands that get builds, from a release or by compiling them."""
 
@@ -118,7 +122,7 @@ def called() -> list[Any]:
 
 def test_commands_are_found() -> None:
     names = [param.values[0][0] for param in called()]
-    assert {"plan", "matrix", "report", "builds", "bisect"} == set(names)
+    assert {"plan", "matrix", "report", "builds", "bisect", "upgrade"} == set(names)
 
 
 @pytest.mark.parametrize("words", called())
@@ -263,3 +267,29 @@ def test_shellcheck_reads_a_script_as_github_starts_it(
     )
     (found,) = map(findings, scripts(path))
     assert code in found if code else not found
+
+
+def test_the_example_is_as_careful_as_our_own_workflows() -> None:
+    content = read(EXAMPLE)
+    assert content["permissions"] == {"contents": "read"}
+    (job,) = content["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert "timeout-minutes" in job
+    checkout, ours = job["steps"]
+    assert re.fullmatch(r"actions/checkout@[0-9a-f]{40}", checkout["uses"])
+    assert checkout["with"] == {"fetch-depth": "0", "persist-credentials": "false"}
+    assert set(ours["with"]) <= set(read(ACTION)["inputs"])
+
+
+def test_renovate_makes_pull_requests_of_what_the_action_reads() -> None:
+    content = json.loads((ROOT / "examples" / "renovate.json").read_text("utf-8"))
+    (rule,) = content["packageRules"]
+    versioning = rule["versioning"].removeprefix("regex:").replace("(?<", "(?P<")
+    found = re.fullmatch(versioning, "server-cuda-b9246")
+    assert found is not None
+    assert (found["compatibility"], found["major"]) == ("server-cuda", "9246")
+    (manager,) = content["customManagers"]
+    (pattern,) = manager["matchStrings"]
+    line = "LLAMA_TAG=b8929"
+    assert re.fullmatch(pattern.replace("(?<", "(?P<"), line)
+    assert bump_of(line, line.replace("8929", "9246")) == (8929, 9246)

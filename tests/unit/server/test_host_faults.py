@@ -40,6 +40,9 @@ LINES = {
         "write: Disk quota exceeded",
         "read: Input/output error",
     ),
+    FailureKind.TINY_MODEL: (
+        "src/llama-graph.cpp:1873: RANK pooling requires either cls+cls_b or cls_out+cls_out_b",
+    ),
     FailureKind.NOT_EXECUTABLE: ("llama-harness: no container: No such image",),
     FailureKind.PORT_IN_USE: (
         "start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 80",

@@ -1,6 +1,7 @@
 """Command lines as people have them: what real builds did with each is what the atlas says.
 
-``fixtures/corpus/given.jsonl`` holds what was seen; ``tests/live/test_corpus.py`` launches it.
+``fixtures/corpus/given.jsonl`` holds what was seen, and ``tests/live/test_command_line_corpus.py``
+launches it.
 """
 
 import json

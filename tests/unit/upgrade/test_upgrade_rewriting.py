@@ -115,11 +115,15 @@ VARIABLES = [
     ("b8929", "b9464", "LLAMA_ARG_SPEC_TYPE=ngram-mod --spec-type ngram-simple",
      "--spec-type ngram-simple"),
     ("b8929", "b9093", "LLAMA_ARG_N_CPU_MOE= -c 9", "-c 9"),
+    ("b9093", "b9464", "LLAMA_ARG_SPEC_DRAFT_MODEL=d -c 9",
+     "LLAMA_ARG_SPEC_DRAFT_MODEL=d LLAMA_ARG_SPEC_TYPE=draft-simple -c 9"),
 ]  # fmt: skip
 MISTAKES = [
     ("b8929", "b11434", "--ctx-size=1024", "--ctx-size 1024"),
     ("b8929", "b11434", "--ngl 99 0.0.0.0", "-ngl 99 --host 0.0.0.0"),
     ("b8929", "b9093", "--ctx-size 2048--n-gpu-layers 99", "--ctx-size 2048 --n-gpu-layers 99"),
+    ("b8929", "b9246", "-fa --no-mmap", "-fa on --no-mmap"),
+    ("b8929", "b11434", "-c 9 -fa", "-c 9 -fa on"),
     ("b8929", "b11434", "--flash-attn off -ctv q8_0", "--flash-attn on -ctv q8_0"),
     ("b8929", "b9246", "--chat-template-kwargs {enable_thinking:false}", "--reasoning off"),
 ]

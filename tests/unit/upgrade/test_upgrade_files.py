@@ -23,7 +23,7 @@ COMPOSE = """services:
 def changed(path: Path, text: str) -> dict[Path, tuple[str, str]]:
     lines = read_text(text, str(path), path=path)
     eras = era("b8929"), era("b11434")
-    changes = {name: (line, rewrite(line, *eras).line) for name, line in lines.items()}
+    changes = {name: rewrite(line, *eras).stages for name, line in lines.items()}
     return dict(rewritten_files(path, changes, {}))
 
 
@@ -91,6 +91,21 @@ def test_patch_takes_the_diff(compose: Path, end: str, monkeypatch: pytest.Monke
     assert shown.startswith("--- a/compose.yml\n+++ b/compose.yml\n")
     subprocess.run(["git", "apply", "-"], input=shown, text=True, check=True, env=os.environ)
     assert compose.read_bytes().decode() == texts[Path("compose.yml")][1]
+
+
+def test_a_comment_stays_where_it_belongs(tmp_path: Path) -> None:
+    path = tmp_path / "compose.yml"
+    text = """services:
+  llm:
+    image: ghcr.io/ggml-org/llama.cpp:server
+    command:
+      - -fa
+      - --no-mmap   # NFS
+"""
+    path.write_text(text, encoding="utf-8")
+    assert changed(path, text)[path][1].endswith(
+        '      - -fa\n      - "on"\n      - --load-mode   # NFS\n      - none\n'
+    )
 
 
 def test_nothing_to_change_is_no_file(compose: Path) -> None:
