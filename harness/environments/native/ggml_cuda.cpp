@@ -1077,6 +1077,7 @@ status cards_of_file() {
         made->minor = seen->minor;
         made->total = (seen->total_mib - seen->reserved_mib) * mib;
         made->free = held < made->total ? made->total - held : 0;
+        if (made->free < seen->floor_mib * mib) made->free = seen->floor_mib * mib;
     }
     return visible ? success : no_device;
 }
