@@ -92,6 +92,7 @@ CONTEXT_SHIFT: Final = Family(
     negations=("--no-context-shift",),
     negating_variables=("LLAMA_ARG_NO_CONTEXT_SHIFT",),
 )
+FIT: Final = Family(flags=("--fit", "-fit"), variables=("LLAMA_ARG_FIT",))
 CPU_EXPERTS: Final = Family(flags=("--cpu-moe", "-cmoe"), variables=("LLAMA_ARG_CPU_MOE",))
 N_CPU_EXPERTS: Final = Family(flags=("--n-cpu-moe", "-ncmoe"), variables=("LLAMA_ARG_N_CPU_MOE",))
 REASONING: Final = Family(flags=("--reasoning", "-rea"), variables=("LLAMA_ARG_REASONING",))

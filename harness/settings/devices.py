@@ -14,18 +14,19 @@ from harness.flags.arguments import Argument
 from harness.flags.families import (
     DRAFT_DEVICE,
     DRAFT_GPU_LAYERS,
+    FIT,
     GPU_LAYERS,
     KV_OFFLOAD,
     MAIN_DEVICE,
     MAIN_GPU,
     SPLIT_MODE,
     TENSOR_SPLIT,
-    Family,
 )
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation
 from harness.settings.value import (
     ANYTHING,
+    NOTHING,
     Reading,
     ValueSetting,
     Wish,
@@ -34,12 +35,6 @@ from harness.settings.value import (
     switch,
     word,
 )
-
-_FIT: Final = Family(
-    flags=("--fit", "-fit", "--fit-target", "-fitt", "--fit-ctx", "-fitc"),
-    variables=("LLAMA_ARG_FIT", "LLAMA_ARG_FIT_TARGET", "LLAMA_ARG_FIT_CTX"),
-)
-"""What makes the outcome of fitting worth showing."""
 
 _LOADING: Final = re.compile(r"loading model tensors")
 _USED: Final = re.compile(r"using device (\S+) \(")
@@ -153,16 +148,17 @@ def _holding(placement: _Placement) -> list[str] | None:
 
 def _offloaded(placement: _Placement) -> str | None:
     """Layers on devices and layers in all; builds that use no device sum up as if they did."""
-    if placement.layers is None:
+    if placement.layers is None or not placement.used:
         return None
-    count, total = placement.layers
-    return f"{count if placement.used else 0}/{total}"
+    return "{}/{}".format(*placement.layers)
 
 
 def _assigned(placement: _Placement) -> str | None:
     """The same, counted."""
     names = placement.assigned
-    return f"{sum(name != _CPU for name in names)}/{len(names)}" if names else None
+    if not names or not placement.used:
+        return None
+    return f"{sum(name != _CPU for name in names)}/{len(names)}"
 
 
 def _shares(placement: _Placement) -> list[int] | None:
@@ -336,9 +332,8 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="fit_outcome",
-        families=(),
-        follows=(_FIT,),
-        asks=word,
+        families=(FIT,),
+        asks=lambda argument: {True: ANYTHING, False: NOTHING, None: None}[switch(FIT)(argument)],
         readings=(Reading(witness="startup-log", read=_outcome),),
     ),
     ValueSetting(

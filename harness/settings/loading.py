@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import CPU_EXPERTS, N_CPU_EXPERTS, Family
+from harness.flags.families import CPU_EXPERTS, FIT, N_CPU_EXPERTS, Family
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation, Probed
 from harness.settings.value import (
@@ -38,7 +38,6 @@ _MLOCK: Final = Family(flags=("--mlock",), variables=("LLAMA_ARG_MLOCK",))
 _MODE: Final = Family(flags=("--load-mode", "-lm"), variables=("LLAMA_ARG_LOAD_MODE",))
 """In place of the three others: they are deprecated since b10105 and gone since b10878."""
 _WARMUP: Final = Family(flags=("--warmup",), negations=("--no-warmup",))
-_FIT: Final = Family(flags=("--fit", "-fit"), variables=("LLAMA_ARG_FIT",))
 _FIT_TARGET: Final = Family(flags=("--fit-target", "-fitt"), variables=("LLAMA_ARG_FIT_TARGET",))
 _ADAPTERS: Final = Family(flags=("--lora",))
 _SCALED_ADAPTERS: Final = Family(flags=("--lora-scaled",))
@@ -243,8 +242,8 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="fit",
-        families=(_FIT,),
-        asks=switch(_FIT),
+        families=(FIT,),
+        asks=switch(FIT),
         readings=(Reading(witness="startup-log", read=_fitted),),
     ),
     ValueSetting(

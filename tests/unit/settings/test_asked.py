@@ -150,6 +150,8 @@ def wish(name: str, *arguments: Argument) -> Any:
         ("main_gpu", "-mg 1x", 1),
         ("kv_placement", "-nkvo", "CPU"),
         ("kv_placement", "-kvo", "a device"),
+        ("fit_outcome", "-fit on", ANYTHING),
+        ("fit_outcome", "-fit off", None),
         ("draft_devices", "-devd CUDA1", ["CUDA1"]),
         ("draft_gpu_layers", "-ngld 0", "0"),
         ("draft_p_min", "--draft-p-min 0.5", 0.5),
@@ -192,7 +194,7 @@ def test_what_a_flag_asks_for(name: str, words: str, value: Any) -> None:
 
 def test_the_settings_that_ask_for_nothing() -> None:
     silent = {name for name, setting in SETTINGS.items() if not setting.families}
-    assert silent == {"context_trained", "aliases", "auth_models", "model_ids", "fit_outcome"}
+    assert silent == {"context_trained", "aliases", "auth_models", "model_ids"}
 
 
 @pytest.mark.parametrize(
@@ -243,6 +245,7 @@ def test_every_spelling_is_read(
 
 SHARED = (
     ["mmap", "direct_io", "mlock", "load_mode"],
+    ["fit", "fit_outcome"],
     ["thinking", "template_variables"],
     ["tools", "mcp_proxy"],
 )

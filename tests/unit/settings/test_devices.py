@@ -144,13 +144,11 @@ def test_a_part_of_the_model_on_one_of_two_cards() -> None:
 def test_no_device_is_used_though_there_are_some() -> None:
     observation = seen(NONE)
     assert told("devices", observation) == []
-    assert told("gpu_layers", observation) == "0/9"
+    assert told("gpu_layers", observation) is None
     assert told("kv_placement", observation) == ["CPU"]
     assert told("split_mode", observation) is None
-    assert granted(observation, "-dev none", "-nkvo", "-ngl 0") == {
-        "-dev": True, "-nkvo": True, "-ngl": True,
-    }  # fmt: skip
-    assert granted(observation, "-ngl 99", "-dev CUDA0") == {"-ngl": False, "-dev": False}
+    assert granted(observation, "-dev none", "-nkvo", "-ngl 99") == {"-dev": True, "-nkvo": True}
+    assert granted(observation, "-dev CUDA0", "-kvo") == {"-dev": False, "-kvo": False}
 
 
 @pytest.mark.parametrize("lines", [SPLIT, NONE], ids=["split", "none"])
