@@ -1,6 +1,7 @@
 """Command lines made of what a build's help text offers, with values that it takes."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,8 @@ _VALUES: Final = {
     "--verbosity": ("0", "1", "3", "4"),
     "--flash-attn": ("on", "off", "auto"),
     "--fit": ("on", "off"),
+    "--cache-type-k": ("f16", "q8_0"),
+    "--cache-type-v": ("f16", "q8_0"),
     "--log-colors": ("on", "off", "auto"),
     "--reasoning": ("on", "off", "auto"),
     "--reasoning-format": ("none", "deepseek"),
@@ -118,6 +121,28 @@ def values_of(option: Option) -> Sequence[tuple[str, ...]]:
     words = (option.placeholder or "").split()
     several = len(words) if len(words) > 1 and all(word.isupper() for word in words) else 1
     return [(value,) * several for value in known]
+
+
+def lacks_flash_attention(line: CommandLine, capabilities: Capabilities) -> bool:
+    """Whether every build refuses it: a quantised V cache, and flash attention off."""
+    cache = capabilities.option("--cache-type-v")
+    flash = capabilities.option("--flash-attn")
+    assert cache is not None
+    assert flash is not None
+    quantised = any(value.startswith(("q", "iq")) for value in _given(line, cache))
+    given = _given(line, flash)
+    switched_on = bool(given) and given[-1] not in ("off", "0")
+    return quantised and not (switched_on or (flash.takes_value and not given))
+
+
+def _given(line: CommandLine, option: Option) -> list[str]:
+    values = [
+        value if option.takes_value else "on"
+        for flag, value in pairwise((*line.words, ""))
+        if flag in option.spellings
+    ]
+    variable = line.env.get(option.env or "")
+    return values or ([variable] if variable is not None else [])
 
 
 @st.composite

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from harness.cells.launching import PORT_VARIABLE, listening_port
+from harness.cells.launching import PORT_VARIABLE, listening_port, switches
 from harness.errors import SubjectError
+from harness.flags.arguments import read_arguments
 from harness.model import Failure, FailureKind, LoadRequest
 from harness.server.http import ServerClient
 from harness.server.ports import reserved_port
@@ -198,8 +199,11 @@ class StudioSession:
         assert state.pid is not None
         log, client = FileLog(self._log_of(port)), ServerClient(port)
         server = StudioServer(pid=state.pid, log=log, client=client)
-        number = self._surroundings.build_number
-        return effective_state(observe(server, number))
+        surroundings = self._surroundings
+        arguments = read_arguments(state.argv, surroundings.capabilities)
+        switched_on = switches(port, arguments).keys() - surroundings.variables.keys()
+        observed = observe(server, surroundings.build_number, switched_on=switched_on)
+        return effective_state(observed)
 
     def _log_of(self, port: int) -> Path:
         own = self._log_file

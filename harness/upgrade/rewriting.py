@@ -38,6 +38,7 @@ _NUMBER: Final = re.compile(r"N\b.*")
 _PLAIN_CACHE: Final = frozenset({"f32", "f16", "bf16"})
 _CACHES: Final = ("--cache-type-k", "--cache-type-v")
 _FLASH: Final = families.FLASH.flags[0]
+_NO_FLASH: Final = families.FLASH.negations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -473,14 +474,16 @@ def _for_quantised_cache(parts: Sequence[Part], new: Era) -> Iterator[Change]:
     if not quantised or option is None or new.fork:
         return
     why = "a quantised V cache needs flash attention"
-    flash = [place for place, part in enumerate(parts) if part.says(_FLASH)]
+    flash = [place for place, part in enumerate(parts) if part.says(_FLASH, *_NO_FLASH)]
     if not flash and not option.takes_value:
         why = f"{why}, which is off on {new.id}"
         yield added(caches[0] - 1, (("-fa",),), why, Kind.DRIFT)
     for place in flash:
-        flag, value = parts[place].argument.flag, parts[place].argument.value
+        said = parts[place].argument
+        negative = said.spelling in _NO_FLASH
+        flag, value = "-fa" if negative else said.flag, said.value
         after = (flag, "on") if option.takes_value else (flag,)
-        if value in OFF:
+        if negative or value in OFF:
             yield replace(_mended(place, parts[place], (after,), why), lost=True)
         elif value == "auto" and not option.takes_value:
             yield replaced(place, parts[place], (after,), why, Kind.ARITY)
