@@ -72,6 +72,7 @@ def run_case(
     models: Mapping[str, Path],
     variables: Mapping[str, str],
     words: Mapping[str, str],
+    tokens: int | None = None,
 ) -> Record:
     """Run one case, and return what was seen.
 
@@ -81,7 +82,9 @@ def run_case(
         models: Model files by the name that cases use.
         variables: All variables of the program but the case's own.
         words: What stands for a word in braces besides the models.
+        tokens: How many to ask for; the case's own number if None.
     """
+    wanted = int(case.get("n", 48)) if tokens is None else tokens
     fill = {**{name: str(path) for name, path in models.items()}, **words}
     env = {**variables, "GGML_NO_BACKTRACE": "1"}
     env |= {name: _filled(value, fill) for name, value in case.get("env", {}).items()}
@@ -105,11 +108,16 @@ def run_case(
         record: Record = {"outcome": f"exit {done.returncode}", "stdout": said, "log": log}
         return record | {"devices": devices, "errors": _errors(log), "warnings": _warnings(log)}
     with tempfile.TemporaryDirectory(prefix="card") as folder:
-        return _served(case, [str(server), *argv], Path(folder) / "log", models, env)
+        return _served(case, [str(server), *argv], Path(folder) / "log", models, env, wanted)
 
 
 def _served(
-    case: Case, command: Sequence[str], file: Path, models: Mapping[str, Path], env: dict[str, str]
+    case: Case,
+    command: Sequence[str],
+    file: Path,
+    models: Mapping[str, Path],
+    env: Mapping[str, str],
+    tokens: int,
 ) -> Record:
     port = _free_port()
     told = ["--host", "127.0.0.1", "--port", str(port), "--offline"]
@@ -127,7 +135,7 @@ def _served(
         record["seconds"] = round(time.monotonic() - start, 3)
         died = ""
         if up:
-            record |= _asked(port, int(case.get("n", 48)))
+            record |= _asked(port, tokens)
             died = str(record.pop("problem", ""))
         time.sleep(0.05)
         ended = process.poll()
@@ -268,6 +276,12 @@ def _errors(log: str) -> list[str]:
         ):
             lines.append(re.sub(r"(?:/[^\s':]+)+/(ggml/src/|(?=[^/\s']+\.gguf))", r"\1", line))
     return lines
+
+
+SAID_ANYWAY = re.compile(
+    r"common_speculative_init: no implementations|^W srv |: exiting due to model loading error"
+)
+"""Lines that have nothing to do with devices, or are lost where the end comes quickly."""
 
 
 def _warnings(log: str) -> list[str]:
