@@ -32,6 +32,7 @@ PROMPT = (
 )
 STAMP = re.compile(r"(?m)^\d+\.\d\d\.\d{3}\.\d{3} ")
 START_S = 60.0
+DEFAULT_VERBOSITY = 3
 END_S = 20.0
 
 HOG = """
@@ -70,6 +71,7 @@ def run_case(
     case: Case,
     server: Path,
     models: Mapping[str, Path],
+    *,
     variables: Mapping[str, str],
     words: Mapping[str, str],
     tokens: int | None = None,
@@ -108,7 +110,9 @@ def run_case(
         record: Record = {"outcome": f"exit {done.returncode}", "stdout": said, "log": log}
         return record | {"devices": devices, "errors": _errors(log), "warnings": _warnings(log)}
     with tempfile.TemporaryDirectory(prefix="card") as folder:
-        return _served(case, [str(server), *argv], Path(folder) / "log", models, env, wanted)
+        return _served(
+            case, [str(server), *argv], Path(folder) / "log", models, env=env, tokens=wanted
+        )
 
 
 def _served(
@@ -116,6 +120,7 @@ def _served(
     command: Sequence[str],
     file: Path,
     models: Mapping[str, Path],
+    *,
     env: Mapping[str, str],
     tokens: int,
 ) -> Record:
@@ -123,7 +128,7 @@ def _served(
     told = ["--host", "127.0.0.1", "--port", str(port), "--offline"]
     told += ["-m", str(models[str(case["model"])])]
     level = int(case.get("lv", 4))
-    words = [*told, *command[1:], *(["-lv", str(level)] if level != 3 else [])]
+    words = [*told, *command[1:], *(["-lv", str(level)] if level != DEFAULT_VERBOSITY else [])]
     record: Record = {}
     start = time.monotonic()
     with file.open("wb") as log:
@@ -262,20 +267,19 @@ def fit_steps(log: str) -> list[str]:
     for line in FIT.findall(log):
         if re.match(r"getting|projected|memory for test|fitting params|.*took ", line):
             continue
+        step = line
         for pattern, instead in FREE:
-            line = re.sub(pattern, instead, line)
-        steps.append(line)
+            step = re.sub(pattern, instead, step)
+        steps.append(step)
     return steps
 
 
 def _errors(log: str) -> list[str]:
-    lines = []
-    for line in log.splitlines():
-        if re.match(r"E |error while handling|error: ", line) or re.search(
-            r"GGML_ASSERT\(.*failed|: CUDA error$", line
-        ):
-            lines.append(re.sub(r"(?:/[^\s':]+)+/(ggml/src/|(?=[^/\s']+\.gguf))", r"\1", line))
-    return lines
+    return [PATH.sub(r"\1", line) for line in log.splitlines() if ERROR.match(line)]
+
+
+ERROR = re.compile(r"E |error while handling|error: |.*GGML_ASSERT\(.*failed|.*: CUDA error$")
+PATH = re.compile(r"(?:/[^\s':]+)+/(ggml/src/|(?=[^/\s']+\.gguf))")
 
 
 SAID_ANYWAY = re.compile(
@@ -338,7 +342,7 @@ def main() -> int:
         if time.monotonic() - start > options.stop_after_s:
             break
         with _left(case.get("leave")) as said:
-            record = run_case(case, Path(options.server), models, variables, words)
+            record = run_case(case, Path(options.server), models, variables=variables, words=words)
         if said:
             record["hog"] = said
         seen = re.search(r"\((\d+) MiB, (\d+) MiB free\)|- (\d+) MiB free", record["log"])

@@ -46,7 +46,7 @@ def _write(path: Path, *, name: str, blocks: int, heads: int, seed: int) -> None
     source = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
-    tokens = tiny._add_vocabulary(writer)  # noqa: SLF001 - the vocabulary of the tiny models
+    tokens = tiny._add_vocabulary(writer)
     writer.add_context_length(8192)
     writer.add_embedding_length(width)
     writer.add_feed_forward_length(inner)

@@ -7,8 +7,8 @@ contexts, devices, layers, every buffer, flash attention, graph and splits, pipe
 fitting, errors and warnings. Cases that are known to differ are in ``fixtures/card/explained.json``
 with the reason; any other difference fails, as does a reason for a case that agrees.
 
-    python benchmarks/card_truth.py --build b9246
-    python benchmarks/card_truth.py --build b11434 --only 'left *'
+    python -m benchmarks.card_truth --build b9246
+    python -m benchmarks.card_truth --build b11434 --only 'left *'
 """
 
 import argparse
@@ -26,16 +26,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from _card_driver import BUFFERS, SAID_ANYWAY, Case, Record, applies, run_case
-from _card_models import random_twin, write_deep, write_head32
-from _figures import add_json_option, keep
 
+from benchmarks._card_driver import BUFFERS, SAID_ANYWAY, Case, Record, applies, run_case
+from benchmarks._card_models import random_twin, write_deep, write_head32
+from benchmarks._figures import add_json_option, keep
 from harness.builds.catalogue import load_catalogue
 from harness.builds.headers import CARD_STARTER
 from harness.builds.locations import cache_root
 from harness.cells.qualification import open_store
 from harness.environments.card import compile_card
-from harness.environments.machine import Card, SpoofedMachine, load_profile
+from harness.environments.machine import Card, load_profile
 from harness.environments.native_libraries import native_libraries
 from harness.environments.spoof import spoof_directory
 from harness.errors import EXIT_FAIL, EXIT_OK, HarnessError, UsageError
@@ -163,9 +163,7 @@ def verdict(
             "agree": same,
             "share": f"{same / len(apart):.1%}" if apart else "",
             "not_explained": unexplained,
-            **{
-                aspect: sum(aspect in differs for differs in apart.values()) for aspect in ASPECTS
-            },
+            **{aspect: sum(aspect in differs for differs in apart.values()) for aspect in ASPECTS},
         }
     ]
     keep("A spoofed card against a real one; by aspect, how many differ", figures, options.json)
@@ -273,7 +271,9 @@ def in_spoof(
         }
         variables |= {"LD_LIBRARY_PATH": str(libraries), **subject.variables()}
         words = {"uuid": cards[0].uuid, "uuid8": cards[0].uuid[:12]}
-        return run_case(case, subject.server, models, variables, words, TOKENS)
+        return run_case(
+            case, subject.server, models, variables=variables, words=words, tokens=TOKENS
+        )
 
 
 @contextmanager
@@ -288,17 +288,12 @@ def spoofed(case: Case, truth: Record, scratch: Path) -> Iterator[tuple[Path, Se
         seen = truth.get("free_seen") or 0
         used = room - first.context_mib - int(seen) if seen else room - int(case["leave"])
         cards = (msgspec.structs.replace(first, memory_used_mib=used), *cards[1:])
-    with tempfile.TemporaryDirectory(prefix="spoof-", dir=scratch) as folder:
-        with spoof_directory(
-            Path(folder) / "spoof",
-            SpoofedMachine(
-                driver_version=machine.driver_version,
-                cuda_version=machine.cuda_version,
-                cards=cards,
-            ),
-            native=native_libraries(),
-        ) as spoof:
-            yield spoof.libraries, cards
+    found = msgspec.structs.replace(machine, cards=cards)
+    with (
+        tempfile.TemporaryDirectory(prefix="spoof-", dir=scratch) as folder,
+        spoof_directory(Path(folder) / "spoof", found, native=native_libraries()) as spoof,
+    ):
+        yield spoof.libraries, cards
 
 
 if __name__ == "__main__":

@@ -133,6 +133,8 @@ def _launcher(folder: Path, binary: Path, variables: Mapping[str, str]) -> Path:
         f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())
     )
     program = folder / binary.name
-    program.write_text(f'#!/bin/sh\n{exports}exec {shlex.quote(str(binary))} "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\n{exports}exec {shlex.quote(str(binary))} "$@"\n', encoding="utf-8"
+    )
     program.chmod(0o755)
     return program

@@ -12,7 +12,7 @@ import pytest
 from harness.builds import AcquiredBuild, load_catalogue
 from harness.builds.headers import CARD_STARTER, NAMES, headers_digest
 from harness.builds.manifest import Manifest
-from harness.environments import server_layer as module
+from harness.environments import server_layer as server_layer_module
 from harness.environments.environment import Environment
 from harness.environments.server_layer import (
     LOADED_VARIABLE,
@@ -49,7 +49,7 @@ def _no_compiler_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         library.write_bytes(headers_digest(headers).encode())
         return library
 
-    monkeypatch.setattr(module, "compile_card", compile_card)
+    monkeypatch.setattr(server_layer_module, "compile_card", compile_card)
 
 
 def build(
@@ -155,7 +155,7 @@ def test_headers_of_another_server(opened: OpenEnvironment, tmp_path: Path, head
 def test_a_library_that_does_not_compile(
     opened: OpenEnvironment, tmp_path: Path, headers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "compile_card", lambda *_: "no C++ compiler on PATH")
+    monkeypatch.setattr(server_layer_module, "compile_card", lambda *_: "no C++ compiler on PATH")
     with opened("cuda-spoof") as inside:
         layer = layer_of(inside, build(tmp_path, OFFLOADS, headers))
     assert layer.absent == "no C++ compiler on PATH"
@@ -174,7 +174,7 @@ def test_on_windows_applications_start_the_server_itself(
 ) -> None:
     one = build(tmp_path, OFFLOADS, headers)
     with opened("cuda-spoof") as inside:
-        monkeypatch.setattr(module.sys, "platform", "win32")
+        monkeypatch.setattr(sys, "platform", "win32")
         layer = layer_of(inside, one)
         assert layer.program == one.binary
         assert LOADED_VARIABLE in layer.variables
