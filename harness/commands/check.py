@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from harness.builds import Build, Store, load_catalogue
+from harness.cells.least import complaints_of, least_failing
 from harness.cells.presets import keys_of
 from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
@@ -18,7 +19,7 @@ from harness.flags.families import OF_EXPERTS_AND_THINKING
 from harness.flags.standing import outlook
 from harness.formats import FORMATS
 from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
-from harness.model import Cell, DemandedBy, LoadRequest, Verdict
+from harness.model import Cell, CellResult, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
     CheckedLine,
     as_json,
@@ -298,6 +299,8 @@ def _check_line(
         if fault is not None and finding.starts is False:
             message = f"{finding.message}: {fault.why}"
             finding = replace(finding, blame=fault.word, message=message)
+        if finding.starts is False and finding.blame is None:
+            finding = _with_culprits(finding, result, line, cells, workbench)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
@@ -317,6 +320,22 @@ def _check_line(
         _write(flag_ranges(tuple(dict.fromkeys(flags)), builds, capabilities))
         _write(drift_lines(checked))
     return checked
+
+
+def _with_culprits(
+    finding: Finding, result: CellResult, line: _Line, cells: Sequence[Cell], workbench: Workbench
+) -> Finding:
+    """The finding with what is enough to fail, where the build's own words blame nothing."""
+    cell = next(one for one in cells if one.build == result.build)
+    complaints = complaints_of(result, cell)
+    if not complaints:
+        return finding
+    culprits = least_failing(cell, result, line.line, complaints[0], workbench).culprits
+    if not culprits:
+        return finding
+    told = " and ".join(" ".join(one.words) for one in culprits)
+    message = f"{finding.message}; {told} {'is' if len(culprits) == 1 else 'are'} enough for that"
+    return replace(finding, blame=culprits[-1].flag, message=message)
 
 
 def _write(lines: Iterable[str]) -> None:

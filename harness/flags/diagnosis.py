@@ -53,6 +53,8 @@ def diagnose_refusal(
     told = _since(flag, number)
     if how.endswith("removed"):
         told = told.replace("(removed ", "(")
+    if became and became.split() == flag.split():
+        return f"{flag!r} is one word to {build}, which knows none such; write it as several"
     return f"{build} {how} {flag}{told}; {advice}"
 
 

@@ -17,6 +17,7 @@ _OVERRIDE: Final = Family(
 _OVERRIDE_DRAFT: Final = Family(
     flags=("--spec-draft-override-tensor", "--override-tensor-draft", "-otd")
 )
+_PARALLEL: Final = Family(flags=("--parallel", "-np"), variables=("LLAMA_ARG_N_PARALLEL",))
 _TEMPLATE: Final = Family(
     flags=("--chat-template-file", "--chat-template"),
     variables=("LLAMA_ARG_CHAT_TEMPLATE_FILE", "LLAMA_ARG_CHAT_TEMPLATE"),
@@ -38,6 +39,7 @@ class _Reason:
 
 _REASONS: Final = (
     _Reason(pattern=re.compile(r"V cache.* requires flash_attn"), families=(_CACHE_V,)),
+    _Reason(pattern=re.compile(r"n_seq_max must be"), families=(_PARALLEL,)),
     _Reason(
         pattern=re.compile(r"MTP layers|MTP context|initialize MTP"),
         families=(SPEC_TYPE,),

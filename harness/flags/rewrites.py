@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final
 
 from harness.flags import families
-from harness.flags.arguments import Argument, read_arguments
+from harness.flags.arguments import Argument, read_arguments, value_count
 from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import Capabilities
 from harness.flags.renames import is_switch, other_flags, other_values, other_variables
@@ -40,6 +40,10 @@ _TOKENS: Final[Mapping[str, Words]] = {"mtp": ("draft-mtp",), "draft-mtp": ("mtp
 _OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
+_SCALE: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
+_STUCK: Final = re.compile(r"(-[A-Za-z]+)([0-9]\S*)")
+_DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+"""Programs for writing put the others in place of two hyphens, or of one."""
 _ALL_LAYERS: Final = "99"
 
 
@@ -127,7 +131,7 @@ def mended(argument: Argument, words: Sequence[str], capabilities: Capabilities)
         capabilities: Of the build that it is to be written for.
     """
     known = capabilities.offers(argument.flag)
-    mistakes = (_glued, _kwargs) if known else (_equals, _dashes, _stray_word)
+    mistakes = (_glued, _kwargs) if known else (_equals, _one_word, _dashes, _stray_word)
     found = (rule(argument, words, capabilities) for rule in mistakes)
     return next((one for one in found if one is not None and one != argument.words), None)
 
@@ -267,6 +271,16 @@ def _equals(argument: Argument, words: Sequence[str], capabilities: Capabilities
     return (flag, value) if equals and capabilities.offers(flag) else None
 
 
+def _one_word(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
+    """A flag and its value in one word, with a blank between them or nothing."""
+    del words
+    flag, *values = argument.flag.split()[:2] or [""]
+    if values and capabilities.offers(flag):
+        return (flag, *argument.flag.split(maxsplit=1)[1:], *argument.values)
+    found = _STUCK.fullmatch(argument.flag)
+    return (found[1], found[2]) if found and capabilities.offers(found[1]) else None
+
+
 def is_glued(value: str) -> bool:
     """Whether the next flag sticks to a value."""
     return _GLUED.fullmatch(value) is not None
@@ -283,11 +297,15 @@ def _glued(argument: Argument, words: Sequence[str], capabilities: Capabilities)
 
 
 def _dashes(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
-    """Two dashes before a short flag, or one before a long one."""
-    del words
-    bare = argument.flag.lstrip("-")
+    """Two dashes before a short flag, or one before a long one; or what looks like a dash."""
+    bare = argument.flag.lstrip(_DASHES)
     if not argument.flag.startswith("-"):
-        return None
+        flag = next(filter(capabilities.offers, (f"--{bare}", f"-{bare}")), None)
+        if flag is None or bare == argument.flag:
+            return None
+        following = [*words[words.index(argument.flag) + 1 :]][:1]
+        option = capabilities.option(flag)
+        return (flag, *(following if option and option.takes_value else ()))
     other = f"-{bare}" if argument.flag.startswith("--") else f"--{bare}"
     return (other, *argument.values) if capabilities.offers(other) else None
 
@@ -351,18 +369,24 @@ def _kwargs(argument: Argument, words: Sequence[str], capabilities: Capabilities
 def _scaled(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
     """Two values became one with a colon between them."""
     option = argument.option
-    if option is None or argument.spelling not in families.ONCE_TWO_VALUES:
+    if option is None or argument.spelling not in families.ONCE_TWO_VALUES or not argument.values:
         return None
     del capabilities
+    path, colon, scale = argument.value.rpartition(":")
+    if value_count(option) > 1:
+        # The word after it is another argument's.
+        apart = (argument.flag, path, scale, *argument.values[1:])
+        return apart if colon and _SCALE.fullmatch(scale) else None
     rest = list(words)[list(words).index(argument.flag) + 1 :]
-    scale = rest[1] if len(rest) > 1 else ""
-    if len(argument.values) != 1 or ":" in argument.value or scale.startswith("-"):
+    following = rest[1] if len(rest) > 1 else ""
+    if colon or not _SCALE.fullmatch(following):
         return None
-    return (argument.flag, f"{argument.value}:{scale}")
+    return (argument.flag, f"{argument.value}:{following}")
 
 
 _RULES: Final[tuple[Rule, ...]] = (
     _equals,
+    _one_word,
     _glued,
     _flash,
     _load_mode,

@@ -23,6 +23,8 @@ _FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
 _OWN_VARIABLE: Final = re.compile(r"LLAMA_ARG_\w+")
 _INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 """What builds read a number out of; ``8k`` is 8."""
+_FRACTION: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]|\.[0-9]|inf|nan)", re.IGNORECASE)
+"""The same where it may have a fraction."""
 _STANDS_FOR: Final = re.compile(r"\$\w|\$\{|\{\w+\}|%\w+%")
 """What a shell, a template or an application puts something else in place of."""
 _INTEGERS: Final = range(-(2**31), 2**31)
@@ -265,6 +267,8 @@ class _Reader:
                 yield Fault(word=word, why=Why.NO_VALUE)
             elif facts.arity == 1 and not self._takes(name, facts, values[0]):
                 yield Fault(word=word, why=Why.BAD_VALUE, value=values[0])
+            elif facts.arity > 1 and (bad := _no_numbers(facts.placeholder or "", values)):
+                yield Fault(word=word, why=Why.BAD_VALUE, value=bad[0])
 
     def _takes(self, name: str, facts: Facts, value: str) -> bool:
         """Whether an option takes a value; True where nothing is known against it."""
@@ -288,6 +292,20 @@ class _Reader:
 def _is_integer(value: str) -> bool:
     found = _INTEGER.match(value)
     return found is not None and int(found[1]) in _INTEGERS
+
+
+def _no_numbers(placeholder: str, values: Sequence[str]) -> list[str]:
+    """Those of the values of an option that takes several which would have to be numbers."""
+    names = zip(placeholder.split(), values, strict=False)
+    return [
+        value
+        for name, value in names
+        if not _STANDS_FOR.search(value)
+        and (
+            (name == "SCALE" and not _FRACTION.match(value))
+            or (name in {"START", "END"} and not _is_integer(value))
+        )
+    ]
 
 
 def _is_unread(variable: str, build: int, atlas: Atlas) -> bool:

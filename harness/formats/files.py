@@ -94,9 +94,9 @@ def server_arguments(words: Sequence[str], origin: str) -> CommandLine:
         env[assigned[0]] = assigned[1].text
         made.pop(0)
     plain = tuple(map(str, made))
-    if not plain:
+    if not plain and not env:
         raise FormatError(f"{origin}: holds no arguments of a llama-server")
-    if not plain[0].startswith("-"):
+    if plain and not plain[0].startswith("-"):
         raise FormatError(
             f"{origin}: cannot tell where the arguments of the llama-server begin in "
             f"{shlex.join(plain)[:120]!r}; begin with the program or with its first flag"

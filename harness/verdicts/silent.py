@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from harness.flags.arguments import Argument
 from harness.flags.capabilities import Capabilities, Option
+from harness.flags.rewrites import rewritten_variable
 from harness.model import LaunchPlan, Remark
 from harness.settings.base import EffectiveState
 from harness.settings.state import SETTINGS
@@ -65,7 +66,9 @@ def silent_effects(
 def _unread(env: Mapping[str, str], capabilities: Capabilities) -> Iterator[Remark]:
     for name in env:
         if _OWN_VARIABLE.fullmatch(name) and capabilities.option_of_variable(name) is None:
-            yield Remark(word=name, why=f"{name} is not read by this build")
+            instead = rewritten_variable(name, env, capabilities)
+            told = f"; write {instead}" if instead else ""
+            yield Remark(word=name, why=f"{name} is not read by this build{told}")
 
 
 def _negating(arguments: Sequence[Argument]) -> Iterator[Remark]:
