@@ -20,6 +20,7 @@ from harness.model import (
     Provenance,
     Verdict,
 )
+from harness.server.failure import WORTH_ANOTHER_TRY
 from harness.settings.base import EFFECT
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine
 from harness.verdicts.checks import STARTS
@@ -76,6 +77,7 @@ def least_failing(
     groups = (*variables, *_groups(words))
     kept = [group for group in groups if group.flag in _KEPT]
     suspects = [group for group in groups if group.flag not in _KEPT]
+    lost = result.failure is not None and result.failure.kind in WORTH_ANOTHER_TRY
     launches = 0
 
     def fails(selected: Sequence[Argument]) -> bool:
@@ -90,8 +92,9 @@ def least_failing(
             provenance=Provenance.FRAGMENT if own else Provenance.HERE,
         )
         workbench.add_subject(subject)
-        tried = replace(cell, subject=subject.name)
-        return complaint in complaints_of(run_cell(tried, workbench), cell)
+        found = complaints_of(run_cell(replace(cell, subject=subject.name), workbench), cell)
+        # A start that lost the reason of its end may be any other that fails.
+        return complaint in found or (lost and any(one.check == STARTS for one in found))
 
     culprits = minimise(suspects, fails)
     return Least(culprits=culprits, launches=launches)
