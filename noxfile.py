@@ -1,6 +1,7 @@
 """Everything one does with this repository: ``nox -l`` lists it."""
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", *session.posargs)
 
 
+@nox.session(python="3.11")
+def windows(session: nox.Session) -> None:
+    """Run unit tests and live ones on Windows, as Wine has it; needs wine64 and mingw-w64."""
+    session.install("-e", ".", *GROUPS["test"], "build")
+    missing = session.run("python", "-m", "tests.windows", "--missing", silent=True)
+    if missing:
+        session.skip(f"needs {str(missing).strip()}")
+    session.run("python", "-m", "tests.windows", *session.posargs)
+
+
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Plant mistakes and see which check finds each; prints the rate and every survivor."""
@@ -105,11 +116,13 @@ def settings(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Build the plain wheel, and on Linux one that brings the spoof's libraries compiled."""
+    """Build the plain wheel, and on Linux those that bring the spoof's libraries compiled."""
     session.install("build")
     session.run("python", "-m", "build", "--outdir", "dist")
-    if sys.platform.startswith("linux"):
-        compiled = {"LLAMA_HARNESS_PREBUILT": "1"}
+    targets = ["linux"] if sys.platform.startswith("linux") else []
+    targets += ["windows"] if shutil.which("x86_64-w64-mingw32-gcc") else []
+    for target in targets:
+        compiled = {"LLAMA_HARNESS_PREBUILT": target}
         session.run("python", "-m", "build", "--wheel", "--outdir", "dist", env=compiled)
 
 

@@ -3,13 +3,15 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Final
 
 from harness import __version__
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, HarnessError
-from harness.terminal import complain
+from harness.terminal import complain, is_broken_pipe, same_output_everywhere
 
 _COMMANDS: Final = (
     "matrix",
@@ -37,6 +39,10 @@ _COMMANDS: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; see ``harness.errors`` for what each means."""
     words = list(sys.argv[1:] if argv is None else argv)
+    same_output_everywhere()
+    if sys.platform == "win32" and threading.current_thread() is threading.main_thread():
+        # Ctrl-Break, which CI services send as well, ends Python on the spot otherwise.
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)
     try:
         # Importing a command's modules takes its time, in which an interrupt may come as well.
         parser = make_parser(words)
@@ -53,11 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
     except OSError as error:
+        if is_broken_pipe(error):
+            # Whoever read the output has seen enough. Python flushes once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OK
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         complain(f"this host refuses: {what}")
         return EXIT_CANNOT_TELL

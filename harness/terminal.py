@@ -3,6 +3,9 @@
 Answers go to standard output, where scripts read them; everything else goes to standard error.
 """
 
+import errno
+import io
+import os
 import sys
 import threading
 import time
@@ -19,6 +22,27 @@ PLAIN_WIDTH: Final = 160
 """Columns where the output is no terminal and so has no width of its own."""
 
 Unit = Literal["bytes", "steps"]
+
+
+def same_output_everywhere() -> None:
+    """Write UTF-8 and plain line ends where the output is no terminal, on Windows too.
+
+    Python writes its code page there, which lacks characters of our tables, and CRLF, of which a
+    shell leaves half behind each value. ``PYTHONIOENCODING`` still decides on the encoding.
+    """
+    if sys.platform != "win32":
+        return
+    chosen = os.environ.get("PYTHONIOENCODING")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding=None if chosen else "utf-8", newline="\n")
+
+
+def is_broken_pipe(error: OSError) -> bool:
+    """Whether an error means that whoever read the output has gone."""
+    if sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None:
+        return True  # Windows' C runtime knows no better name for it.
+    return isinstance(error, BrokenPipeError)
 
 
 def say(text: str, *, end: str = "\n") -> None:

@@ -29,13 +29,13 @@ def upgraded(name: str, folder: Path) -> str:
         told.append(f"# {old} -> {new}\n")
         told += (line.replace(str(folder).lstrip("/"), "services") for line in diff(texts))
         for file, (_, after) in texts.items():
-            file.write_text(after, encoding="utf-8")
+            file.write_text(after, encoding="utf-8", newline="")
     return "".join(told)
 
 
 def step(path: Path, old: str, new: str) -> dict[Path, tuple[str, str]]:
     """The text of a file before and after one step."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode("utf-8")
     eras = era(old), era(new)
     if path.suffix == ".ini":
         # py0.3.16 has no router.
@@ -50,7 +50,7 @@ def write_diffs(folder: Path) -> None:
     """Write every diff anew."""
     DIFFS.mkdir(exist_ok=True)
     for name in FILES:
-        (DIFFS / f"{name}.diff").write_text(upgraded(name, folder), encoding="utf-8")
+        (DIFFS / f"{name}.diff").write_text(upgraded(name, folder), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from harness.bisect.search import Answer
 from harness.bisect.trial import LOG_LINES, Outcome, Signature, Trial
 from harness.builds import AcquiredBuild
 from harness.errors import BisectionError, UsageError
+from harness.processes.running import status_text
 from harness.server.process import ServerProcess
 
 BUILD_VARIABLE: Final = "LLAMA_HARNESS_BUILD"
@@ -55,7 +56,7 @@ def run_command(
         ) from error
     status, log = _finish(process, question.timeout_s)
     if status is not None and not 0 <= status < ABORT_STATUS:
-        how = f"signal {-status}" if status < 0 else f"status {status}"
+        how = f"signal {-status}" if status < 0 else f"status {status_text(status)}"
         last = f": {log[-1]}" if log else ""
         raise BisectionError(
             f"the command asked to stop on {trial.build} ({how}){last}; "

@@ -19,6 +19,7 @@ from harness.builds.sources.index import PackageIndexes
 from harness.builds.sources.package import packed_archive
 from harness.builds.store import Store, matches
 from harness.builds.upkeep import verify
+from harness.config.paths import take_place
 from harness.errors import DigestMismatchError, SourceUnavailableError, StoreError
 from harness.terminal import Progress
 
@@ -109,7 +110,7 @@ def export_bundle(
             if wheels:
                 installer = resources.files("harness.builds") / "bundle_installer.py"
                 _add(archive, _INSTALLER, installer.read_bytes())
-        part.replace(target)
+        take_place(part, target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
@@ -198,7 +199,7 @@ def _keep(file: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     shutil.copyfile(file, part)
-    part.replace(target)
+    take_place(part, target)
 
 
 def _check_build(place: Path, manifest: Manifest, described: Build) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from harness.builds.digest import sha256_of
+from harness.config.paths import take_place
 from harness.errors import DigestMismatchError, SourceUnavailableError
 from harness.terminal import Progress
 
@@ -161,7 +162,7 @@ def fetch_file(
             f"{label}: its SHA-256 is {found}, pinned is {sha256}; nothing was kept. Fetch again, "
             "and correct the pin only if you know why the file changed"
         )
-    part.replace(target)
+    take_place(part, target)
     return found
 
 

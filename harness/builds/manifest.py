@@ -9,6 +9,7 @@ import msgspec
 
 from harness.builds.digest import sha256_of
 from harness.builds.hosts import HostFingerprint
+from harness.config.paths import take_place
 from harness.model import SourceKind
 
 NAME = "manifest.json"
@@ -100,7 +101,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     part = directory / f"{NAME}.{os.getpid()}.part"
     part.write_bytes(text + b"\n")
-    part.replace(directory / NAME)
+    take_place(part, directory / NAME)
 
 
 def digests(directory: Path) -> dict[str, str]:

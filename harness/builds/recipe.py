@@ -200,7 +200,9 @@ class _Compile:
         told = self.scratch / "units.cmake"
         divided = 0
         while True:
-            told.write_text(cmake_text(list(units.values()), LIGHT_FLAGS), encoding="utf-8")
+            told.write_text(
+                cmake_text(list(units.values()), LIGHT_FLAGS), encoding="utf-8", newline="\n"
+            )
             self._cmake(f"-DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={told}", str(self.build))
             # All that compiles is compiled before what does not is divided.
             outcome = self._ninja("-k", "0", _SERVER)
@@ -320,6 +322,7 @@ def add_missing_script(tree: Path, commit: str) -> None:
         'set(BUILD_TARGET "")\n'
         "configure_file(common/build-info.cpp.in common/build-info.cpp @ONLY)\n",
         encoding="utf-8",
+        newline="\n",
     )
 
 

@@ -41,7 +41,7 @@ from harness.builds.manifest import (
 from harness.builds.platforms import Platform, this_platform
 from harness.builds.sources.base import Delivery, Source, Workspace
 from harness.config.configuration import load_configuration
-from harness.config.paths import entries, is_file
+from harness.config.paths import entries, is_file, take_place
 from harness.errors import (
     BuildUnavailableError,
     CompileError,
@@ -346,8 +346,8 @@ class Store:
             file = self._made("catalogue") / f"{build_id}.toml"
             part = file.with_suffix(f".{os.getpid()}.part")
             try:
-                part.write_text(text, encoding="utf-8")
-                part.replace(file)
+                part.write_text(text, encoding="utf-8", newline="\n")
+                take_place(part, file)
             finally:
                 part.unlink(missing_ok=True)
         return file
@@ -532,8 +532,8 @@ class Store:
         place = self.directory(build_id)
         self._made("builds")
         if place.exists():
-            place.replace(work / "replaced")
-        output.replace(place)
+            take_place(place, work / "replaced")
+        take_place(output, place)
         self._tried.pop(build_id, None)
 
     def _remove_leftovers_of(self, name: str) -> None:

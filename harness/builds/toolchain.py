@@ -86,8 +86,14 @@ def _compilers(env: Mapping[str, str]) -> tuple[str, str]:
         if shutil.which(name, path=path) and shutil.which(c_name, path=path):
             return c_name, name
     if os.name == "nt":
-        # cmake finds Visual Studio by itself, without a compiler on PATH.
-        return "", ""
+        # ninja has no search of its own for Visual Studio: its compiler is on PATH, or not found.
+        if shutil.which("cl", path=path):
+            return "", ""
+        raise SourceUnavailableError(
+            "no C++ compiler found (looked for $CXX, c++, g++, clang++ and cl on PATH): install "
+            "Visual Studio's C++ tools and run this in its developer prompt, or put a compiler on "
+            "PATH"
+        )
     raise SourceUnavailableError(
         "no C++ compiler found (looked for $CXX, c++, g++ and clang++ on PATH): install one, for "
         "instance with `apt install g++` or `xcode-select --install`"

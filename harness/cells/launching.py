@@ -109,7 +109,7 @@ def _lay_out(plan: LaunchPlan, directory: Path) -> None:
         file = directory / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
-            file.write_text(content, encoding="utf-8")
+            file.write_text(content, encoding="utf-8", newline="\n")
         else:
             shutil.copyfile(content, file)
 

@@ -225,7 +225,7 @@ def _print(summary: Summary, options: argparse.Namespace) -> int:
     markdown = write_markdown(summary)
     if options.report:
         with writing(f"--report {options.report}"):
-            options.report.write_text(markdown, encoding="utf-8")
+            options.report.write_text(markdown, encoding="utf-8", newline="\n")
     if options.json:
         say_json(as_document(summary))
     else:

@@ -282,7 +282,7 @@ def add_build(arguments: argparse.Namespace) -> int:
     if arguments.into:
         file = arguments.into / f"{build.id}.toml"
         try:
-            file.write_text(text, encoding="utf-8")
+            file.write_text(text, encoding="utf-8", newline="\n")
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from error
     else:

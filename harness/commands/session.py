@@ -173,7 +173,7 @@ def _run_random(options: argparse.Namespace, stage: "Stage", where: str) -> "Ver
     say(script, end="")
     if options.save is not None:
         with writing(options.save):
-            options.save.write_text(script, encoding="utf-8")
+            options.save.write_text(script, encoding="utf-8", newline="\n")
         note(f"saved as {options.save}")
     say("On real servers:")
     for report in found.reports:

@@ -5,7 +5,13 @@ PATH, a home or a working directory may be after ``su``, in containers and for s
 """
 
 import os
+import sys
+import time
 from pathlib import Path
+from typing import Final
+
+_PATIENCE_S: Final = 2.0
+_POLL_S: Final = 0.02
 
 
 def is_file(path: Path) -> bool:
@@ -45,3 +51,24 @@ def home() -> Path | None:
         return Path.home()
     except RuntimeError:
         return None
+
+
+def take_place(fresh: Path, place: Path) -> None:
+    """Move a file or directory to where another of its kind may be, whole or not at all.
+
+    Windows replaces nothing that a process has open, be it one that reads it just now or a scanner
+    that looks at whatever is new; so there it is tried for two seconds.
+
+    Raises:
+        OSError: It cannot be had there.
+    """
+    deadline = time.monotonic() + (_PATIENCE_S if sys.platform == "win32" else 0)
+    while True:
+        try:
+            fresh.replace(place)
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.config.paths import take_place
 from harness.environments.machine import Card, SpoofedMachine, decode_profile, encode_profile
 from harness.errors import EnvironmentUnavailableError, UsageError
 from harness.processes.running import ask
@@ -87,7 +88,7 @@ def write_profile(machine: SpoofedMachine, path: Path) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(encode_profile(machine))
-            Path(scratch).replace(path)
+            take_place(Path(scratch), path)
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
             raise

@@ -10,11 +10,15 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SPOOF_LIBRARIES: Mapping[str, str] = {"libnvidia-ml.so.1": "nvml.c", "libcuda.so.1": "cuda.c"}
 """The libraries by the name under which programs load them, with their source."""
+
+SPOOF_LIBRARIES_OF_WINDOWS: Mapping[str, str] = {"nvml.dll": "nvml.c", "nvcuda.dll": "cuda.c"}
+WINDOWS_CROSS_COMPILER = "x86_64-w64-mingw32-gcc"
+"""Makes them elsewhere, for a wheel."""
 
 _OPTIONS = ("-std=c11", "-O1", "-w", "-fPIC", "-shared", "-fvisibility=hidden")
 _COMPILERS = ("cc", "gcc", "clang")
@@ -27,9 +31,15 @@ def read_sources(folder: Path) -> dict[str, str]:
     return {entry.name: entry.read_text(encoding="utf-8") for entry in files}
 
 
-def prebuilt_place(sources: Mapping[str, str]) -> str:
-    """Where a wheel has libraries compiled from these sources, below the package."""
-    return f"_prebuilt/{platform.machine().lower()}/{_digest(sources)}"
+def prebuilt_place(sources: Mapping[str, str], machine: str = "") -> str:
+    """Where a wheel has libraries compiled from these sources, below the package.
+
+    Args:
+        sources: The text of every source by its file name.
+        machine: The processor as Python names it on the system that they are for; this host's if
+            empty.
+    """
+    return f"_prebuilt/{(machine or platform.machine()).lower()}/{_digest(sources)}"
 
 
 def _digest(sources: Mapping[str, str]) -> str:
@@ -38,7 +48,10 @@ def _digest(sources: Mapping[str, str]) -> str:
 
 
 def compile_libraries(
-    libraries: Mapping[str, str], sources: Mapping[str, str], cache: Path
+    libraries: Mapping[str, str],
+    sources: Mapping[str, str],
+    cache: Path,
+    compilers: Sequence[str] = _COMPILERS,
 ) -> Mapping[str, Path] | str:
     """The compiled libraries by name, or why they cannot be had.
 
@@ -46,6 +59,7 @@ def compile_libraries(
         libraries: The file name of each library, with that of its source.
         sources: The text of every source by its file name.
         cache: Where they are kept, by the digest of the sources.
+        compilers: C compilers, of which the first on PATH is taken.
     """
     prebuilt = Path(__file__).resolve().parents[1] / prebuilt_place(sources)
     if all((prebuilt / name).is_file() for name in libraries):
@@ -53,21 +67,23 @@ def compile_libraries(
     kept = cache / _digest(sources)
     missing = {name: it for name, it in libraries.items() if not (kept / name).is_file()}
     if missing:
-        reason = _compile(missing, sources, kept)
+        reason = _compile(missing, sources, kept, compilers)
         if reason:
             return reason
     return {name: kept / name for name in libraries}
 
 
-def _compile(names: Mapping[str, str], sources: Mapping[str, str], into: Path) -> str | None:
-    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
+def _compile(
+    names: Mapping[str, str], sources: Mapping[str, str], into: Path, compilers: Sequence[str]
+) -> str | None:
+    compiler = next(filter(None, map(shutil.which, compilers)), None)
     if compiler is None:
-        return f"no C compiler on PATH (looked for {', '.join(_COMPILERS)})"
+        return f"no C compiler on PATH (looked for {', '.join(compilers)})"
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=into, prefix=".compiling-") as scratch:
             for name, text in sources.items():
-                (Path(scratch) / name).write_text(text, encoding="utf-8")
+                (Path(scratch) / name).write_text(text, encoding="utf-8", newline="\n")
             for name, source in names.items():
                 problem = _compile_one(compiler, Path(scratch), source, name)
                 if problem:
@@ -80,10 +96,13 @@ def _compile(names: Mapping[str, str], sources: Mapping[str, str], into: Path) -
 
 
 def _compile_one(compiler: str, directory: Path, source: str, output: str) -> str | None:
-    command = [compiler, *_OPTIONS, "-Wl,-soname," + output, "-o", output, source]
+    if output.endswith(".dll"):
+        linked = ["-static-libgcc"]
+    else:
+        linked = ["-Wl,-soname," + output, "-lpthread", "-ldl"]
     try:
         done = subprocess.run(
-            [*command, "-lpthread", "-ldl"],
+            [compiler, *_OPTIONS, "-o", output, source, *linked],
             cwd=directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.builds.locations import cache_root
 from harness.environments.native_compiler import (
     SPOOF_LIBRARIES,
+    SPOOF_LIBRARIES_OF_WINDOWS,
     compile_libraries,
     read_sources,
 )
@@ -35,17 +36,15 @@ def native_libraries(cache: Path | None = None) -> NativeLibraries:
     Args:
         cache: Where they are kept, by the digest of their sources; the store's root if not given.
     """
-    if not sys.platform.startswith("linux"):
-        return _all_absent(f"made for Linux only, this is {sys.platform}")
+    libraries = SPOOF_LIBRARIES_OF_WINDOWS if sys.platform == "win32" else SPOOF_LIBRARIES
+    if sys.platform == "darwin":
+        reason = "made for Linux and Windows only: NVIDIA has no driver for macOS"
+        return NativeLibraries(absent=dict.fromkeys(libraries, reason))
     kept = (cache or cache_root()) / "cuda-spoof"
-    compiled = compiled_libraries(SPOOF_LIBRARIES, "native", kept)
+    compiled = compiled_libraries(libraries, "native", kept)
     if isinstance(compiled, str):
-        return _all_absent(compiled)
+        return NativeLibraries(absent=dict.fromkeys(libraries, compiled))
     return NativeLibraries(paths=compiled)
-
-
-def _all_absent(reason: str) -> NativeLibraries:
-    return NativeLibraries(absent=dict.fromkeys(SPOOF_LIBRARIES, reason))
 
 
 def compiled_libraries(

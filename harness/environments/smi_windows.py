@@ -37,17 +37,24 @@ def write_launcher(programs: Path, machine: SpoofedMachine, variants: frozenset[
 
     state = _State(machine=machine, variants=variants)
     (programs / _STATE).write_bytes(msgspec.json.encode(state))
-    root = Path(__file__).resolve().parents[2]
     maker = ScriptMaker(None, str(programs), add_launchers=True)
     maker.variants = {""}
     maker.executable = sys.executable
     text = (
-        f"import sys\nsys.path.insert(0, {str(root)!r})\n"
+        f"import sys\nsys.path[:] = {_search_path()!r}\n"
         "from harness.environments.smi_windows import main\n"
         f"sys.exit(main({str(programs / _STATE)!r}, sys.argv[1:]))\n"
     )
     maker.script_template = text.replace("%", "%%")
-    maker.make("nvidia-smi = harness.environments.smi_windows:main")
+    # Half of a start of Python is what lies in its site directory, the spoof's overlay included.
+    arguments = {"interpreter_args": ["-IS"]}
+    maker.make("nvidia-smi = harness.environments.smi_windows:main", options=arguments)
+
+
+def _search_path() -> list[str]:
+    """Where this package and what it needs are imported from."""
+    own = str(Path(__file__).resolve().parents[2])
+    return [own, *(str(Path(entry).absolute()) for entry in sys.path if entry)]
 
 
 def main(state: str, arguments: Sequence[str]) -> int:

@@ -28,7 +28,7 @@ there would be nothing to see of what an application makes of the number."""
 _UNANSWERED = "unanswered.txt"
 MACHINE_FILE = "machine.txt"
 """Beside each library: what it tells."""
-_WITHOUT_LIBRARIES = "spoofed_pynvml.py"
+_PYNVML = "spoofed_pynvml.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class Spoof:
     Attributes:
         machine: What it pretends, variants applied.
         programs: Directory to put first on PATH.
-        libraries: Directory for LD_LIBRARY_PATH.
+        libraries: Directory for LD_LIBRARY_PATH; on Windows, whose programs look on PATH, that of
+            the programs.
         python: Directory for PYTHONPATH.
         absent: Layers that this host cannot have, each with the reason.
         has_driver: Whether the libraries find a driver.
@@ -53,7 +54,8 @@ class Spoof:
 
     def variables(self) -> Mapping[str, str]:
         """Return what must be set besides PATH for every layer to be found."""
-        libraries = {} if self.absent else {"LD_LIBRARY_PATH": str(self.libraries)}
+        on_path = self.absent or self.libraries == self.programs
+        libraries = {} if on_path else {"LD_LIBRARY_PATH": str(self.libraries)}
         return {"PYTHONPATH": str(self.python), **libraries}
 
     def unanswered(self) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ def spoof_directory(
     spoof = Spoof(
         machine=varied_machine(machine, variants),
         programs=directory / "bin",
-        libraries=directory / "lib",
+        libraries=directory / ("bin" if sys.platform == "win32" else "lib"),
         python=directory / "python",
         absent=native.absent,
         has_driver=Variant.NO_DRIVER not in variants,
@@ -123,7 +125,7 @@ def spoof_directory(
     pipe = directory / "answer"
     try:
         for folder in (spoof.programs, spoof.libraries, spoof.python):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         if Variant.NO_SMI not in variants:
             _write_smi(spoof, variants, pipe)
         _write_libraries(spoof, variants, native)
@@ -145,7 +147,7 @@ def _write_smi(spoof: Spoof, variants: frozenset[Variant], pipe: Path) -> None:
         os.mkfifo(pipe)
         waits_on = pipe
     script = spoof.programs / "nvidia-smi"
-    script.write_text(_script(spoof.machine, variants, waits_on), encoding="utf-8")
+    script.write_text(_script(spoof.machine, variants, waits_on), encoding="utf-8", newline="\n")
     script.chmod(0o755)
 
 
@@ -163,19 +165,19 @@ def _write_libraries(spoof: Spoof, variants: frozenset[Variant], native: NativeL
     for name, compiled in native.paths.items():
         # A copy, not a link: the library finds the machine beside itself.
         shutil.copyfile(compiled, spoof.libraries / name)
-        (spoof.libraries / name.removesuffix(".1")).symlink_to(name)
+        if (plain := name.removesuffix(".1")) != name:
+            (spoof.libraries / plain).symlink_to(name)
     text = machine_text(
         spoof.machine,
         no_driver=Variant.NO_DRIVER in variants,
         unmasked_smi=Variant.UNMASKED_SMI in variants,
     )
-    (spoof.libraries / MACHINE_FILE).write_text(text, encoding="utf-8")
+    (spoof.libraries / MACHINE_FILE).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
-    for name, text in _overlay_sources().items():
-        if name != _WITHOUT_LIBRARIES or spoof.absent:
-            (spoof.python / name).write_text(text, encoding="utf-8")
+    for name, text in _overlay_sources(absent=bool(spoof.absent)).items():
+        (spoof.python / name).write_text(text, encoding="utf-8", newline="\n")
     machine = {
         "driver_version": spoof.machine.driver_version,
         "cuda_version": spoof.machine.cuda_version,
@@ -183,18 +185,22 @@ def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:
         "no_driver": Variant.NO_DRIVER in variants,
         "cards": msgspec.to_builtins(spoof.machine.cards),
     }
-    (spoof.python / "machine.json").write_text(json.dumps(machine), encoding="utf-8")
+    (spoof.python / "machine.json").write_text(json.dumps(machine), encoding="utf-8", newline="\n")
 
 
 @cache
-def _overlay_sources() -> Mapping[str, str]:
+def _overlay_sources(*, absent: bool) -> Mapping[str, str]:
     package = resources.files("harness.environments")
+    overlay = package / "overlay"
     files = {
-        "sitecustomize.py": package / "overlay" / "sitecustomize.py",
-        "spoofed_torch.py": package / "overlay" / "spoofed_torch.py",
-        _WITHOUT_LIBRARIES: package / "overlay" / _WITHOUT_LIBRARIES,
+        "sitecustomize.py": overlay / "sitecustomize.py",
+        "spoofed_torch.py": overlay / "spoofed_torch.py",
         "spoofed_visibility.py": package / "visibility.py",
     }
+    if absent:
+        files[_PYNVML] = overlay / _PYNVML
+    elif sys.platform == "win32":
+        files[_PYNVML] = overlay / "pynvml_of_windows.py"
     return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
 
 

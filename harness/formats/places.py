@@ -132,6 +132,7 @@ class BlankRow:
 
 
 _FLOW: Final = re.compile(r"\s*,\s*")
+_LINE_FEED_ALONE: Final = re.compile(r"(?<!\r)\n")
 _BLOCK: Final = re.compile(r"\r?\n[ \t]*-[ \t]+")
 _BARE: Final = re.compile(r"\s*")
 
@@ -184,7 +185,7 @@ class ListRow:
 
     def behind(self, end: int) -> int:
         """Where the line of an item ends that has a comment behind it."""
-        comment = re.compile(r"[ \t]+#[^\n]*").match(self.file, end) if self._is_block else None
+        comment = re.compile(r"[ \t]+#[^\r\n]*").match(self.file, end) if self._is_block else None
         return comment.end() if comment else end
 
     def adjoin(self, one: Place, other: Place) -> bool:
@@ -315,15 +316,19 @@ def place_of(spot: Spot | None, quote: Encode, row: Row) -> Place | None:
 
 
 def applied(text: str, edits: Sequence[Edit]) -> str:
-    """A text after some edits.
+    """A text after some edits; new lines end as the text's own do.
 
     Raises:
         UnwritableError: Two of them change the same stretch.
     """
+    ends_in_crlf = "\r\n" in text and not _LINE_FEED_ALONE.search(text)
     pieces, position = [], 0
     for start, end, new in sorted(set(edits)):
         if start < position and new and start != end:
             raise UnwritableError("two of the words stand for one and the same piece of the file")
-        pieces += [text[position:start], new]
+        pieces += [
+            text[position:start],
+            _LINE_FEED_ALONE.sub("\r\n", new) if ends_in_crlf else new,
+        ]
         position = max(position, end)
     return "".join([*pieces, text[position:]])

@@ -15,6 +15,9 @@ from typing import IO, Final
 from harness.errors import SourceUnavailableError
 from harness.processes.tree import group_options, kill_tree
 
+WINDOWS_CRASH: Final = 0xC0000000
+"""From here on an exit status of Windows is an exception or a fault of the loader."""
+
 _PREFIX: Final = "llama-harness-"
 _POLL_S: Final = 0.05
 
@@ -164,6 +167,11 @@ def run_program(
         )
     except OSError as error:
         raise SourceUnavailableError(f"{command[0]}: cannot be started: {error}") from error
+
+
+def status_text(status: int) -> str:
+    """Write an exit status; what Windows ends a program by is known by its hexadecimal number."""
+    return f"0x{status:X}" if status >= WINDOWS_CRASH else str(status)
 
 
 def usable_cores() -> int:

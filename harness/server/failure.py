@@ -20,6 +20,7 @@ import msgspec
 
 from harness.builds.container import UNAVAILABLE
 from harness.model import Failure, FailureKind
+from harness.processes.running import WINDOWS_CRASH, status_text
 
 HOST_FAULTS: Final = frozenset(
     {
@@ -49,8 +50,8 @@ PASSING_FAULTS: Final = frozenset(
 """Those that may be gone in a minute: they say nothing about whether a build runs on the host."""
 
 ATTEMPTS: Final = 20
-"""Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and twelve where more
-processes run than there are cores."""
+"""Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and twelve of twenty
+on a busy host."""
 WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
 """Another port helps; and b9093 and b9246 can end before their last words are written."""
 
@@ -93,8 +94,6 @@ _REASONS_WITHIN: Final = 60
 """Lines before the end in which a reason is looked for."""
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 """The user's words, such as the name of a file; they are not the host's."""
-
-_WINDOWS_CRASH: Final = 0xC0000000
 
 _SHELL_SIGNAL: Final = 128
 """A shell or a container's runtime tells a signal as an exit status: this and its number."""
@@ -210,7 +209,7 @@ def _from_host(exit_status: int, lines: Sequence[str]) -> Failure | None:
 
 
 def _from_status(exit_status: int, lines: Sequence[str], log_tail: tuple[str, ...]) -> Failure:
-    crashed = _as_signal(exit_status) or exit_status >= _WINDOWS_CRASH
+    crashed = _as_signal(exit_status) or exit_status >= WINDOWS_CRASH
     if crashed or _first(_ASSERT, lines):
         return Failure(
             kind=FailureKind.ABORT,
@@ -249,12 +248,8 @@ def _as_signal(exit_status: int) -> int:
 def _signal_name(exit_status: int) -> str:
     number = _as_signal(exit_status)
     if not number:
-        return f"exit status {_status_text(exit_status)}"
+        return f"exit status {status_text(exit_status)}"
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _status_text(exit_status: int) -> str:
-    return f"0x{exit_status:X}" if exit_status >= _WINDOWS_CRASH else str(exit_status)

@@ -1,6 +1,7 @@
 """Free TCP ports on loopback, each held by one launch at a time."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -38,6 +39,9 @@ def reserved_port() -> Iterator[int]:
 
 def is_listened_to(port: int) -> bool:
     """Whether some process on loopback takes connections on a TCP port."""
+    if sys.platform == "win32":
+        # Windows tries a refused connection again for two seconds, and knows who listens.
+        return _is_listed(port)
     try:
         socket.create_connection((LOOPBACK, port), timeout=_ANSWER_S).close()
     except TimeoutError:
@@ -45,6 +49,15 @@ def is_listened_to(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_listed(port: int) -> bool:
+    import psutil
+
+    return any(
+        connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+        for connection in psutil.net_connections(kind="tcp4")
+    )
 
 
 def _free_tcp_port() -> int:

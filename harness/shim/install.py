@@ -143,7 +143,7 @@ def install_shim(
         "recordings": str(recordings),
         "replacements": None if models is None else _replacements(models, state / "models"),
     }
-    config.write_text(json.dumps(settings), encoding="utf-8")
+    config.write_text(json.dumps(settings), encoding="utf-8", newline="\n")
     programs = [
         _write_launcher(directory, name, config)
         if windows
@@ -187,6 +187,7 @@ def _write_script(
             config=shlex.quote(str(config)),
         ),
         encoding="utf-8",
+        newline="\n",
     )
     program.chmod(0o755)
     return program

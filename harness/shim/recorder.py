@@ -158,7 +158,7 @@ def write_launch(directory: Path, argv: Sequence[str]) -> Path:
     }
     path = directory / f"{time.time_ns()}-{os.getpid()}.json"
     unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(launch), encoding="utf-8")
+    unfinished.write_text(json.dumps(launch), encoding="utf-8", newline="\n")
     unfinished.replace(path)
     return path
 

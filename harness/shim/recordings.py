@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from harness.config.paths import take_place
 from harness.errors import SubjectError
 
 _SIZE_LIMIT: Final = 16 * 1024 * 1024
@@ -101,7 +102,7 @@ def save_recording(recording: Recording, path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(text)
-        Path(unfinished).replace(path)
+        take_place(Path(unfinished), path)
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)
         raise

@@ -16,7 +16,7 @@ import msgspec
 from harness.config.json_schema import schema_of
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
-from harness.processes.running import ask
+from harness.processes.running import ask, status_text
 from harness.subjects.plans import checked_plan
 
 PROTOCOL: Final = 2
@@ -190,7 +190,9 @@ def schema() -> bytes:
 
 
 def _ending(status: int) -> str:
-    return f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+    if status < 0:
+        return f"was killed by signal {-status}"
+    return f"exited with status {status_text(status)}"
 
 
 def _last_line(errors: str) -> str:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from harness.config.paths import take_place
 from harness.errors import FormatError, writing
 from harness.formats import CommandLine, write_all
 from harness.formats.document import decoded, encoded
@@ -61,7 +62,7 @@ def _rewritten(
 def diff(files: Mapping[Path, tuple[str, str]]) -> Iterator[str]:
     """A unified diff, as ``patch -p1`` takes it; each line with its end."""
     for path, (before, after) in files.items():
-        name = path.as_posix().lstrip("/")
+        name = path.relative_to(path.anchor).as_posix()
         lines = (before.splitlines(keepends=True), after.splitlines(keepends=True))
         for line in difflib.unified_diff(*lines, fromfile=f"a/{name}", tofile=f"b/{name}"):
             yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
@@ -86,6 +87,6 @@ def write_files(files: Mapping[Path, tuple[str, str]], *, backup: bool) -> None:
             try:
                 beside.write_bytes(encoded(after, path.read_bytes()))
                 shutil.copymode(path, beside)
-                beside.replace(path)
+                take_place(beside, path)
             finally:
                 beside.unlink(missing_ok=True)

@@ -168,7 +168,7 @@ def _laid_out(presets: Mapping[Path, RewrittenPreset], folder: Path) -> Mapping[
     named = {}
     for number, (path, preset) in enumerate(presets.items()):
         file = folder / f"preset-{number}-{path.name}"
-        file.write_text(preset.text, encoding="utf-8")
+        file.write_text(preset.text, encoding="utf-8", newline="\n")
         named[str(path)] = str(file)
     return named
 

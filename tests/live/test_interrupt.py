@@ -13,45 +13,61 @@ import psutil
 import pytest
 
 from harness.processes.reaper import owned_processes
+from harness.processes.tree import kill_tree
 from harness.report.jsonl import read_results
 from tests.live.matrix_runs import command, variables
-from tests.signals import KILL, signal_group
+from tests.signals import interrupt, interruptible, signal_group
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group"),
-]
+pytestmark = pytest.mark.live
 
 REAPED_WITHIN_S = 5.0
 PATIENCE_S = 300.0
 
 
-@contextmanager
-def running(directory: Path, workers: str) -> Iterator["subprocess.Popen[str]"]:
-    """A run of some hundred cells in a process group of its own, like one of a terminal."""
-    words = ["--build", "b8929", "--build", "b9246", "--env", "cpu", "-n", workers]
+def words(directory: Path, workers: str) -> tuple[list[str], dict[str, str]]:
+    """A run of some hundred cells, and its variables."""
     scratch = directory / "scratch"
     scratch.mkdir()
-    process = subprocess.Popen(
-        command(
-            *words,
-            *("--jsonl", str(directory / "results.jsonl")),
-            *("--junit", str(directory / "junit.xml")),
-            *("-o", f"cache_dir={directory / 'cache'}"),
-        ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        env=variables({"TMPDIR": str(scratch)}),
-        start_new_session=True,
+    ran = command(
+        *("--build", "b8929", "--build", "b9246", "--env", "cpu", "-n", workers),
+        *("--jsonl", str(directory / "results.jsonl")),
+        *("--junit", str(directory / "junit.xml")),
+        *("-o", f"cache_dir={directory / 'cache'}"),
     )
+    return ran, variables({"TMPDIR": str(scratch)})
+
+
+@contextmanager
+def running(
+    directory: Path, workers: str, *, to_interrupt: bool = False
+) -> Iterator["subprocess.Popen[str]"]:
+    """A run in a process group of its own, like one of a terminal."""
+    ran, env = words(directory, workers)
+    if to_interrupt and sys.platform == "win32":
+        process = interruptible(ran, env=env, directory=directory, merged=True)
+    else:
+        process = subprocess.Popen(
+            ran,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            env=env,
+            start_new_session=sys.platform != "win32",
+        )
     try:
         yield process
     finally:
         if process.poll() is None:
-            signal_group(process.pid, KILL)
+            kill_tree(process)
         process.communicate()
+
+
+def press_ctrl_c(process: "subprocess.Popen[str]") -> None:
+    """Interrupt every process of a run, as a terminal does."""
+    if sys.platform == "win32":
+        interrupt(process)
+    else:
+        signal_group(process.pid, signal.SIGINT)
 
 
 def eventually(happens: Callable[[], bool], within_s: float) -> bool:
@@ -70,9 +86,9 @@ def lines(path: Path) -> int:
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_ctrl_c_reports_what_was_found_and_leaves_no_server(tmp_path: Path, workers: str) -> None:
     results = tmp_path / "results.jsonl"
-    with running(tmp_path, workers) as run:
+    with running(tmp_path, workers, to_interrupt=True) as run:
         assert eventually(lambda: lines(results) >= 3, PATIENCE_S)
-        signal_group(run.pid, signal.SIGINT)
+        press_ctrl_c(run)
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 130
     found = list(read_results([results]))

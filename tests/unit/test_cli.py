@@ -103,7 +103,6 @@ def test_what_a_command_raises_becomes_its_status(
     assert capsys.readouterr().err == f"{told}\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
     listing = subprocess.Popen(
         [sys.executable, "-m", "harness", "matrix", "--profile", "all", "--list"],

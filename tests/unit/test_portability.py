@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+import harness
+
+ROOT = Path(harness.__file__).resolve().parents[1]
 FILES = sorted((ROOT / "harness").rglob("*.py"))
 
 POSIX_MODULES = frozenset({"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"})
@@ -89,13 +91,16 @@ def test_no_unguarded_call_of_one_system(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_text_files_name_their_encoding(path: Path) -> None:
+def test_text_files_name_their_encoding_and_line_ends(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             named = {keyword.arg for keyword in node.keywords}
             if node.func.attr in {"read_text", "write_text"}:
                 told = "encoding" in named or len(node.args) > (node.func.attr == "write_text")
                 assert told, f"line {node.lineno}"
+            if node.func.attr == "write_text":
+                # Else Windows writes CRLF for every line end, and CRCRLF for one that was CRLF.
+                assert "newline" in named, f"line {node.lineno}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

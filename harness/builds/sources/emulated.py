@@ -42,13 +42,13 @@ class EmulatedSource:
             binary = _write_launcher(workspace.output)
         else:
             (workspace.output / _PROGRAM).write_text(
-                _PROGRAM_TEXT.format(root=str(_PACKAGE.parent)), encoding="utf-8"
+                _PROGRAM_TEXT.format(root=str(_PACKAGE.parent)), encoding="utf-8", newline="\n"
             )
             binary = workspace.output / workspace.platform.server_name
             script = _SCRIPT.format(
                 python=shlex.quote(sys.executable), program=_PROGRAM, server=DESCRIPTION
             )
-            binary.write_text(script, encoding="utf-8")
+            binary.write_text(script, encoding="utf-8", newline="\n")
             binary.chmod(0o755)
         return Delivery(
             binary=binary,

@@ -167,6 +167,7 @@ def _write_launcher(image: "Image", binary: str, network: Network, workspace: Wo
         "from harness.builds.container import main\n"
         f"sys.exit(main({settings!r}, sys.argv[1:]))\n",
         encoding="utf-8",
+        newline="\n",
     )
     launcher.chmod(0o755)
     return launcher

@@ -24,7 +24,7 @@ from pypi_simple import (
 from harness.builds.digest import sha256_of
 from harness.builds.download import Patience, fetch_file, get, redacted
 from harness.builds.pip_settings import PipSettings, read_pip_settings
-from harness.config.paths import entries, is_dir
+from harness.config.paths import entries, is_dir, take_place
 from harness.errors import DigestMismatchError, SourceUnavailableError
 from harness.terminal import Progress
 
@@ -241,7 +241,7 @@ def _copy_checked(source: Path, target: Path, sha256: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
         copyfile(source, part)
-        part.replace(target)
+        take_place(part, target)
     except OSError as error:
         raise SourceUnavailableError(f"{source}: cannot be copied: {error}") from error
     return target

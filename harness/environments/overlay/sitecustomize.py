@@ -69,5 +69,8 @@ def _run_hidden_sitecustomize() -> None:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
+if sys.platform == "win32":
+    # Python looks for libraries on PATH no more; other programs do.
+    os.add_dll_directory(os.path.join(os.path.dirname(_HERE), "bin"))
 sys.meta_path.insert(0, _Finder())
 _run_hidden_sitecustomize()

@@ -1,6 +1,6 @@
 """Makes an imported ``pynvml`` report the spoofed machine where NVML itself cannot be spoofed.
 
-That is where our library is not to be had: on other systems than Linux, and without a compiler.
+That is where our library is not to be had: on macOS, and without a compiler.
 Only the calls that find cards and read their identity and memory are replaced.
 """
 

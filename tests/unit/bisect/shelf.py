@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from harness.builds.hosts import host_fingerprint
+from tests.signals import interruptible
 
 DIGEST = "0" * 64
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,15 +55,23 @@ class Shelf:
         )
         return [sys.executable, "-S", "-E", str(script)]
 
-    def start(self, *arguments: str, warnings: str = "error") -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "harness", "bisect", *arguments],
-            env={**self.env, "PYTHONWARNINGS": warnings},
+            self._words(*arguments),
+            env={**self.env, "PYTHONWARNINGS": "error"},
             cwd=self.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
+
+    def start_interruptible(self, *arguments: str) -> "subprocess.Popen[str]":
+        # An interrupt within Popen leaves its object to the collector, which then may warn.
+        env = {**self.env, "PYTHONWARNINGS": "default::DeprecationWarning"}
+        return interruptible(self._words(*arguments), env=env, directory=self.root)
+
+    def _words(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "harness", "bisect", *arguments]
 
     def bisect(self, *arguments: str) -> tuple[int, str, str]:
         with self.start(*arguments) as process:

@@ -2,7 +2,7 @@ import argparse
 import json
 import random
 import re
-import signal
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from harness.cli import main
 from harness.commands.bisect import add_parser
 from harness.errors import EXIT_USAGE, HarnessError
+from tests.signals import interrupt
 from tests.unit.bisect.shelf import Shelf, make_shelf
 
 NUMBERS = range(20000, 20120, 3)
@@ -88,7 +89,18 @@ def test_a_history_that_is_not_monotone_is_reported_with_every_boundary(shelf: S
         ("1", 3, "the good end, b20000 under reference, is bad"),
         ("125", 3, "the bad end, b20117 under reference, cannot be tested"),
         ("128", 3, "the command asked to stop on b20117 (status 128)"),
-        ("os.kill(os.getpid(), 9)", 3, "the command asked to stop on b20117 (signal 9)"),
+        pytest.param(
+            "os.kill(os.getpid(), 9)",
+            3,
+            "the command asked to stop on b20117 (signal 9)",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="signals"),
+        ),
+        pytest.param(
+            "0xC0000005 - 2**32",
+            3,
+            "the command asked to stop on b20117 (status 0xC0000005)",
+            marks=pytest.mark.skipif(sys.platform != "win32", reason="crashes as Windows has them"),
+        ),
     ],
 )
 def test_no_answer_is_one_clear_line(
@@ -185,12 +197,11 @@ def test_replay_shows_the_same_and_runs_nothing(shelf: Shelf) -> None:
 def test_interrupted_it_says_how_to_go_on(shelf: Shelf) -> None:
     arguments = ends(shelf, "--journal", "journal.jsonl", "--")
     command = shelf.command("number > 20050", sleep_s=0.3)
-    # An interrupt within Popen leaves its object to the collector, which then may warn.
-    with shelf.start(*arguments, *command, warnings="default::DeprecationWarning") as process:
+    with shelf.start_interruptible(*arguments, *command) as process:
         while not shelf.tested():
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "go on with: llama-harness bisect resume" in err

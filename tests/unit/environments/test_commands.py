@@ -49,9 +49,10 @@ def test_says_what_is_wrong_in_one_line(
     capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
     assert main(["env", *words]) == 2
-    said = capsys.readouterr().err
-    assert says in said
-    assert said.count("\n") == 1
+    # A host without a C compiler is told so before, a line for each library.
+    said = [line for line in capsys.readouterr().err.splitlines() if "no C compiler" not in line]
+    assert len(said) == 1
+    assert says in said[0]
 
 
 @posix

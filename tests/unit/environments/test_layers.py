@@ -1,5 +1,6 @@
 """The library layers, their agreement with ``nvidia-smi``, and the profile read back from them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,19 +9,31 @@ from pathlib import Path
 
 import pytest
 
+from harness.environments import native_compiler
 from harness.environments.asking import LAYERS
 from harness.environments.capture import capture_profile, write_profile
 from harness.environments.consistency import ask_layers, check_consistency, visibility_settings
 from harness.environments.environment import environment
 from harness.environments.machine import SpoofedMachine, load_profile
-from harness.environments.native_compiler import SPOOF_LIBRARIES
+from harness.environments.native_compiler import SPOOF_LIBRARIES, SPOOF_LIBRARIES_OF_WINDOWS
 from harness.environments.native_libraries import native_libraries
 from harness.errors import EnvironmentUnavailableError, UsageError
 from tests.unit.environments.conftest import OpenEnvironment
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or shutil.which("cc") is None,
-    reason="the libraries are made on Linux with a C compiler",
+LIBRARIES = SPOOF_LIBRARIES_OF_WINDOWS if sys.platform == "win32" else SPOOF_LIBRARIES
+DRIVER = next(name for name, source in LIBRARIES.items() if source == "cuda.c")
+
+
+def are_to_be_had() -> bool:
+    """Whether a wheel brings the libraries, or a C compiler can make them."""
+    compiler = any(map(shutil.which, ("cc", "gcc", "clang")))
+    prebuilt = Path(native_compiler.__file__).parents[1] / "_prebuilt"
+    return sys.platform != "darwin" and (compiler or prebuilt.is_dir())
+
+
+pytestmark = pytest.mark.skipif(not are_to_be_had(), reason="neither a wheel nor a compiler")
+compiles = pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("cc") is None, reason="compiles by a cc of its own"
 )
 
 
@@ -82,6 +95,7 @@ def test_without_the_tool_the_libraries_still_answer(opened: OpenEnvironment) ->
         assert cards[0]["name"] == "NVIDIA GeForce RTX 4090"
 
 
+@compiles
 def test_no_compiler_leaves_the_layers_that_need_none(
     tmp_path: Path, no_compiler: Mapping[str, str]
 ) -> None:
@@ -99,6 +113,7 @@ def test_no_compiler_leaves_the_layers_that_need_none(
     assert listed.startswith("GPU 0: NVIDIA GeForce RTX 4090")
 
 
+@compiles
 def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = tmp_path / "bin" / "cc"
     compiler.parent.mkdir()
@@ -110,12 +125,14 @@ def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert list((tmp_path / "cache").rglob("*.so*")) == []
 
 
+@compiles
 def test_an_unwritable_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     absent = native_libraries(tmp_path / "file").absent
     assert absent["libcuda.so.1"].startswith("cannot write ")
 
 
+@compiles
 def test_libraries_are_compiled_once(tmp_path: Path) -> None:
     first = native_libraries(tmp_path).paths["libcuda.so.1"]
     made = first.stat().st_mtime_ns
@@ -126,7 +143,7 @@ def test_libraries_are_compiled_once(tmp_path: Path) -> None:
 
 
 def test_what_the_driver_cannot_do_is_noted(opened: OpenEnvironment) -> None:
-    asked = "import ctypes; print(ctypes.CDLL('libcuda.so.1').cuMemCreate())"
+    asked = f"import ctypes; print(ctypes.CDLL({DRIVER!r}).cuMemCreate())"
     with opened("cuda-spoof") as inside:
         assert inside.spoof is not None
         assert inside.spoof.unanswered() == ()
@@ -179,7 +196,7 @@ def test_an_installed_torch_sees_the_cards(opened: OpenEnvironment, tmp_path: Pa
         "torch.cuda.mem_get_info(), torch.version.cuda, sys.mine)"
     )
     with opened("cuda-spoof:two-gpus") as inside:
-        path = f"{inside.variables['PYTHONPATH']}:{tmp_path / 'site'}"
+        path = f"{inside.variables['PYTHONPATH']}{os.pathsep}{tmp_path / 'site'}"
         said = subprocess.check_output(
             [sys.executable, "-c", asked], env={**inside.variables, "PYTHONPATH": path}, text=True
         )

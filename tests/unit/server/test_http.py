@@ -1,6 +1,7 @@
 """HTTP to a server that answers anything: bounded in time and size, and never a traceback."""
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,8 +40,12 @@ def answering(answer: Answer) -> Iterator[ServerClient]:
         try:
             yield ServerClient(listener.getsockname()[1])
         finally:
-            # Closing alone does not wake a thread that waits in accept.
-            listener.shutdown(socket.SHUT_RDWR)
+            # On POSIX closing alone does not wake a thread that waits in accept, and Windows shuts
+            # down only what is connected.
+            if sys.platform == "win32":
+                listener.close()
+            else:
+                listener.shutdown(socket.SHUT_RDWR)
             thread.join(10)
 
 

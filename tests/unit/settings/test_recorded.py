@@ -372,7 +372,7 @@ def test_another_value_is_found_not_granted_and_its_flag_is_blamed(one: Recordin
             assert check.observed.startswith(" ".join(wish.argument.words))
 
 
-PLACES: Final = {"CPU": "a device", "a device": "CPU"}
+ELSE: Final = {"CPU": "a device", "a device": "CPU"}
 
 
 def _other(value: Any) -> Any:
@@ -385,11 +385,8 @@ def _other(value: Any) -> Any:
             return value[::-1]
         case list():
             return [*value, "xtc"]
-        case str() if value in PLACES:
-            return PLACES[value]
-        case str() if value.isdecimal():  # any number above that of all layers means all
-            return "0"
-    return f"{value}x"
+    # Any number above that of all layers means all of them.
+    return ELSE.get(value, "0" if str(value).isdecimal() else f"{value}x")
 
 
 @every_recording

@@ -4,6 +4,8 @@ from pathlib import Path
 from harness.model import LaunchTarget, LoadRequest, TinyModel
 
 PORT = 40123
+MODEL = Path("/models/tiny.gguf")
+DRAFT = Path("/models/draft.gguf")
 
 
 def target(tmp_path: Path, *, draft: bool = False) -> LaunchTarget:
@@ -11,10 +13,10 @@ def target(tmp_path: Path, *, draft: bool = False) -> LaunchTarget:
         binary=tmp_path / "llama-server",
         model=TinyModel(
             name="tiny",
-            path=Path("/models/tiny.gguf"),
+            path=MODEL,
             has_mtp=False,
             parameters=1,
-            draft_path=Path("/models/draft.gguf") if draft else None,
+            draft_path=DRAFT if draft else None,
         ),
         port=PORT,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},

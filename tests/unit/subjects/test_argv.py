@@ -7,10 +7,11 @@ from harness.errors import SubjectError
 from harness.subjects import open_subject
 from harness.subjects.argv_file import read_command_lines
 from tests.unit.era import MTP, capabilities
+from tests.unit.subjects import launch_targets
 from tests.unit.subjects.launch_targets import PORT, request, target
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "argv"
-MODEL = "/models/tiny.gguf"
+MODEL, DRAFT = str(launch_targets.MODEL), str(launch_targets.DRAFT)
 CAPABILITIES = capabilities(MTP)
 
 
@@ -70,7 +71,7 @@ def test_variables_before_the_program(tmp_path: Path) -> None:
 def test_a_draft_model(tmp_path: Path, flag: str) -> None:
     line = f"-m x {flag} draft.gguf --draft-max 4"
     words = plan(tmp_path, "line.txt", line, draft=True)
-    assert words[2:8] == ("-m", MODEL, flag, "/models/draft.gguf", "--draft-max", "4")
+    assert words[2:8] == ("-m", MODEL, flag, DRAFT, "--draft-max", "4")
     without = plan(tmp_path, "line.txt", line)
     assert without[2:6] == ("-m", MODEL, "--draft-max", "4")
 
@@ -179,7 +180,7 @@ def test_a_name_that_is_not_there(tmp_path: Path) -> None:
         ("llama-swap-283.yaml", "--flash-attn --ctx-size 16000"),
         ("textgen-7219.txt", "-fa on"),
         ("unsloth-5575.txt", "--spec-draft-n-max 3 --spec-type ngram-mod"),
-        ("llama.cpp-25345.txt", "-md /models/draft.gguf"),
+        ("llama.cpp-25345.txt", f"-md {DRAFT}"),
     ],
 )
 def test_command_lines_of_real_reports(tmp_path: Path, name: str, expected: str) -> None:
