@@ -82,7 +82,7 @@ def compile_starter(
     made = scratch / "card_starter.o"
     source = scratch / _SOURCE
     text = (resources.files("harness.builds") / "resources" / _SOURCE).read_text(encoding="utf-8")
-    source.write_text(text, encoding="utf-8")
+    source.write_text(text, encoding="utf-8", newline="\n")
     command = [toolchain.c_compiler, "-O1", "-w", "-fPIC", f'-DCARD_HEADERS="{digest}"']
     try:
         done = subprocess.run(

@@ -55,7 +55,7 @@ def compile_card(headers: Path, cache: Path) -> Path | str:
         kept.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept, prefix=".compiling-") as scratch:
             for name, text in sources.items():
-                (Path(scratch) / name).write_text(text, encoding="utf-8")
+                (Path(scratch) / name).write_text(text, encoding="utf-8", newline="\n")
             problem = _compile(compiler, Path(scratch), headers, build)
             if problem:
                 return problem

@@ -134,7 +134,9 @@ def _launcher(folder: Path, binary: Path, variables: Mapping[str, str]) -> Path:
     )
     program = folder / binary.name
     program.write_text(
-        f'#!/bin/sh\n{exports}exec {shlex.quote(str(binary))} "$@"\n', encoding="utf-8"
+        f'#!/bin/sh\n{exports}exec {shlex.quote(str(binary))} "$@"\n',
+        encoding="utf-8",
+        newline="\n",
     )
     program.chmod(0o755)
     return program
