@@ -11,7 +11,7 @@ from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, ow
 from harness.flags.families import MODEL, ONCE_TWO_VALUES, PORT, REMOTE_MODEL, is_of_devices
 from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, key_instead, rewritten_variable
-from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
+from harness.model import WHY_MODEL, WHY_PORT, CellResult, FailureKind, Remark, Verdict
 from harness.server.ports import LAST_PORT
 from harness.settings.base import EFFECT
 from harness.settings.state import SPECULATION
@@ -167,7 +167,8 @@ def _outcome(
     if blame is None and (suspicion := suspected(arguments)):
         why, blame = suspicion
         message = f"{message}: {why}"
-    blame = _suspect(failure.message, arguments) if blame is None else blame
+    if blame is None and failure.kind is not FailureKind.DEVICE_MEMORY:
+        blame = _suspect(failure.message, arguments)
     if "open file" in failure.message:
         # Of a flag and a file that is not there, the file is at fault.
         missing = (one.value for one in arguments if one.flag == blame and one.value)
