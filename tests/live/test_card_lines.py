@@ -14,9 +14,7 @@ from tests.live.cards import BUILDS, needs_card, small_card
 pytestmark = pytest.mark.live
 
 OLD, B8929, B9246, B9464, NEW = BUILDS
-FFN: Final = ";".join(
-    f"blk.0.ffn_{part}.weight=CUDA_Host" for part in ("down", "gate", "norm", "up")
-)
+FFN: Final = [f"blk.0.ffn_{part}.weight=CUDA_Host" for part in ("down", "gate", "norm", "up")]
 NO_ROOM: Final = "a device has not the memory that the server asks for: CUDA error: out of memory"
 
 
