@@ -140,7 +140,7 @@ def _served(
         record["seconds"] = round(time.monotonic() - start, 3)
         died = ""
         if up:
-            record |= _asked(port, tokens)
+            record |= _asked(port, tokens, case.get("ask", {}))
             died = str(record.pop("problem", ""))
         time.sleep(0.05)
         ended = process.poll()
@@ -196,7 +196,7 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _asked(port: int, tokens: int) -> Record:
+def _asked(port: int, tokens: int, more: Mapping[str, Any]) -> Record:
     record: Record = {}
     try:
         props = _get(port, "/props")
@@ -206,7 +206,7 @@ def _asked(port: int, tokens: int) -> Record:
         record["slots"] = [slot.get("n_ctx") for slot in slots]
         record["speculative"] = sorted({bool(slot.get("speculative")) for slot in slots})
         question = {"prompt": PROMPT, "n_predict": tokens, "temperature": 0, "seed": 1}
-        question |= {"return_tokens": True, "cache_prompt": False, "ignore_eos": True}
+        question |= {"return_tokens": True, "cache_prompt": False, "ignore_eos": True, **more}
         answer = _get(port, "/completion", question)
         timings = answer.get("timings", {})
         record["tokens"] = answer.get("tokens")
@@ -283,9 +283,11 @@ PATH = re.compile(r"(?:/[^\s':]+)+/(ggml/src/|(?=[^/\s']+\.gguf))")
 
 
 SAID_ANYWAY = re.compile(
-    r"common_speculative_init: no implementations|^W srv |: exiting due to model loading error"
+    r"common_speculative_init: no implementations|^W srv |^W llama_model_loader: "
+    r"|: exiting due to model loading error"
 )
-"""Lines that have nothing to do with devices, or are lost where the end comes quickly."""
+"""Lines that have nothing to do with devices, or are lost where the end comes quickly; the records
+hold none of the model loader's."""
 
 
 def _warnings(log: str) -> list[str]:
