@@ -153,8 +153,9 @@ class LaunchPlan:
         reason: Why the plan gives less than was asked, for the user; None where it gives all.
         provenance: Where it was written; what it names of another host is replaced.
         files: What is to lie in the server's working directory, by path there: text, or a file to
-            copy.
+            copy. Of a plan from another host: text of files that it names, by their names.
         expects: By setting, what the subject says that the server will be set to.
+        hurried: Whether a time limit had a part in it, so that another time it may be another one.
     """
 
     argv: tuple[str, ...]
@@ -164,6 +165,7 @@ class LaunchPlan:
     provenance: Provenance = Provenance.HERE
     files: Mapping[str, str | Path] = field(default_factory=dict)
     expects: Mapping[str, Any] = field(default_factory=dict)
+    hurried: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -411,6 +413,7 @@ class CellResult:
         demanded_by: Who says what must hold of it.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.
+        remembered: When it was found, where an earlier run did; empty where this one did.
     """
 
     build: str
@@ -443,6 +446,7 @@ class CellResult:
     demanded_by: DemandedBy = DemandedBy.CONTRACT
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
+    remembered: str = ""
     schema: int = RESULT_SCHEMA
 
     @property

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from harness.cells.ddmin import minimise
+from harness.cells.names import cell_id
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench
 from harness.flags.arguments import Argument, read_arguments
@@ -85,9 +86,10 @@ def least_failing(
         launches += 1
         chosen = (*kept, *selected)
         subject = FixedSubject(
-            f"{cell.subject}, {cell.build}, {launches} tried",
+            f"{cell.subject} for {cell_id(cell)}, {launches} tried",
             words=tuple(w for one in chosen if one.flag not in line.env for w in one.words),
             env={one.flag: one.value for one in chosen if one.flag in line.env},
+            files=line.files,
             like=result,
             provenance=Provenance.FRAGMENT if own else Provenance.HERE,
         )
@@ -96,7 +98,12 @@ def least_failing(
         # A start that lost the reason of its end may be any other that fails.
         return complaint in found or (lost and any(one.check == STARTS for one in found))
 
-    culprits = minimise(suspects, fails)
+    blamed = [
+        place
+        for place, one in enumerate(suspects)
+        if complaint.argument in {one.flag, one.spelling, *one.values}
+    ]
+    culprits = minimise(suspects, fails, guess=blamed)
     return Least(culprits=culprits, launches=launches)
 
 
@@ -125,12 +132,14 @@ class FixedSubject:
         *,
         words: tuple[str, ...],
         env: Mapping[str, str],
+        files: Mapping[str, str],
         like: CellResult,
         provenance: Provenance,
     ) -> None:
         self.name = name
         self._words = words
         self._env = env
+        self._files = files
         self._like = like
         self._provenance = provenance
 
@@ -146,6 +155,7 @@ class FixedSubject:
             resolved_mode=self._like.resolved_mode,
             reason=self._like.reason,
             provenance=self._provenance,
+            files=self._files,
         )
 
 

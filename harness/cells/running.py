@@ -10,6 +10,12 @@ from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.presets import CONFIG_FILE, CONFIG_PLACE
+from harness.cells.remembering import (
+    asked_once,
+    digest_of_model,
+    planned,
+    verdict_key,
+)
 from harness.cells.workbench import Launched, Workbench
 from harness.environments import parse_environment
 from harness.errors import EnvironmentUnavailableError, HarnessError
@@ -39,7 +45,7 @@ from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANO
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
 from harness.settings.base import DisagreementError, EffectiveState, Situation
-from harness.settings.observation import observe
+from harness.settings.observation import observe, startup_lines
 from harness.settings.speculation.comparison import TWO_WITNESSES
 from harness.settings.state import (
     OF_ONE_LAUNCH,
@@ -187,6 +193,12 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
         situation = _prepare(cell, workbench, progress)
     except _CannotPrepareError as error:
         return progress.error(error.kind, str(error))
+    return _launch_and_judge(cell, situation, workbench, progress)
+
+
+def _launch_and_judge(
+    cell: Cell, situation: _Situation, workbench: Workbench, progress: _Progress
+) -> CellResult:
     demands = progress.demands = demands_of(
         cell.demanded_by,
         Situation(
@@ -212,8 +224,22 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
                 continue
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
+    if isinstance(shown, CellResult):
+        return shown
+    return _told(shown, situation, progress.demands or demands, workbench, progress)
+
+
+def _told(
+    shown: Launched,
+    situation: _Situation,
+    demands: Demands,
+    workbench: Workbench,
+    progress: _Progress,
+) -> CellResult:
+    """What a launch comes to, with what its log and its warnings tell besides."""
+    cell = progress.cell
     progress.startup_ms = shown.startup_ms
-    result = _judge(shown, progress.demands or demands, progress)
+    result = _judge(shown, demands, progress)
     if progress.fitted and CONFIG_PLACE in progress.fitted.plan.files and not shown.reads_config:
         why = f"{CONFIG_FILE} is not read by this build (b10398 on)"
         result = replace(result, silent=(*result.silent, Remark(word="", why=why)))
@@ -233,12 +259,35 @@ def _warned_of(
     """The warnings that a plain command line on the same build does not have."""
     key = (cell.build, cell.environment, situation.model.name)
     if key not in workbench.plain_warnings:
-        lines: tuple[str, ...] = ()
-        with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
-            plain = LaunchPlan(argv=("-m", str(situation.model.path), "--port", str(port)))
-            lines = _launch_and_observe(cell, plain, port, workbench).warnings
-        workbench.plain_warnings[key] = lines
+
+        def ask() -> tuple[str, ...] | None:
+            return _warned_of_nothing(cell, situation.model, workbench)
+
+        memory = workbench.memory
+        files = memory and digest_of_model(situation.model, memory)
+        place = cell.build, cell.environment
+        form = tuple[str, ...]
+        found = asked_once("warnings", place, workbench, ask, form, files)
+        workbench.plain_warnings[key] = found or ()
     return silent_warnings(warnings, workbench.plain_warnings[key], progress.arguments)
+
+
+def _warned_of_nothing(
+    cell: Cell, model: TinyModel, workbench: Workbench
+) -> tuple[str, ...] | None:
+    """What the start of a plain command line is warned of; None where it does not start."""
+    with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
+        plain = LaunchPlan(argv=("-m", str(model.path), "--port", str(port)))
+        with launched(
+            plain,
+            build=cell.build,
+            environment=cell.environment,
+            port=port,
+            workbench=workbench,
+            thorough=True,
+        ) as server:
+            return warnings_in(startup_lines(server))
+    return None
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
@@ -313,7 +362,8 @@ def _plan_and_launch(
     demands: Demands,
     workbench: Workbench,
     progress: _Progress,
-) -> Launched:
+) -> Launched | CellResult:
+    """What a launch showed, or what the cell came to when an earlier run launched the same."""
     with reserved_port() as port:
         target = LaunchTarget(
             binary=situation.program,
@@ -323,7 +373,7 @@ def _plan_and_launch(
             build=cell.build,
             environment=cell.environment,
         )
-        plan = situation.subject.plan(cell.request, target)
+        plan = made = planned(situation.subject, cell, target, workbench)
         fitted = hosted(plan, situation.capabilities, situation.model, port, progress.devices or ())
         if plan.provenance is not Provenance.HERE:
             plan = fitted.plan
@@ -341,6 +391,11 @@ def _plan_and_launch(
             )
             if not (PORT.is_set_by(argument) and argument.value == str(port))
         )
+        if workbench.verdicts is not None:
+            depends = verdict_key(cell, (made, plan), situation.model, port, workbench)
+            remembered = workbench.verdicts.recall(cell, depends)
+            if remembered is not None:
+                return remembered
         thorough = cell.demanded_by is not DemandedBy.CONTRACT
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
         if key in workbench.launches:

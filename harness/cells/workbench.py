@@ -3,15 +3,16 @@
 import shutil
 import tempfile
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
+from harness.cells.remembering import RememberedVerdicts, asked_once
 from harness.config.configuration import load_configuration
 from harness.environments import detect_host
 from harness.environments.environment import environment as open_environment
@@ -26,8 +27,10 @@ from harness.errors import (
     HarnessError,
     ProbeError,
 )
-from harness.flags.capabilities import Capabilities, probe
+from harness.flags.capabilities import Capabilities, Option, probe
 from harness.gguf_models import ensure_models
+from harness.memory import FILE as MEMORY_FILE
+from harness.memory import Memory
 from harness.model import SPOOFED, Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
 from harness.processes.variables import joined
@@ -48,11 +51,13 @@ class OpenEnvironment:
     Attributes:
         variables: Complete, for a process in it.
         host: The host as programs in it see it.
+        home: The home of what runs in it.
         spoof: What a spoofed environment stands on, None for the others.
     """
 
     variables: Mapping[str, str]
     host: HostProfile
+    home: Path
     spoof: Spoof | None = None
 
 
@@ -110,7 +115,9 @@ class Workbench:
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
     is off. ``one_core`` holds the variables that make a server see one core. ``unavailable`` holds
     why builds cannot be had, which is asked for once; ``plain_warnings`` what a plain command line
-    is warned of by build, environment and model.
+    is warned of by build, environment and model. ``memory`` is what earlier runs left, None where
+    nothing is to be remembered; ``fresh`` makes every plan anew, ``verdicts`` are taken in place of
+    launches, and ``planned`` counts the plans of costly subjects that were remembered or made.
     """
 
     catalogue: Catalogue
@@ -123,6 +130,10 @@ class Workbench:
     share_launches: bool = True
     one_core: Mapping[str, str] = field(default_factory=dict)
     watcher: Watcher = _shown_to_nobody
+    memory: Memory | None = None
+    fresh: bool = False
+    verdicts: RememberedVerdicts | None = None
+    planned: Counter[str] = field(default_factory=Counter)
     stopped: threading.Event = field(default_factory=threading.Event)
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
     unavailable: dict[str, HarnessError] = field(default_factory=dict)
@@ -164,15 +175,23 @@ class Workbench:
             EnvironmentUnavailableError: It is linked against what is not there.
         """
         if build_id not in self._capabilities:
-            build = self.build(build_id)
             try:
-                found = probe(build.binary, self.variables(build_id, "cpu"))
+                options = self._options(build_id, "cpu")
             except (ProbeError, EnvironmentUnavailableError):
                 if environment == "cpu":
                     raise
-                found = probe(build.binary, self.variables(build_id, environment))
-            self._capabilities[build_id] = found
+                options = self._options(build_id, environment)
+            self._capabilities[build_id] = Capabilities(options)
         return self._capabilities[build_id]
+
+    def _options(self, build_id: str, environment: str) -> tuple[Option, ...]:
+        """What a build's help lists."""
+
+        def ask() -> tuple[Option, ...]:
+            return probe(self.build(build_id).binary, self.variables(build_id, environment)).options
+
+        place = build_id, environment
+        return asked_once("help", place, self, ask, tuple[Option, ...])
 
     def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
         """What the server lists to compute on in an environment, asked once; None if it is silent.
@@ -185,20 +204,18 @@ class Workbench:
         key = (build_id, environment)
         if key not in self._devices:
             offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
-            listed = (
-                list_devices(
-                    self.build(build_id).binary, self.server_variables(build_id, environment)
-                )
-                if offered
-                else None
-            )
-            pretended = bool(self.layer(build_id, environment).variables)
-            self._devices[key] = (
-                None
-                if listed is None
-                else tuple(
+
+            def ask() -> tuple[str, ...] | None:
+                listed = list_devices(self.build(build_id).binary, self.server_variables(*key))
+                if listed is None:
+                    return None
+                pretended = bool(self.layer(*key).variables)
+                return tuple(
                     f"{one}{SPOOFED if pretended and is_cuda(one.name) else ''}" for one in listed
                 )
+
+            self._devices[key] = (
+                asked_once("devices", key, self, ask, tuple[str, ...]) if offered else None
             )
         return self._devices[key]
 
@@ -282,7 +299,7 @@ class Workbench:
             opened = self.resources.enter_context(open_environment(name, home=home))
             owned = {**opened.variables, OWNER_VARIABLE: self.owner}
             self._environments[name] = OpenEnvironment(
-                variables=owned, host=detect_host(owned), spoof=opened.spoof
+                variables=owned, host=detect_host(owned), home=home, spoof=opened.spoof
             )
         return self._environments[name]
 
@@ -328,6 +345,9 @@ def open_workbench(
     health_timeout_s: float | None = None,
     share_launches: bool = True,
     unavailable: Mapping[str, str] | None = None,
+    memory: Memory | None = None,
+    verdicts: RememberedVerdicts | None = None,
+    fresh: bool = False,
 ) -> Iterator[Workbench]:
     """Make a workbench, and give back all that its cells took.
 
@@ -337,6 +357,9 @@ def open_workbench(
         health_timeout_s: Longest wait for health, in seconds; the configured one if None.
         share_launches: Whether cells that ask for the same launch share it.
         unavailable: Why builds cannot be had, by id, where that is known already.
+        memory: What earlier runs left; the store's if None.
+        verdicts: Verdicts of earlier runs, to be taken in place of launches; None for none.
+        fresh: Whether every plan is made anew.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -351,6 +374,8 @@ def open_workbench(
             )
         )
         reaper = resources.enter_context(Reaper())
+        if memory is None:
+            memory = resources.enter_context(closing(Memory(store.root / MEMORY_FILE)))
         yield Workbench(
             catalogue=catalogue or load_catalogue(),
             store=store,
@@ -362,6 +387,9 @@ def open_workbench(
             share_launches=share_launches,
             launches=RecentLaunches(REMEMBERED_LAUNCHES),
             one_core=one_core_variables(),
+            memory=memory,
+            verdicts=verdicts,
+            fresh=fresh,
             unavailable={
                 build: BuildUnavailableError(reason)
                 for build, reason in (unavailable or {}).items()

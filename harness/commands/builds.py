@@ -24,7 +24,7 @@ from harness.builds.catalogue import (
 )
 from harness.builds.store import Store
 from harness.cells.qualification import open_store
-from harness.config.paths import exists
+from harness.config.paths import exists, expanded
 from harness.errors import (
     EXIT_FAIL,
     EXIT_OK,
@@ -303,7 +303,7 @@ def _described(arguments: argparse.Namespace) -> Build:
     number = arguments.number if arguments.number is not None else int(told[1]) if told else None
     origins: list[Origin] = []
     if arguments.local:
-        path = Path(arguments.local).expanduser()
+        path = expanded(arguments.local)
         origins.append(LocalBinary(path=str(path.absolute()) if exists(path) else arguments.local))
     if arguments.git:
         origins.append(GitReference(url=arguments.git, ref=arguments.ref or build_id))

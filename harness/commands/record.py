@@ -14,6 +14,7 @@ from typing import Final
 
 from harness.builds import AcquiredBuild, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store
+from harness.config.paths import expanded
 from harness.environments.environment import environment
 from harness.environments.hermetic import home_variables
 from harness.environments.linking import with_libraries
@@ -67,8 +68,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "usage; 3 the application started no server, or the build cannot be had.",
     )
     parser.add_argument(
-        "--build", action="append", required=True, metavar="ID",
+        "--build", action="append", default=[], metavar="ID",
         help="the build behind the name; several, or a glob, run the application once for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--profile", default="", metavar="NAME",
+        help="the builds of a profile, as of `matrix`: smoke, full or all",
     )  # fmt: skip
     parser.add_argument(
         "--env", action="append", default=[], metavar="E",
@@ -130,7 +135,11 @@ def record(arguments: argparse.Namespace) -> int:
     """Run the application, then print and save what it asked for."""
     for name in arguments.env:
         parse_environment(name)
-    builds = load_catalogue().select(arguments.build)
+    catalogue = load_catalogue()
+    if bool(arguments.build) == bool(arguments.profile):
+        raise UsageError("record: name builds with --build, or all of a --profile")
+    named = arguments.build
+    builds = catalogue.select(named) if named else catalogue.profile(arguments.profile)
     store = open_store()
     with open_progress(quiet=arguments.quiet) as progress:
         acquired = [store.acquire(build, progress=progress) for build in builds]
@@ -199,7 +208,7 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         program = shim.program
         if arguments.shim_at:
             stack.enter_context(placed(program, arguments.shim_at, root))
-            program = arguments.shim_at.expanduser().absolute()
+            program = expanded(arguments.shim_at).absolute()
         told = dict.fromkeys([*arguments.shim_env, SHIM_VARIABLE], str(program))
         healthy = healthy_starts(shim.recordings)
         ending = run_application(

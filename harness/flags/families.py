@@ -6,6 +6,7 @@ from it. Most were renamed in b8955 (ggml-org/llama.cpp PR 22397).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from harness.flags.arguments import Argument
@@ -40,8 +41,12 @@ class Family:
         """Whether an argument or variable is of this family, in any spelling of its option."""
         option = argument.option
         words = (argument.spelling, *(option.spellings if option else ()))
-        known = {*self.flags, *self.negations, *self.variables, *self.negating_variables}
-        return not known.isdisjoint(words)
+        return not self._known.isdisjoint(words)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """Every flag and variable of the family."""
+        return frozenset((*self.flags, *self.negations, *self.all_variables))
 
     def is_negated_by(self, argument: Argument) -> bool:
         """Whether an argument or variable of this family wishes the opposite."""

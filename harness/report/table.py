@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from harness.model import BAD, CellResult, DraftRange, Verdict
-from harness.report.outline import LOOKS, SHORT_NAMES, grouped, host_text, of_each
+from harness.report.outline import (
+    LOOKS,
+    SHORT_NAMES,
+    grouped,
+    host_text,
+    length_text,
+    of_each,
+    remembered_text,
+)
 from harness.terminal import new_table, open_console
 
 if TYPE_CHECKING:
@@ -94,11 +102,7 @@ def _field(results: Sequence[CellResult], notes: _Notes) -> list[tuple[str, Verd
 
 
 def _lengths(results: Sequence[CellResult], why: str) -> str:
-    asked = [
-        "default" if result.request.draft_n_max is None else str(result.request.draft_n_max)
-        for result in results
-        if _why(result) == why
-    ]
+    asked = [length_text(result.request) for result in results if _why(result) == why]
     return f"✗ n={','.join(asked)}: "
 
 
@@ -147,6 +151,8 @@ def _reason(result: CellResult) -> str:
 def _legend(results: Sequence[CellResult]) -> Iterator[str]:
     yield "n_min…n_max as effective; {…} lists n_max for the draft lengths asked, in order"
     yield f"{len(results)} cells: {of_each(results, reversed(tuple(LOOKS)))}"
+    if remembered := remembered_text(results):
+        yield remembered
 
 
 def _in_order(items: Iterable[_T]) -> list[_T]:
