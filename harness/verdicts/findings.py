@@ -121,7 +121,7 @@ def finding_of(
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),
-        cannot_tell=tuple(Remark(word=word, why=_NO_DEVICE) for word in deviceless),
+        cannot_tell=tuple(Remark(word=word, why=_why_none(result)) for word in deviceless),
         not_seen=tuple(word for word in result.not_seen if word not in deviceless),
         left_out=result.left_out,
         replaced=tuple(
@@ -130,6 +130,10 @@ def finding_of(
             if one.why not in {WHY_MODEL, WHY_PORT}
         ),
     )
+
+
+def _why_none(result: CellResult) -> str:
+    return f"{_NO_DEVICE} ({result.no_card})" if result.no_card else _NO_DEVICE
 
 
 def _as_written(result: CellResult) -> Mapping[str, int]:
@@ -165,7 +169,8 @@ def _outcome(
     if blame is None and (suspicion := suspected(arguments)):
         why, blame = suspicion
         message = f"{message}: {why}"
-    blame = _suspect(failure.message, arguments) if blame is None else blame
+    if blame is None and failure.kind is not FailureKind.DEVICE_MEMORY:
+        blame = _suspect(failure.message, arguments)
     if "open file" in failure.message:
         # Of a flag and a file that is not there, the file is at fault.
         missing = (one.value for one in arguments if one.flag == blame and one.value)
