@@ -280,6 +280,7 @@ class FailureKind(StrEnum):
     NOT_EXECUTABLE = "not-executable"
     ILLEGAL_INSTRUCTION = "illegal-instruction"
     OUT_OF_MEMORY = "out-of-memory"
+    DEVICE_MEMORY = "device-memory"
     HOST_LIMIT = "host-limit"
     ENDED_FROM_OUTSIDE = "ended-from-outside"
     UNQUALIFIED = "unqualified"
@@ -358,6 +359,9 @@ class Check:
     argument: str | None = None
 
 
+SPOOFED: Final = " (spoofed)"
+"""Ends a device that a server lists and that is not there."""
+
 EnvironmentName = str
 """``cpu``, ``cuda``, ``cuda-spoof`` or ``cuda-spoof:VARIANT``."""
 
@@ -404,7 +408,8 @@ class CellResult:
         silent: What of it has no effect, or another one, without a refusal.
         left_out: What the server was started without, because nothing on this host stands for it.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
-            None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
+            None where it does not tell. One that a spoof made it list ends with ``(spoofed)``.
+        no_card: In a spoof why its server lists no card though applications find one; else empty.
         demanded_by: Who says what must hold of it.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.
@@ -432,6 +437,7 @@ class CellResult:
     reason: str | None = None
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    no_card: str = ""
     replaced: tuple[Replacement, ...] = ()
     not_seen: tuple[str, ...] = ()
     silent: tuple[Remark, ...] = ()

@@ -142,7 +142,9 @@ def _of_build(
         if name != OWNER_VARIABLE
     }
     host = workbench.store.host, opened.host, sorted(workbench.one_core.items())
-    return content, build.build.number, variables, host
+    layer = workbench.layer(build_id, environment)
+    card = layer.absent, sorted(layer.variables)
+    return content, build.build.number, variables, card, host
 
 
 def asked_once(

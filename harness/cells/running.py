@@ -4,8 +4,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from harness.builds import AcquiredBuild
 from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
@@ -17,6 +17,7 @@ from harness.cells.remembering import (
     verdict_key,
 )
 from harness.cells.workbench import Launched, Workbench
+from harness.environments import parse_environment
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
@@ -71,6 +72,7 @@ class _Progress:
     emulated: bool = False
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    no_card: str = ""
     demands: Demands | None = None
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
     arguments: Sequence[Argument] = ()
@@ -105,6 +107,7 @@ class _Progress:
             witnesses=self.witnesses,
             host=self.host,
             devices=self.devices,
+            no_card=self.no_card,
             replaced=self.fitted.replaced if self.fitted else (),
             left_out=self.fitted.left_out if self.fitted else (),
             not_seen=self.not_seen,
@@ -143,11 +146,17 @@ class _Progress:
 
     def not_started(self, failure: Failure) -> CellResult:
         """A failure of the command line or the build, or an error where the host is at fault."""
-        if failure.kind in HOST_FAULTS:
+        if failure.kind in HOST_FAULTS and not self._is_pretended(failure):
             return self.cannot_tell(failure)
         self.failure = failure
         self.checks.append(check_start(failure))
         return self.result(Verdict.FAIL)
+
+    def _is_pretended(self, failure: Failure) -> bool:
+        """Whether what is lacking is the memory of a card that the user chose to pretend."""
+        if failure.kind is not FailureKind.DEVICE_MEMORY:
+            return False
+        return parse_environment(self.cell.environment).kind == "cuda-spoof"
 
     def cannot_tell(self, failure: Failure) -> CellResult:
         """An error, unless a check has already told that the cell fails."""
@@ -165,7 +174,7 @@ class _Progress:
 class _Situation:
     """What a cell is judged in, once build, environment and model are at hand."""
 
-    build: AcquiredBuild
+    program: Path
     subject: Subject
     capabilities: Capabilities
     host: HostProfile
@@ -325,6 +334,8 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         build = workbench.build(cell.build)
         capabilities = workbench.capabilities(cell.build, cell.environment)
         progress.devices = workbench.devices(cell.build, cell.environment)
+        layer = workbench.layer(cell.build, cell.environment)
+        progress.no_card = "; ".join(filter(None, (layer.absent, layer.remedy)))
     except EnvironmentUnavailableError as error:
         raise _CannotPrepareError(FailureKind.MISSING_LIBRARY, str(error)) from error
     except HarnessError as error:
@@ -336,7 +347,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
     except HarnessError as error:
         raise _CannotPrepareError(FailureKind.SUBJECT, str(error)) from error
     return _Situation(
-        build=build,
+        program=layer.program,
         subject=subject,
         capabilities=capabilities,
         host=environment.host,
@@ -355,7 +366,7 @@ def _plan_and_launch(
     """What a launch showed, or what the cell came to when an earlier run launched the same."""
     with reserved_port() as port:
         target = LaunchTarget(
-            binary=situation.build.binary,
+            binary=situation.program,
             model=situation.model,
             port=port,
             env=situation.variables,
@@ -363,7 +374,7 @@ def _plan_and_launch(
             environment=cell.environment,
         )
         plan = made = planned(situation.subject, cell, target, workbench)
-        fitted = hosted(plan, situation.capabilities, situation.model, port)
+        fitted = hosted(plan, situation.capabilities, situation.model, port, progress.devices or ())
         if plan.provenance is not Provenance.HERE:
             plan = fitted.plan
         progress.plan = plan

@@ -14,10 +14,13 @@ from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
 from harness.cells.remembering import RememberedVerdicts, asked_once
 from harness.config.configuration import load_configuration
-from harness.environments import detect_host, open_environment
+from harness.environments import detect_host
+from harness.environments.environment import environment as open_environment
 from harness.environments.hermetic import is_untouched
 from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
+from harness.environments.server_layer import ServerLayer, server_layer
+from harness.environments.spoof import Spoof
 from harness.errors import (
     BuildUnavailableError,
     EnvironmentUnavailableError,
@@ -28,10 +31,10 @@ from harness.flags.capabilities import Capabilities, Option, probe
 from harness.gguf_models import ensure_models
 from harness.memory import FILE as MEMORY_FILE
 from harness.memory import Memory
-from harness.model import Cell, Check, Failure, HostProfile, TinyModel
+from harness.model import SPOOFED, Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
 from harness.processes.variables import joined
-from harness.server.devices import LIST_DEVICES, list_devices
+from harness.server.devices import LIST_DEVICES, is_cuda, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
 from harness.settings.observation import Observation
 from harness.settings.state import Seen
@@ -49,11 +52,13 @@ class OpenEnvironment:
         variables: Complete, for a process in it.
         host: The host as programs in it see it.
         home: The home of what runs in it.
+        spoof: What a spoofed environment stands on, None for the others.
     """
 
     variables: Mapping[str, str]
     host: HostProfile
     home: Path
+    spoof: Spoof | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +142,7 @@ class Workbench:
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
     _variables: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    _layers: dict[tuple[str, str], ServerLayer] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
     _spare_directories: list[str] = field(default_factory=list)
@@ -190,6 +196,8 @@ class Workbench:
     def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
         """What the server lists to compute on in an environment, asked once; None if it is silent.
 
+        Devices that a spoof made it list are marked.
+
         Raises:
             ProbeError: It does not answer ``--help``.
         """
@@ -198,8 +206,13 @@ class Workbench:
             offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
 
             def ask() -> tuple[str, ...] | None:
-                binary, variables = self.build(build_id).binary, self.variables(*key)
-                return list_devices(binary, variables)
+                listed = list_devices(self.build(build_id).binary, self.server_variables(*key))
+                if listed is None:
+                    return None
+                pretended = bool(self.layer(*key).variables)
+                return tuple(
+                    f"{one}{SPOOFED if pretended and is_cuda(one.name) else ''}" for one in listed
+                )
 
             self._devices[key] = (
                 asked_once("devices", key, self, ask, tuple[str, ...]) if offered else None
@@ -220,6 +233,31 @@ class Workbench:
             self._variables[key] = with_libraries(build_id, build.binary, environment, wanted)
         return self._variables[key]
 
+    def layer(self, build_id: str, environment: str) -> ServerLayer:
+        """A build's server as an environment has it start, made once.
+
+        Raises:
+            EnvironmentUnavailableError: As ``variables``.
+        """
+        key = (build_id, environment)
+        if key not in self._layers:
+            build, spoof = self.build(build_id), self.environment(environment).spoof
+            self._layers[key] = (
+                server_layer(spoof, build, self.variables(build_id, environment))
+                if spoof is not None
+                else ServerLayer(program=build.binary)
+            )
+        return self._layers[key]
+
+    def server_variables(self, build_id: str, environment: str) -> Mapping[str, str]:
+        """The variables of a process of the build's own program, and of no other.
+
+        Raises:
+            EnvironmentUnavailableError: As ``variables``.
+        """
+        added = self.layer(build_id, environment).variables
+        return joined(self.variables(build_id, environment), added)
+
     def start_plainly(self, build_id: str, environment: str) -> Failure | None:
         """Why the build does not start with a plain command line just now; None where it does.
 
@@ -229,7 +267,7 @@ class Workbench:
         with self.launch_directory() as directory:
             return start_plainly(
                 self.build(build_id).binary,
-                self.variables(build_id, environment),
+                self.server_variables(build_id, environment),
                 directory=Path(directory),
                 models=self.store.root / MODELS_DIRECTORY,
                 health_timeout_s=self.health_timeout_s,
@@ -258,10 +296,10 @@ class Workbench:
         """
         if name not in self._environments:
             home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
-            variables = self.resources.enter_context(open_environment(name, home=home))
-            owned = {**variables, OWNER_VARIABLE: self.owner}
+            opened = self.resources.enter_context(open_environment(name, home=home))
+            owned = {**opened.variables, OWNER_VARIABLE: self.owner}
             self._environments[name] = OpenEnvironment(
-                variables=owned, host=detect_host(owned), home=home
+                variables=owned, host=detect_host(owned), home=home, spoof=opened.spoof
             )
         return self._environments[name]
 

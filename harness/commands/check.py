@@ -143,7 +143,7 @@ def check(options: argparse.Namespace) -> int:
     checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
         lines = _lines(options, kind, workbench.subject)
-        for line in lines if options.argv else ():
+        for line in lines if not options.subject else ():
             workbench.add_subject(line.subject)
         if not (options.build or options.get):
             builds, missing = _stored(builds, workbench.store)
@@ -177,7 +177,7 @@ def _check_by_atlas(
     """Print what the atlas says; the exit status is that of the builds named, or the profile's."""
     with ExitStack() as opened:
         lines = _lines(options, kind, lambda spec: opened.enter_context(open_subject(spec)))
-    if not all(line.line.words for line in lines):
+    if not all(line.line.words or line.line.env for line in lines):
         raise UsageError("--atlas-only: the subject has no command line of its own")
     checked = [_by_atlas(line) for line in lines]
     if form == "json":
@@ -197,11 +197,12 @@ def _check_by_atlas(
 
 def _by_atlas(line: _Line) -> CheckedLine:
     """A command line before anything is launched."""
+    words, env = line.line.words, line.line.env
     return CheckedLine(
         name=line.name,
-        argv=line.line.words,
-        env=line.line.env,
-        outlook=outlook(line.line.words, line.line.env) if line.line.words else None,
+        argv=words,
+        env=env,
+        outlook=outlook(words, env) if words or env else None,
         findings=(),
         demanded=frozenset(),
     )
@@ -294,7 +295,7 @@ def _check_line(
         if fault is not None and finding.starts is False:
             message = f"{finding.message}: {fault.why}"
             finding = replace(finding, blame=fault.word, message=message)
-        if finding.starts is False and finding.blame is None:
+        if result.status is Verdict.FAIL and result.failure is not None and finding.blame is None:
             finding = _with_culprits(finding, result, own, cells, workbench)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS

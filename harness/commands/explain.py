@@ -97,7 +97,7 @@ def explain(options: argparse.Namespace) -> int:
     static = replace(selection, profile=selection.profile if named else _STATIC_PROFILE)
     failing = untold = 0
     with open_workbench(catalogue=catalogue) as workbench:
-        if options.argv:
+        if options.argv or options.variable:
             names = []
             for one in read_given(options.argv, options.variable, "explain"):
                 if one.line is None:

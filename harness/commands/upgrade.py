@@ -110,9 +110,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--backup: goes with --write")
     if options.mode and not options.subject:
         raise UsageError("--mode: goes with --subject")
-    given = [bool(options.argv), bool(options.subject), bool(options.base)]
+    given = [bool(options.argv or options.variable), bool(options.subject), bool(options.base)]
     if sum(given) != 1:
-        raise UsageError("give a command line after --, files, --subject or --base, one of them")
+        what = "a command line after -- or by --variable, files, --subject or --base"
+        raise UsageError(f"give {what}, one of them")
 
 
 def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Build]:
@@ -216,7 +217,8 @@ def _done(
 
 def _given(options: argparse.Namespace) -> Iterator[GivenLine]:
     files = [word for word in options.argv if is_file(Path(word))]
-    for words in [[file] for file in files] if len(files) == len(options.argv) else [options.argv]:
+    alone = files and len(files) == len(options.argv)
+    for words in [[file] for file in files] if alone else [options.argv]:
         yield from read_given(words, options.variable, "upgrade", options.format)
 
 

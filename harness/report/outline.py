@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK
-from harness.model import BAD, CellResult, DraftRange, LoadRequest, Verdict
+from harness.model import BAD, SPOOFED, CellResult, DraftRange, LoadRequest, Verdict
 
 SHORT_NAMES: Final[Mapping[str, str]] = {
     "draft-mtp": "mtp",
@@ -138,8 +138,15 @@ def host_text(results: Sequence[CellResult]) -> str:
 
 def _devices_text(listed: Iterable[tuple[str, ...]]) -> str:
     """The CPU of servers that list no device, and the devices of the others."""
-    names = sorted({", ".join(devices) or "the CPU" for devices in listed})
+    names = sorted({_names(devices) or "the CPU" for devices in listed})
     return f"servers on {' or on '.join(names)}"
+
+
+def _names(devices: tuple[str, ...]) -> str:
+    """Devices in one line; spoofed ones by their number alone, for the host tells what they are."""
+    if not devices or not all(device.endswith(SPOOFED) for device in devices):
+        return ", ".join(devices)
+    return ", ".join(device.partition(":")[0] for device in devices) + SPOOFED
 
 
 def label(result: CellResult) -> str:

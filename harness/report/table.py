@@ -48,7 +48,8 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     notes = _Notes()
     for environment, block in grouped(results, lambda one: one.environment).items():
         headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
-        title = f"{environment} ({host_text(block)})"
+        marks = "".join(notes.mark(reason) for reason in _in_order(map(_no_card, block)) if reason)
+        title = f"{environment} ({host_text(block)}){f' {marks}' if marks else ''}"
         rows = list(grouped(block, lambda one: (one.build, one.subject, one.request.model)).items())
         for first in range(0, len(rows), ROWS):
             table = new_table(f"{title}, continued" if first else title, headings, console)
@@ -133,6 +134,12 @@ def _why(result: CellResult) -> str:
     if check is None:
         return result.failure.kind.value if result.failure else result.status.value
     return f"{check.name}: {check.argument or check.observed}"
+
+
+def _no_card(result: CellResult) -> str:
+    if not result.no_card or result.emulated:
+        return ""
+    return f"the server of {result.build} finds no card: {result.no_card}"
 
 
 def _reason(result: CellResult) -> str:

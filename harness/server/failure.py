@@ -28,6 +28,7 @@ HOST_FAULTS: Final = frozenset(
         FailureKind.NOT_EXECUTABLE,
         FailureKind.ILLEGAL_INSTRUCTION,
         FailureKind.OUT_OF_MEMORY,
+        FailureKind.DEVICE_MEMORY,
         FailureKind.HOST_LIMIT,
         FailureKind.ENDED_FROM_OUTSIDE,
         FailureKind.UNQUALIFIED,
@@ -40,6 +41,7 @@ HOST_FAULTS: Final = frozenset(
 PASSING_FAULTS: Final = frozenset(
     {
         FailureKind.OUT_OF_MEMORY,
+        FailureKind.DEVICE_MEMORY,
         FailureKind.HOST_LIMIT,
         FailureKind.ENDED_FROM_OUTSIDE,
         FailureKind.PORT_IN_USE,

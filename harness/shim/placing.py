@@ -36,9 +36,10 @@ def placed(program: Path, place: Path, root: Path) -> Iterator[None]:
     """
     import filelock
 
+    from harness.config.paths import expanded
     from harness.errors import UsageError
 
-    place = place.expanduser().absolute()
+    place = expanded(place).absolute()
     if place.is_dir():
         raise UsageError(f"--shim-at {place}: is a directory; name the program in it")
     locks = root / "locks"

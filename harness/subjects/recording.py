@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from harness.config.paths import expanded
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Provenance
 from harness.shim.recordings import Launch, Recording, Run, load_recording
@@ -33,7 +34,7 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
     """
     where, _, number = rest.partition("#")
     where, build = _split(where)
-    recording = load_recording(Path(where).expanduser())
+    recording = load_recording(expanded(where))
     if not any(run.launches for run in recording.runs):
         raise SubjectError(f"recording:{where}: the application started no server")
     subject = RecordingSubject(
@@ -42,7 +43,7 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
         number=number,
         build=build,
         recording=recording,
-        expects=_expects(Path(where).expanduser().with_suffix(EXPECTS_SUFFIX)),
+        expects=_expects(expanded(where).with_suffix(EXPECTS_SUFFIX)),
     )
     subject.check()
     yield subject
@@ -51,7 +52,7 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
 def _split(where: str) -> tuple[str, str]:
     """The file, and the build after it; a file may have an ``@`` in its name."""
     file, at, build = where.rpartition("@")
-    if not at or Path(where).expanduser().exists():
+    if not at or expanded(where).exists():
         return where, ""
     return file, build
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from harness.config.paths import expanded
 from harness.errors import SubjectError
 from harness.memory import digest_of, digest_of_files, files_below
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
@@ -60,7 +61,7 @@ def open(rest: str) -> Iterator["UnslothSubject"]:  # noqa: A001 - every subject
     if rest.startswith("=="):
         backend = unsloth_install.backend_of_version(rest[2:].strip())
     elif rest.startswith("@"):
-        backend = unsloth_install.backend_of_checkout(Path(rest[1:]).expanduser())
+        backend = unsloth_install.backend_of_checkout(expanded(rest[1:]))
     else:
         raise SubjectError(f"unsloth{rest}: which one? Write unsloth==VERSION or unsloth@CHECKOUT")
     subject = UnslothSubject(f"unsloth{rest}", backend, unsloth_install.interpreter())

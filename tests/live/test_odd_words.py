@@ -187,7 +187,7 @@ def test_a_dash_of_a_word_processor(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--temp 0.5" in found["message"]
 
 
-def test_variables_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_variables_in_place_of_words(capsys: pytest.CaptureFixture[str]) -> None:
     variables = ("LLAMA_ARG_MODEL=/models/a.gguf", "LLAMA_ARG_CTX_SIZE=1024")
     main(["check", "--json", "--build", "b9246", "--", *variables])
     answer = json.loads(capsys.readouterr().out)["command_lines"][0]["builds"]["b9246"]
@@ -198,3 +198,27 @@ def test_a_variable_of_another_name(capsys: pytest.CaptureFixture[str]) -> None:
     found = checked(capsys, "b11434", variable="LLAMA_ARG_API_KEY=k")
     (silent,) = (one for one in found["silent"] if one["word"] == "LLAMA_ARG_API_KEY")
     assert silent["why"].endswith("write LLAMA_API_KEY=k")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("check", "--build", "b9246"), "LLAMA_ARG_SPEC_DRAFT_N_MAX=9"),
+        (("check", "--atlas-only"), "LLAMA_ARG_SPEC_DRAFT_N_MAX=9"),
+        (("explain", "--build", "b9246"), "enough to fail: LLAMA_ARG_DRAFT_MAX"),
+        (("upgrade", "--from", "b8929", "--to", "b9246"), "LLAMA_ARG_SPEC_DRAFT_N_MAX=9"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else " ".join(one),
+)
+def test_variables_and_no_words_at_all(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = ("LLAMA_ARG_MODEL=/models/a.gguf", "LLAMA_ARG_DRAFT_MAX=9")
+    assert main([*words, *(word for one in variables for word in ("--variable", one))]) == 1
+    assert told in capsys.readouterr().out
+
+
+def test_a_server_that_starts_and_dies(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "py0.3.16", "-c", "1024", "-ctk", "bf16", "-ctv", "bf16")
+    assert (found["status"], found["starts"], found["blame"]) == ("fail", True, "-ctk")
+    assert "starts, and dies" in found["message"]
