@@ -37,7 +37,7 @@ from harness.builds.headers import CARD_STARTER
 from harness.builds.locations import cache_root
 from harness.cells.qualification import open_store
 from harness.environments.card import compile_card
-from harness.environments.machine import Card, load_profile
+from harness.environments.machine import Card, SpoofedMachine, load_profile
 from harness.environments.native_libraries import native_libraries
 from harness.environments.spoof import spoof_directory
 from harness.errors import EXIT_FAIL, EXIT_OK, HarnessError, UsageError
@@ -113,7 +113,9 @@ def compare(options: argparse.Namespace) -> int:
     file = options.truth or FIXTURES / f"truth-{options.build}.json"
     if not file.is_file():
         raise UsageError(f"no card was recorded with {options.build}: there is no {file}")
-    truth: Mapping[str, Record] = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    recorded = json.loads(file.read_text(encoding="utf-8"))
+    truth: Mapping[str, Record] = recorded["cases"]
+    machine = load_profile(str(FIXTURES / recorded.get("machine", PROFILE.name)))
     wanted = options.only.split("|")
     cases = [
         case
@@ -127,7 +129,9 @@ def compare(options: argparse.Namespace) -> int:
         models = write_models(Path(scratch))
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             ran = pool.map(
-                lambda case: in_spoof(case, truth[case["id"]], server, models, Path(scratch)),
+                lambda case: in_spoof(
+                    case, truth[case["id"]], server, models, machine, Path(scratch)
+                ),
                 cases,
             )
             seen = dict(zip((str(case["id"]) for case in cases), ran, strict=True))
@@ -281,10 +285,15 @@ def write_models(directory: Path) -> Mapping[str, Path]:
 
 
 def in_spoof(
-    case: Case, truth: Record, server: Subject, models: Mapping[str, Path], scratch: Path
+    case: Case,
+    truth: Record,
+    server: Subject,
+    models: Mapping[str, Path],
+    machine: SpoofedMachine,
+    scratch: Path,
 ) -> Record:
     """Run a case in the spoof of the machine that the record was taken on."""
-    with spoofed(case, truth, scratch) as (libraries, cards):
+    with spoofed(case, truth, machine, scratch) as (libraries, cards):
         variables = {
             name: value
             for name, value in os.environ.items()
@@ -309,9 +318,10 @@ def lost_words(real: Record, spoofed: Record) -> bool:
 
 
 @contextmanager
-def spoofed(case: Case, truth: Record, scratch: Path) -> Iterator[tuple[Path, Sequence[Card]]]:
+def spoofed(
+    case: Case, truth: Record, machine: SpoofedMachine, scratch: Path
+) -> Iterator[tuple[Path, Sequence[Card]]]:
     """The libraries of the recorded machine, as full as it was found; its cards."""
-    machine = load_profile(str(PROFILE))
     cards = machine.cards[: int(case.get("cards", 1))]
     if case.get("leave") is not None:
         first = cards[0]

@@ -295,7 +295,7 @@ def _check_line(
         if fault is not None and finding.starts is False:
             message = f"{finding.message}: {fault.why}"
             finding = replace(finding, blame=fault.word, message=message)
-        if finding.starts is False and finding.blame is None:
+        if result.status is Verdict.FAIL and result.failure is not None and finding.blame is None:
             finding = _with_culprits(finding, result, own, cells, workbench)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS

@@ -217,7 +217,8 @@ def _done(
 
 def _given(options: argparse.Namespace) -> Iterator[GivenLine]:
     files = [word for word in options.argv if is_file(Path(word))]
-    for words in [[file] for file in files] if len(files) == len(options.argv) else [options.argv]:
+    alone = files and len(files) == len(options.argv)
+    for words in [[file] for file in files] if alone else [options.argv]:
         yield from read_given(words, options.variable, "upgrade", options.format)
 
 

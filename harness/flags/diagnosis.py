@@ -43,7 +43,8 @@ def diagnose_refusal(
     """
     flag = failure.argument
     if flag is None:
-        return f"{build} does not start: {failure.message}"
+        what = "starts, and dies" if failure.kind is FailureKind.DIED else "does not start"
+        return f"{build} {what}: {failure.message}"
     if failure.kind is FailureKind.BAD_ENVIRONMENT:
         instead = variable_instead(flag, env or {}, capabilities) or "leave the variable unset"
         told = _since(flag, number)

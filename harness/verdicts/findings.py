@@ -94,7 +94,9 @@ def finding_of(
           if one.name == MIN_NOT_ABOVE_MAX),
         *result.silent,
     ]  # fmt: skip
-    starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
+    died = result.failure is not None and result.failure.kind is FailureKind.DIED
+    told = None if result.status is Verdict.ERROR else died
+    starts = result.effective is not None or told
     blame, message, advice = _outcome(result, capabilities, words, env, number)
     if capabilities is not None:
         at_fault = filter(None, (blame, *(check.argument for check in lacks)))

@@ -216,3 +216,9 @@ def test_variables_and_no_words_at_all(
     variables = ("LLAMA_ARG_MODEL=/models/a.gguf", "LLAMA_ARG_DRAFT_MAX=9")
     assert main([*words, *(word for one in variables for word in ("--variable", one))]) == 1
     assert told in capsys.readouterr().out
+
+
+def test_a_server_that_starts_and_dies(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "py0.3.16", "-c", "1024", "-ctk", "bf16", "-ctv", "bf16")
+    assert (found["status"], found["starts"], found["blame"]) == ("fail", True, "-ctk")
+    assert "starts, and dies" in found["message"]
