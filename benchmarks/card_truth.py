@@ -130,7 +130,7 @@ def compare(options: argparse.Namespace) -> int:
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             ran = pool.map(
                 lambda case: in_spoof(
-                    case, truth[case["id"]], server, models, machine, Path(scratch)
+                    case, truth[case["id"]], server, models, machine=machine, scratch=Path(scratch)
                 ),
                 cases,
             )
@@ -289,6 +289,7 @@ def in_spoof(
     truth: Record,
     server: Subject,
     models: Mapping[str, Path],
+    *,
     machine: SpoofedMachine,
     scratch: Path,
 ) -> Record:
