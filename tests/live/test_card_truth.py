@@ -33,7 +33,7 @@ FEW = (
         "draft-mtp n=5 randmtp",
         "md rand drafts deep",
     ),
-    *("left 600 list", "left 1200 fit on fitt=64", "left 2000 c=262144 fitt=64", "sched nkvo"),
+    *("left 600 list", "left 1200 fit on fitt=64", "left 1200 c=262144 fitt=64", "sched nkvo"),
     *("pair ts=3,1", "pair sm=none mg=1", "pair sm=row", "pair CVD=1,0", "pair fitt=90000,100"),
 )
 """A case of every kind."""
