@@ -27,8 +27,8 @@ from tests.windows.tables import compare_tables
 from tests.windows.wine import Wine, WineError, find_wine, opened_wine, windows_path
 
 UNIT: Final = "tests/unit"
-LIVE: Final = ("tests/live/test_windows.py", "tests/live/test_interrupt.py")
 ROOT: Final = Path(__file__).resolve().parents[2]
+LIVE: Final = tuple(Path(__file__).with_name("live.txt").read_text("utf-8").split())
 
 
 def main() -> int:
