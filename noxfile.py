@@ -62,7 +62,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def windows(session: nox.Session) -> None:
-    """Run unit tests and live ones on Windows, as Wine has it; needs wine64 and mingw-w64."""
+    """Run unit tests and live ones on Windows, as Wine has it; needs wine64, mingw-w64, lld."""
     session.install("-e", ".", *GROUPS["test"], "build")
     missing = session.run("python", "-m", "tests.windows", "--missing", silent=True)
     if missing:

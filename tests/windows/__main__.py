@@ -22,7 +22,7 @@ from harness.errors import HarnessError
 from harness.terminal import open_progress
 from tests.unit.builds.builds_bench import release, serving
 from tests.windows.interpreter import C_COMPILER, install, windows_python
-from tests.windows.servers import COMPILERS, SERVERS, release_archive, server_directory
+from tests.windows.servers import COMPILERS, LINKER, SERVERS, release_archive, server_directory
 from tests.windows.tables import compare_tables
 from tests.windows.wine import Wine, WineError, find_wine, opened_wine, windows_path
 
@@ -63,6 +63,8 @@ def missing_programs() -> list[str]:
     missing = [] if find_wine() else ["wine64"]
     if not all(map(shutil.which, (C_COMPILER, *COMPILERS.values()))):
         missing.append("mingw-w64")
+    if not shutil.which(LINKER):
+        missing.append("lld")
     return missing
 
 

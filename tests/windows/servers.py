@@ -33,6 +33,8 @@ COMPILERS: Final[Mapping[str, str]] = {
 }
 """The threads of C++11 are there with POSIX threads alone."""
 
+LINKER: Final = "ld.lld"
+
 TARGET: Final[Mapping[str, str]] = {
     "CMAKE_SYSTEM_NAME": "Windows",
     "CMAKE_SYSTEM_PROCESSOR": "x86_64",
@@ -99,9 +101,10 @@ def _compile(
         progress=progress,
     )
     unpack(archive, scratch / "unpacked", below=origin.tree)
-    links = {} if server.libraries else {"CMAKE_EXE_LINKER_FLAGS": "-static"}
     platform = Platform(system="windows", machine="x64")
-    archivers = _write_archivers(scratch)
+    programs = _write_programs(scratch / "programs")
+    if not server.libraries:
+        programs["CMAKE_EXE_LINKER_FLAGS"] += " -static"
     compiled = compile_server(
         move_tree(scratch / "unpacked", origin.tree, scratch / "tree"),
         scratch,
@@ -111,7 +114,7 @@ def _compile(
         cancelled=threading.Event(),
         label=f"{build.id} for {platform}",
         number=build.number,
-        recipe=recipe_with({**origin.options, **TARGET, **archivers, **links}),
+        recipe=recipe_with({**origin.options, **TARGET, **programs}),
     )
     output = scratch / "output"
     output.mkdir()
@@ -121,19 +124,29 @@ def _compile(
     return output
 
 
-def _write_archivers(directory: Path) -> dict[str, str]:
-    """Write programs that archive, and name them to cmake.
+def _write_programs(directory: Path) -> dict[str, str]:
+    """Write programs that archive and link, and tell them to cmake.
 
-    mingw-w64's own take minutes over the many small sections of these objects, zig's a second.
+    These objects have tens of thousands of sections, over which mingw-w64's own take minutes, and
+    zig's archiver and LLVM's linker seconds.
     """
-    named = {}
-    for program in ("ar", "ranlib"):
+    directory.mkdir()
+    zig = [sys.executable, "-m", "ziglang"]
+    # gcc links by collect2, whose linker is fixed.
+    for program, words in (
+        ("ar", [*zig, "ar"]),
+        ("ranlib", [*zig, "ranlib"]),
+        ("collect2", [LINKER]),
+    ):
         script = directory / program
-        words = shlex.join([sys.executable, "-m", "ziglang", program])
-        script.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8", newline="\n")
+        text = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+        script.write_text(text, encoding="utf-8", newline="\n")
         script.chmod(0o755)
-        named[f"CMAKE_{program.upper()}"] = str(script)
-    return named
+    return {
+        "CMAKE_AR": str(directory / "ar"),
+        "CMAKE_RANLIB": str(directory / "ranlib"),
+        "CMAKE_EXE_LINKER_FLAGS": f"-B{directory} -fno-use-linker-plugin",
+    }
 
 
 def _compiler_file(name: str) -> Path:
