@@ -146,6 +146,13 @@ def atlas(session: nox.Session) -> None:
 
 
 @nox.session(reuse_venv=True)
+def apps(session: nox.Session) -> None:
+    """Put real applications under test, all or those named; ``--latest``: newest versions."""
+    install_once(session, "-e", ".")
+    session.run("python", "-m", "tests.apps", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
 def bench(session: nox.Session) -> None:
     """Run every benchmark, or those named after ``--``."""
     install_once(session, "-e", ".[image]", "selenium>=4.27")

@@ -5,6 +5,7 @@ once, and kills it. Arguments, variables and completion are those of the harness
 cell, and the two take turns, so that both meet the host in the same state.
 
     nox -s bench -- cells
+    python -m benchmarks.cells --env cuda-spoof
 """
 
 import argparse
@@ -38,6 +39,7 @@ def main() -> int:
     """Print the table, and write it as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", action="append", default=[], help="default: " + " ".join(BUILDS))
+    parser.add_argument("--env", default="cpu", metavar="E", help="default: cpu")
     parser.add_argument("--rounds", type=int, default=3, help="times each cell is run")
     add_json_option(parser, "cells")
     options = parser.parse_args()
@@ -46,12 +48,13 @@ def main() -> int:
     with open_workbench(share_launches=False) as workbench:
         for shape, selection in SHAPES.items():
             for build in builds:
-                cells = _distinct_launches(selection, build, workbench)
+                cells = _distinct_launches(selection, build, options.env, workbench)
                 if not cells:
                     continue
                 raw, harness = _measure(cells, options.rounds * _repeats(cells), workbench)
                 figures.append(
                     {
+                        "environment": options.env,
                         "model": shape,
                         "build": build,
                         "cells": len(cells),
@@ -69,12 +72,12 @@ def main() -> int:
 
 
 def _distinct_launches(
-    selection: Selection, build: str, workbench: Workbench
+    selection: Selection, build: str, environment: str, workbench: Workbench
 ) -> list[tuple[Cell, CellResult]]:
     """Cells that each need a launch of their own, with what running them once showed."""
     chosen = Selection(
         builds=(build,),
-        environments=("cpu",),
+        environments=(environment,),
         models=selection.models,
         modes=selection.modes,
         draft_lengths=LENGTHS,
@@ -119,8 +122,7 @@ def _raw(cell: Cell, result: CellResult, workbench: Workbench) -> None:
     with reserved_port() as port, tempfile.TemporaryDirectory() as directory:
         argv = list(_with_port(result.argv, port))
         env = {
-            **workbench.environment(cell.environment).variables,
-            **build.env,
+            **workbench.server_variables(cell.build, cell.environment),
             **workbench.one_core,
             **observing_environment(),
         }

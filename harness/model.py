@@ -153,8 +153,9 @@ class LaunchPlan:
         reason: Why the plan gives less than was asked, for the user; None where it gives all.
         provenance: Where it was written; what it names of another host is replaced.
         files: What is to lie in the server's working directory, by path there: text, or a file to
-            copy.
+            copy. Of a plan from another host: text of files that it names, by their names.
         expects: By setting, what the subject says that the server will be set to.
+        hurried: Whether a time limit had a part in it, so that another time it may be another one.
     """
 
     argv: tuple[str, ...]
@@ -164,6 +165,7 @@ class LaunchPlan:
     provenance: Provenance = Provenance.HERE
     files: Mapping[str, str | Path] = field(default_factory=dict)
     expects: Mapping[str, Any] = field(default_factory=dict)
+    hurried: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +280,7 @@ class FailureKind(StrEnum):
     NOT_EXECUTABLE = "not-executable"
     ILLEGAL_INSTRUCTION = "illegal-instruction"
     OUT_OF_MEMORY = "out-of-memory"
+    DEVICE_MEMORY = "device-memory"
     HOST_LIMIT = "host-limit"
     ENDED_FROM_OUTSIDE = "ended-from-outside"
     UNQUALIFIED = "unqualified"
@@ -356,6 +359,9 @@ class Check:
     argument: str | None = None
 
 
+SPOOFED: Final = " (spoofed)"
+"""Ends a device that a server lists and that is not there."""
+
 EnvironmentName = str
 """``cpu``, ``cuda``, ``cuda-spoof`` or ``cuda-spoof:VARIANT``."""
 
@@ -402,10 +408,12 @@ class CellResult:
         silent: What of it has no effect, or another one, without a refusal.
         left_out: What the server was started without, because nothing on this host stands for it.
         devices: What the server itself lists to compute on besides the CPU, e.g. ``CUDA0: NAME``;
-            None where it does not tell. Empty in ``cuda-spoof`` with a CPU server.
+            None where it does not tell. One that a spoof made it list ends with ``(spoofed)``.
+        no_card: In a spoof why its server lists no card though applications find one; else empty.
         demanded_by: Who says what must hold of it.
         ledger: Name of the ledger's entry that a ``known`` cell falls under.
         attempts: Every try of a ``flaky`` cell, in order.
+        remembered: When it was found, where an earlier run did; empty where this one did.
     """
 
     build: str
@@ -429,6 +437,7 @@ class CellResult:
     reason: str | None = None
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    no_card: str = ""
     replaced: tuple[Replacement, ...] = ()
     not_seen: tuple[str, ...] = ()
     silent: tuple[Remark, ...] = ()
@@ -437,6 +446,7 @@ class CellResult:
     demanded_by: DemandedBy = DemandedBy.CONTRACT
     ledger: str | None = None
     attempts: tuple["CellResult", ...] = ()
+    remembered: str = ""
     schema: int = RESULT_SCHEMA
 
     @property

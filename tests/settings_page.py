@@ -52,7 +52,7 @@ def _witnesses(one: Case) -> str:
 
 
 def _told(one: Case) -> Sequence[str]:
-    nowhere = one.absent | one.dies | one.untold
+    nowhere = one.absent | one.dies | one.aborts | one.untold
     return [build for build in BUILDS if build not in nowhere]
 
 
@@ -65,6 +65,7 @@ def _where(one: Case) -> str:
         "offered and not told": one.untold,
         "no effect": one.vain.keys(),
         "needs another model": one.dies,
+        "aborts": one.aborts,
     }
     said = [f"{what} on {', '.join(_sorted(those))}" for what, those in notes.items() if those]
     return "; ".join([where, *said])

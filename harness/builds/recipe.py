@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
+from harness.builds.card_starter import CardStarter, compile_starter
 from harness.builds.cmake_model import ask_for_model, read_sources
+from harness.builds.headers import CARD_STARTER
 from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
 from harness.builds.tables import read_table
@@ -119,6 +121,10 @@ def compile_server(
             task=task,
             cancelled=cancelled,
         )
+        starter = compile_starter(tree, scratch, recipe.options, toolchain, platform)
+        if starter and recipe.unity:
+            work.starter = starter
+            work.details[CARD_STARTER] = starter.headers
         try:
             work.configure(tree, recipe, number, commit)
             if not (recipe.unity and toolchain.can_join and work.by_units()):
@@ -149,6 +155,7 @@ class _Compile:
     env: Mapping[str, str]
     task: Task
     cancelled: threading.Event
+    starter: CardStarter | None = None
     details: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -176,6 +183,9 @@ class _Compile:
                     variables[f"CMAKE_{language}_FLAGS_RELEASE"] = recipe.flags + memory
             if self.toolchain.cache:
                 variables[f"CMAKE_{language}_COMPILER_LAUNCHER"] = str(self.toolchain.cache)
+        if self.starter:
+            for name, more in self.starter.variables.items():
+                variables[name] = f"{variables.get(name, '')} {more}".strip()
         self._cmake(
             *("-G", "Ninja", "-S", str(tree), "-B", str(self.build)),
             *(f"-D{name}={value}" for name, value in variables.items()),

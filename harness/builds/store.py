@@ -26,6 +26,7 @@ from harness.builds.catalogue import (
     Origin,
     is_compiled,
 )
+from harness.builds.headers import FOLDER, HEADERS, NO_HEADERS, WITHOUT, fetched_headers, headers_of
 from harness.builds.hosts import HostFingerprint, host_fingerprint
 from harness.builds.locations import CACHE_VARIABLE, cache_root
 from harness.builds.manifest import (
@@ -40,7 +41,7 @@ from harness.builds.manifest import (
 from harness.builds.platforms import Platform, this_platform
 from harness.builds.sources.base import Delivery, Source, Workspace
 from harness.config.configuration import load_configuration
-from harness.config.paths import is_file, take_place
+from harness.config.paths import entries, is_file, take_place
 from harness.errors import (
     BuildUnavailableError,
     CompileError,
@@ -79,12 +80,14 @@ class AcquiredBuild:
         binary: The program.
         env: Variables it needs.
         manifest: How it came here.
+        headers: The directory with ggml's headers of it, or why there is none.
     """
 
     build: Build
     binary: Path
     env: Mapping[str, str]
     manifest: Manifest
+    headers: Path | str = "nobody has looked for its headers"
 
 
 class Store:
@@ -162,6 +165,7 @@ class Store:
                 for name, value in manifest.env.items()
             },
             manifest=manifest,
+            headers=headers_of(directory, manifest),
         )
 
     def acquire(
@@ -171,6 +175,8 @@ class Store:
         progress: Progress | None = None,
         order: Sequence[SourceKind] = (),
         cancelled: threading.Event | None = None,
+        again: bool = False,
+        anew: bool = False,
     ) -> AcquiredBuild:
         """Return a runnable build, from the store or from the first source that works here.
 
@@ -180,6 +186,8 @@ class Store:
             order: Kinds of source to use, in this order; if empty the configured ones, else the
                 catalogue's order.
             cancelled: Ends the work when set.
+            again: Whether to look once more for headers that could not be had.
+            anew: Whether to make it though the store holds it; that one stays until then.
 
         Raises:
             BuildUnavailableError: No source works here; the message says why for each.
@@ -191,15 +199,18 @@ class Store:
         progress = progress or Progress()
         cancelled = cancelled or threading.Event()
         with self._readable_errors():
-            acquired = self.ready(build)
+            acquired = None if anew else self.ready(build)
             if acquired is None:
                 with self._lock_unless_read_only(build, progress, cancelled):
-                    if self.ready(build) is None:
-                        stored = self.find(build)
+                    if anew or self.ready(build) is None:
+                        stored = None if anew else self.find(build)
                         if stored is None or self.requalify(stored).refusal:
                             wanted = order or _configured(build)
                             self._make(build, progress, wanted, cancelled, stored)
                     acquired = self.find(build)
+                    again = False  # what is just made has been looked through
+            if acquired is not None:
+                acquired = self._with_headers(acquired, progress, cancelled, again=again)
             if acquired is None:
                 raise StoreError(
                     f"{self.directory(build.id)} vanished while it was read: is another program "
@@ -256,6 +267,8 @@ class Store:
         progress: Progress | None = None,
         order: Sequence[SourceKind] = (),
         cancelled: threading.Event | None = None,
+        again: bool = False,
+        anew: bool = False,
     ) -> Iterator[tuple[Build, AcquiredBuild | HarnessError]]:
         """Acquire several builds, downloads beside compiles, and yield each as it is done.
 
@@ -269,7 +282,13 @@ class Store:
             try:
                 futures = {
                     pool.submit(
-                        self.acquire, build, progress=progress, order=order, cancelled=cancelled
+                        self.acquire,
+                        build,
+                        progress=progress,
+                        order=order,
+                        cancelled=cancelled,
+                        again=again,
+                        anew=anew,
                     ): build
                     for build in builds
                 }
@@ -402,20 +421,8 @@ class Store:
     ) -> None:
         """Put into the store what one source delivers."""
         with self.scratch_of(build.id) as work:
-            output = work / "output"
-            output.mkdir()
-            workspace = Workspace(
-                output=output,
-                scratch=work,
-                downloads=self._made("downloads"),
-                packed=self.packed,
-                platform=self.platform,
-                progress=progress,
-                compile_slot=lambda: self._lock("@compile", progress, cancelled),
-                extract=self._extract,
-                alone=alone,
-                cancelled=cancelled,
-            )
+            workspace = self._workspace(work, progress, cancelled, alone=alone)
+            output = workspace.output
             delivery = self._sources(origin.kind).deliver(build, origin, workspace)
             manifest = self._manifest(build, origin, delivery, output, start)
             write_manifest(output, manifest)
@@ -423,6 +430,58 @@ class Store:
             for archive in delivery.spent:
                 archive.unlink(missing_ok=True)
             _tell_version(build, manifest, progress)
+
+    def _workspace(
+        self, work: Path, progress: Progress, cancelled: threading.Event, *, alone: bool = True
+    ) -> Workspace:
+        output = work / "output"
+        output.mkdir()
+        return Workspace(
+            output=output,
+            scratch=work,
+            downloads=self._made("downloads"),
+            packed=self.packed,
+            platform=self.platform,
+            progress=progress,
+            compile_slot=lambda: self._lock("@compile", progress, cancelled),
+            extract=self._extract,
+            alone=alone,
+            cancelled=cancelled,
+        )
+
+    def _with_headers(
+        self,
+        acquired: AcquiredBuild,
+        progress: Progress,
+        cancelled: threading.Event,
+        *,
+        again: bool,
+    ) -> AcquiredBuild | None:
+        """The build with its headers beside it, if it came without and they can be had."""
+        if not _lacks_headers(acquired.manifest, again=again):
+            return acquired
+        build, place = acquired.build, self.directory(acquired.build.id)
+        with suppress(OSError), self._lock(build.id, progress, cancelled):  # or is only read
+            manifest = read_manifest(place)
+            if manifest is None or not _lacks_headers(manifest, again=again):
+                return self.find(build)
+            with self.scratch_of(build.id) as work:
+                workspace = self._workspace(work, progress, cancelled)
+                told = fetched_headers(build, self._sources("package"), workspace)
+                details = {
+                    name: text for name, text in manifest.details.items() if name != NO_HEADERS
+                }
+                files = digests(workspace.output)
+                shutil.rmtree(place / FOLDER, ignore_errors=True)  # of one that was killed here
+                for entry in entries(workspace.output):
+                    entry.replace(place / entry.name)
+            write_manifest(
+                place,
+                msgspec.structs.replace(
+                    manifest, details={**details, **told}, files={**manifest.files, **files}
+                ),
+            )
+        return self.find(build)
 
     def _manifest(
         self, build: Build, origin: Origin, delivery: Delivery, output: Path, start: float
@@ -543,6 +602,13 @@ def default_sources() -> SourceFactory:
             return made[kind]
 
     return source
+
+
+def _lacks_headers(manifest: Manifest, *, again: bool) -> bool:
+    """Whether a stored build's headers are still to be looked for."""
+    if manifest.source in WITHOUT or HEADERS in manifest.details:
+        return False
+    return again or NO_HEADERS not in manifest.details
 
 
 def _named(origin: Origin, reason: UnqualifiedError) -> UnqualifiedError:

@@ -7,11 +7,18 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def minimise(items: Sequence[Item], fails: Callable[[Sequence[Item]], bool]) -> tuple[Item, ...]:
+def minimise(
+    items: Sequence[Item], fails: Callable[[Sequence[Item]], bool], guess: Sequence[int] = ()
+) -> tuple[Item, ...]:
     """Shrink ``items`` until no single one can be left out without the failure going away.
 
     The algorithm is ddmin (Zeller and Hildebrandt, 2002): ever smaller parts and their complements
     are tried, in the items' order. ``fails(items)`` must hold; no selection is asked about twice.
+
+    Args:
+        items: All of them.
+        fails: Whether a selection of them fails.
+        guess: Places of items that are likely to fail on their own, tried before anything else.
     """
     known: dict[tuple[int, ...], bool] = {}
 
@@ -23,6 +30,9 @@ def minimise(items: Sequence[Item], fails: Callable[[Sequence[Item]], bool]) -> 
     kept = tuple(range(len(items)))
     if fail(()):
         return ()
+    alone = next((place for place in guess if len(kept) > 1 and fail((place,))), None)
+    if alone is not None:
+        return (items[alone],)
     parts = 2
     while len(kept) > 1:
         chunks = _split(kept, parts)

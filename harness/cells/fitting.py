@@ -6,13 +6,15 @@ stays as it is, in its order.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Final
 
 from harness.cells.presets import (
+    CONFIG_FILE,
     CONFIG_PLACE,
+    HOST_KEYS,
     fitted_preset,
     preset_keys,
     tiny_folder,
@@ -32,7 +34,8 @@ from harness.model import (
     Replacement,
     TinyModel,
 )
-from harness.processes.loopback import LOOPBACK
+from harness.processes.loopback import LOOPBACK, WHY, own_address
+from harness.server.devices import is_cuda
 from harness.server.ports import LAST_PORT
 
 WHY_PLACE: Final = "the harness writes nothing outside its own directories"
@@ -80,6 +83,9 @@ class _Fitting:
 
     model: TinyModel
     port: int
+    texts: Mapping[str, str | Path]
+    """Text of files that the command line names, where it is not what lies here."""
+    has_card: bool = False
     replaced: list[Replacement] = field(default_factory=list)
     left_out: list[Remark] = field(default_factory=list)
     silent: list[Remark] = field(default_factory=list)
@@ -166,7 +172,8 @@ class _Fitting:
     def _of_host(self, argument: Argument) -> tuple[str, ...] | None:
         if families.PRESETS.is_set_by(argument):
             return self._models_of(argument)
-        why = _lacking(argument)
+        held = argument.value in self.texts
+        why = None if held else _lacking(argument, has_card=self.has_card)
         if why is not None:
             self.left_out.append(Remark(word=argument.flag, why=why))
             return None
@@ -177,16 +184,24 @@ class _Fitting:
         ):
             return self._instead(argument, _OWN_PLACE, WHY_PLACE)
         if families.FILES.is_set_by(argument):
-            # The server's working directory is not the user's.
-            return (_absolute(argument.value), *argument.values[1:])
+            return (self._file(argument.value), *argument.values[1:])
         return argument.values
+
+    def _file(self, value: str) -> str:
+        if value not in self.texts:
+            return _absolute(value)  # The server's working directory is not the user's.
+        name = f"{len(self.files)}-{PurePath(value).name}"
+        self.files[name] = self.texts[value]
+        return name
 
     def _models_of(self, argument: Argument) -> tuple[str, ...]:
         """A preset or a folder of models, with tiny ones in their place; a router has no -m."""
         self.routes = True
         path = Path(argument.value)
-        if is_file(path):
-            self.preset = path.read_text(encoding="utf-8", errors="replace")
+        text = self.texts.get(argument.value)
+        if isinstance(text, str) or is_file(path):
+            read = text if isinstance(text, str) else path.read_text("utf-8", errors="replace")
+            self.preset = read
             self.files[_OWN_PRESET] = fitted_preset(self.preset, self.model)
             return (_OWN_PRESET,)
         if is_dir(path):
@@ -195,19 +210,21 @@ class _Fitting:
         return argument.values
 
 
-def _lacking(argument: Argument) -> str | None:
+def _lacking(argument: Argument, *, has_card: bool) -> str | None:
     """What this host has not that an argument needs; None where it has all."""
     why = None
     unknown = next(filter(None, map(_PLACEHOLDER.search, argument.values)), None)
     if unknown is not None and not families.TEMPLATES.is_set_by(argument):
         why = f"nothing tells what {unknown[0]} stands for"
-    elif families.DEVICE.is_set_by(argument) and argument.value not in _NO_DEVICE:
+    elif families.DEVICE.is_set_by(argument) and not (
+        argument.value in _NO_DEVICE or (has_card and _names_cards(argument.value))
+    ):
         why = f"{argument.value} is not on this host"
     elif families.RPC.is_set_by(argument):
         why = "the builds here are compiled without RPC"
     elif families.SPEC_TYPE.is_set_by(argument) and _needs_other_drafter(argument):
         why = f"the harness has no draft model for {argument.value}"
-    elif families.SPLIT_MODE.is_set_by(argument) and _splits(argument):
+    elif families.SPLIT_MODE.is_set_by(argument) and _splits(argument) and not has_card:
         why = "a split over GPUs needs GPUs"
     elif families.FILES.is_set_by(argument) and all(map(_SCALE.match, argument.values[1:])):
         why = next(filter(None, (_unfit(path) for path, _ in _files(argument.value))), None)
@@ -256,6 +273,11 @@ def _needs_other_drafter(argument: Argument) -> bool:
     return argument.value in _OTHER_DRAFTERS & set(offered)
 
 
+def _names_cards(value: str) -> bool:
+    """Whether it names NVIDIA cards alone; one that is not there is refused by the build."""
+    return all(map(is_cuda, value.split(",")))
+
+
 def _splits(argument: Argument) -> bool:
     """Whether it asks for a split over GPUs that the build knows."""
     option = argument.option
@@ -269,7 +291,13 @@ def is_elsewhere(path: str) -> bool:
     return absolute and not exists(Path(path))
 
 
-def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: int) -> Fitted:
+def fit(
+    plan: LaunchPlan,
+    capabilities: Capabilities,
+    model: TinyModel,
+    port: int,
+    devices: Sequence[str] = (),
+) -> Fitted:
     """A plan with what this host has in place of what another had.
 
     Args:
@@ -277,8 +305,10 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
         capabilities: Of the build that it is for.
         model: Stands for every model that it names.
         port: Stands for its port.
+        devices: What the build's server lists on this host.
     """
-    fitting = _Fitting(model=model, port=port)
+    has_card = any(is_cuda(device.partition(":")[0]) for device in devices)
+    fitting = _Fitting(model=model, port=port, texts=plan.files, has_card=has_card)
     env: dict[str, str] = {**plan.env}
     for argument in read_variables(plan.env, capabilities):
         values = fitting.values_for(argument)
@@ -304,12 +334,23 @@ def fit(plan: LaunchPlan, capabilities: Capabilities, model: TinyModel, port: in
     if config is not None:
         text = config.read_text(encoding="utf-8", errors="replace")
         fitting.files[CONFIG_PLACE] = fitted_preset(text, model)
+        fitting.replaced += _addresses(text)
     return Fitted(
         plan=replace(plan, argv=tuple(words), env=env, files=fitting.files),
         replaced=tuple(fitting.replaced),
         left_out=tuple(fitting.left_out),
         silent=(*fitting.silent, *_outdone(fitting.preset, plan, capabilities)),
     )
+
+
+def _addresses(text: str) -> Iterator[Replacement]:
+    """What stands in place of the addresses of a configuration file."""
+    for key in preset_keys(text):
+        own = own_address(key.value)
+        if key.key in HOST_KEYS and own != key.value:
+            where = f"in [{key.section}] of {CONFIG_FILE}"
+            given = f"{key.key} = {key.value} {where}"
+            yield Replacement(given=given, used=f"{key.key} = {own}", why=WHY)
 
 
 def _outdone(preset: str, plan: LaunchPlan, capabilities: Capabilities) -> Iterator[Remark]:

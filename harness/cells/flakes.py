@@ -26,9 +26,22 @@ def run_settled(
     as ``flaky``, with every try in ``attempts``.
     """
     first = run(cell, workbench)
-    if first.status not in BAD or _is_settled(first):
-        return first
-    alone = replace(workbench, share_launches=False, launches={})
+    result = first
+    if first.status in BAD and not first.remembered and not _is_settled(first):
+        result = _tried_again(first, cell, workbench, retries, run)
+    if workbench.verdicts is not None:
+        if result is first:
+            workbench.verdicts.settle(cell, result)
+        else:
+            workbench.verdicts.give_up(cell)
+    return result
+
+
+def _tried_again(
+    first: CellResult, cell: Cell, workbench: Workbench, retries: int, run: RunCell
+) -> CellResult:
+    """What a bad cell comes to that is planned and launched anew, by nothing that is remembered."""
+    alone = replace(workbench, share_launches=False, launches={}, fresh=True, verdicts=None)
     attempts = [first, *(run(cell, alone) for _ in range(retries))]
     if all(attempt.status in BAD for attempt in attempts):
         return next((one for one in attempts if one.status is Verdict.FAIL), first)

@@ -71,7 +71,7 @@ def launched(
     with workbench.launch_directory() as directory:
         _lay_out(plan, Path(directory))
         variables = {
-            **joined(workbench.variables(build, environment), workbench.one_core),
+            **joined(workbench.server_variables(build, environment), workbench.one_core),
             **home_variables(Path(directory)),
             **switches(port, arguments, thorough=thorough),
             **plan.env,
@@ -115,7 +115,11 @@ def _lay_out(plan: LaunchPlan, directory: Path) -> None:
 
 
 def hosted(
-    plan: LaunchPlan, capabilities: Capabilities, model: TinyModel | None, port: int
+    plan: LaunchPlan,
+    capabilities: Capabilities,
+    model: TinyModel | None,
+    port: int,
+    devices: Sequence[str] = (),
 ) -> Fitted:
     """The plan with what belongs to this host in place of what belongs to another.
 
@@ -124,10 +128,11 @@ def hosted(
         capabilities: Of the build that it is for.
         model: Stands for the models of another host; not needed where the plan was made here.
         port: Stands for its port.
+        devices: What the build's server lists on this host.
     """
     fitted = Fitted(plan=plan)
     if plan.provenance is not Provenance.HERE and model is not None:
-        fitted = fit(plan, capabilities, model, port)
+        fitted = fit(plan, capabilities, model, port, devices)
     plan, told = _own(fitted.plan, capabilities)
     return replace(fitted, plan=plan, replaced=(*fitted.replaced, *told))
 

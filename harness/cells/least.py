@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from harness.cells.ddmin import minimise
+from harness.cells.names import cell_id
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench
 from harness.flags.arguments import Argument, read_arguments
@@ -20,6 +21,7 @@ from harness.model import (
     Provenance,
     Verdict,
 )
+from harness.server.failure import WORTH_ANOTHER_TRY
 from harness.settings.base import EFFECT
 from harness.subjects.command_lines import MODEL_FLAGS, PORT_FLAGS, CommandLine
 from harness.verdicts.checks import STARTS
@@ -76,6 +78,7 @@ def least_failing(
     groups = (*variables, *_groups(words))
     kept = [group for group in groups if group.flag in _KEPT]
     suspects = [group for group in groups if group.flag not in _KEPT]
+    lost = result.failure is not None and result.failure.kind in WORTH_ANOTHER_TRY
     launches = 0
 
     def fails(selected: Sequence[Argument]) -> bool:
@@ -83,17 +86,24 @@ def least_failing(
         launches += 1
         chosen = (*kept, *selected)
         subject = FixedSubject(
-            f"{cell.subject}, {cell.build}, {launches} tried",
+            f"{cell.subject} for {cell_id(cell)}, {launches} tried",
             words=tuple(w for one in chosen if one.flag not in line.env for w in one.words),
             env={one.flag: one.value for one in chosen if one.flag in line.env},
+            files=line.files,
             like=result,
             provenance=Provenance.FRAGMENT if own else Provenance.HERE,
         )
         workbench.add_subject(subject)
-        tried = replace(cell, subject=subject.name)
-        return complaint in complaints_of(run_cell(tried, workbench), cell)
+        found = complaints_of(run_cell(replace(cell, subject=subject.name), workbench), cell)
+        # A start that lost the reason of its end may be any other that fails.
+        return complaint in found or (lost and any(one.check == STARTS for one in found))
 
-    culprits = minimise(suspects, fails)
+    blamed = [
+        place
+        for place, one in enumerate(suspects)
+        if complaint.argument in {one.flag, one.spelling, *one.values}
+    ]
+    culprits = minimise(suspects, fails, guess=blamed)
     return Least(culprits=culprits, launches=launches)
 
 
@@ -122,12 +132,14 @@ class FixedSubject:
         *,
         words: tuple[str, ...],
         env: Mapping[str, str],
+        files: Mapping[str, str],
         like: CellResult,
         provenance: Provenance,
     ) -> None:
         self.name = name
         self._words = words
         self._env = env
+        self._files = files
         self._like = like
         self._provenance = provenance
 
@@ -143,6 +155,7 @@ class FixedSubject:
             resolved_mode=self._like.resolved_mode,
             reason=self._like.reason,
             provenance=self._provenance,
+            files=self._files,
         )
 
 

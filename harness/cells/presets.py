@@ -10,6 +10,7 @@ from typing import Final
 
 from harness.config.paths import entries, home, is_dir, is_file, working_directory
 from harness.model import TinyModel
+from harness.processes.loopback import HOST_VARIABLE, own_address
 
 _SECTION: Final = re.compile(r"\s*\[(?P<name>.+)\]\s*")
 _KEY: Final = re.compile(r"(?P<head>\s*(?P<key>[\w-]+)\s*=\s*)(?P<value>.*?)\s*")
@@ -19,6 +20,8 @@ _REMOTE_KEYS: Final = frozenset(
      "LLAMA_ARG_MODEL_URL"}
 )  # fmt: skip
 _DRAFT_KEYS: Final = frozenset({"md", "model-draft", "spec-draft-model"})
+HOST_KEYS: Final = frozenset({"host", HOST_VARIABLE})
+"""Where a server listens; in a configuration file that a build reads unasked they count."""
 _LEFT_OUT_KEYS: Final = frozenset({"mmproj", "mm", "hf-file", "hff", "hf-token", "hft", "lora"})
 _GGUF: Final = ".gguf"
 CONFIG_FILE: Final = "llama.cpp/config.ini"
@@ -52,6 +55,8 @@ def _fitted(line: str, model: TinyModel) -> str:
         return f"model = {model.path}{end}"
     if found["key"] in _DRAFT_KEYS and model.draft_path is not None:
         return f"{found['head']}{model.draft_path}{end}"
+    if found["key"] in HOST_KEYS:
+        return f"{found['head']}{own_address(found['value'])}{end}"
     return end if found["key"] in _LEFT_OUT_KEYS else line
 
 
@@ -88,10 +93,15 @@ def user_config() -> Path | None:
     return next((file for place in places if is_file(file := place / CONFIG_FILE)), None)
 
 
-def keys_of(words: Sequence[str]) -> Mapping[str, str]:
-    """The keys of the preset that a command line names, with the last value of each."""
+def keys_of(words: Sequence[str], files: Mapping[str, str]) -> Mapping[str, str]:
+    """The keys of the preset that a command line names, with the last value of each.
+
+    Args:
+        words: The command line.
+        files: Text that stands for what lies under a name.
+    """
     for flag, value in pairwise(words):
-        if flag == "--models-preset" and is_file(Path(value)):
-            text = Path(value).read_text(encoding="utf-8", errors="replace")
+        if flag == "--models-preset" and (value in files or is_file(Path(value))):
+            text = files.get(value) or Path(value).read_text(encoding="utf-8", errors="replace")
             return {key.key: key.value for key in preset_keys(text)}
     return {}

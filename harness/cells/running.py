@@ -4,13 +4,20 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from harness.builds import AcquiredBuild
 from harness.cells.fitting import Fitted
 from harness.cells.launching import hosted, launch_key, launched, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.presets import CONFIG_FILE, CONFIG_PLACE
+from harness.cells.remembering import (
+    asked_once,
+    digest_of_model,
+    planned,
+    verdict_key,
+)
 from harness.cells.workbench import Launched, Workbench
+from harness.environments import parse_environment
 from harness.errors import EnvironmentUnavailableError, HarnessError
 from harness.flags.arguments import Argument, read_arguments, read_variables
 from harness.flags.capabilities import Capabilities
@@ -38,7 +45,7 @@ from harness.server.failure import ATTEMPTS, HOST_FAULTS, UNEXPLAINED, WORTH_ANO
 from harness.server.http import ProtocolError
 from harness.server.ports import reserved_port
 from harness.settings.base import DisagreementError, EffectiveState, Situation
-from harness.settings.observation import observe
+from harness.settings.observation import observe, startup_lines
 from harness.settings.speculation.comparison import TWO_WITNESSES
 from harness.settings.state import (
     OF_ONE_LAUNCH,
@@ -65,6 +72,7 @@ class _Progress:
     emulated: bool = False
     host: HostProfile | None = None
     devices: tuple[str, ...] | None = None
+    no_card: str = ""
     demands: Demands | None = None
     plan: LaunchPlan = field(default_factory=lambda: LaunchPlan(argv=()))
     arguments: Sequence[Argument] = ()
@@ -99,6 +107,7 @@ class _Progress:
             witnesses=self.witnesses,
             host=self.host,
             devices=self.devices,
+            no_card=self.no_card,
             replaced=self.fitted.replaced if self.fitted else (),
             left_out=self.fitted.left_out if self.fitted else (),
             not_seen=self.not_seen,
@@ -137,11 +146,17 @@ class _Progress:
 
     def not_started(self, failure: Failure) -> CellResult:
         """A failure of the command line or the build, or an error where the host is at fault."""
-        if failure.kind in HOST_FAULTS:
+        if failure.kind in HOST_FAULTS and not self._is_pretended(failure):
             return self.cannot_tell(failure)
         self.failure = failure
         self.checks.append(check_start(failure))
         return self.result(Verdict.FAIL)
+
+    def _is_pretended(self, failure: Failure) -> bool:
+        """Whether what is lacking is the memory of a card that the user chose to pretend."""
+        if failure.kind is not FailureKind.DEVICE_MEMORY:
+            return False
+        return parse_environment(self.cell.environment).kind == "cuda-spoof"
 
     def cannot_tell(self, failure: Failure) -> CellResult:
         """An error, unless a check has already told that the cell fails."""
@@ -159,7 +174,7 @@ class _Progress:
 class _Situation:
     """What a cell is judged in, once build, environment and model are at hand."""
 
-    build: AcquiredBuild
+    program: Path
     subject: Subject
     capabilities: Capabilities
     host: HostProfile
@@ -178,6 +193,12 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
         situation = _prepare(cell, workbench, progress)
     except _CannotPrepareError as error:
         return progress.error(error.kind, str(error))
+    return _launch_and_judge(cell, situation, workbench, progress)
+
+
+def _launch_and_judge(
+    cell: Cell, situation: _Situation, workbench: Workbench, progress: _Progress
+) -> CellResult:
     demands = progress.demands = demands_of(
         cell.demanded_by,
         Situation(
@@ -203,8 +224,22 @@ def run_cell(cell: Cell, workbench: Workbench) -> CellResult:
                 continue
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
         break
+    if isinstance(shown, CellResult):
+        return shown
+    return _told(shown, situation, progress.demands or demands, workbench, progress)
+
+
+def _told(
+    shown: Launched,
+    situation: _Situation,
+    demands: Demands,
+    workbench: Workbench,
+    progress: _Progress,
+) -> CellResult:
+    """What a launch comes to, with what its log and its warnings tell besides."""
+    cell = progress.cell
     progress.startup_ms = shown.startup_ms
-    result = _judge(shown, progress.demands or demands, progress)
+    result = _judge(shown, demands, progress)
     if progress.fitted and CONFIG_PLACE in progress.fitted.plan.files and not shown.reads_config:
         why = f"{CONFIG_FILE} is not read by this build (b10398 on)"
         result = replace(result, silent=(*result.silent, Remark(word="", why=why)))
@@ -224,12 +259,35 @@ def _warned_of(
     """The warnings that a plain command line on the same build does not have."""
     key = (cell.build, cell.environment, situation.model.name)
     if key not in workbench.plain_warnings:
-        lines: tuple[str, ...] = ()
-        with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
-            plain = LaunchPlan(argv=("-m", str(situation.model.path), "--port", str(port)))
-            lines = _launch_and_observe(cell, plain, port, workbench).warnings
-        workbench.plain_warnings[key] = lines
+
+        def ask() -> tuple[str, ...] | None:
+            return _warned_of_nothing(cell, situation.model, workbench)
+
+        memory = workbench.memory
+        files = memory and digest_of_model(situation.model, memory)
+        place = cell.build, cell.environment
+        form = tuple[str, ...]
+        found = asked_once("warnings", place, workbench, ask, form, files)
+        workbench.plain_warnings[key] = found or ()
     return silent_warnings(warnings, workbench.plain_warnings[key], progress.arguments)
+
+
+def _warned_of_nothing(
+    cell: Cell, model: TinyModel, workbench: Workbench
+) -> tuple[str, ...] | None:
+    """What the start of a plain command line is warned of; None where it does not start."""
+    with suppress(LaunchFailedError, ProtocolError), reserved_port() as port:
+        plain = LaunchPlan(argv=("-m", str(model.path), "--port", str(port)))
+        with launched(
+            plain,
+            build=cell.build,
+            environment=cell.environment,
+            port=port,
+            workbench=workbench,
+            thorough=True,
+        ) as server:
+            return warnings_in(startup_lines(server))
+    return None
 
 
 def error_result(cell: Cell, kind: FailureKind, message: str) -> CellResult:
@@ -276,6 +334,8 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
         build = workbench.build(cell.build)
         capabilities = workbench.capabilities(cell.build, cell.environment)
         progress.devices = workbench.devices(cell.build, cell.environment)
+        layer = workbench.layer(cell.build, cell.environment)
+        progress.no_card = "; ".join(filter(None, (layer.absent, layer.remedy)))
     except EnvironmentUnavailableError as error:
         raise _CannotPrepareError(FailureKind.MISSING_LIBRARY, str(error)) from error
     except HarnessError as error:
@@ -287,7 +347,7 @@ def _prepare(cell: Cell, workbench: Workbench, progress: _Progress) -> _Situatio
     except HarnessError as error:
         raise _CannotPrepareError(FailureKind.SUBJECT, str(error)) from error
     return _Situation(
-        build=build,
+        program=layer.program,
         subject=subject,
         capabilities=capabilities,
         host=environment.host,
@@ -302,18 +362,19 @@ def _plan_and_launch(
     demands: Demands,
     workbench: Workbench,
     progress: _Progress,
-) -> Launched:
+) -> Launched | CellResult:
+    """What a launch showed, or what the cell came to when an earlier run launched the same."""
     with reserved_port() as port:
         target = LaunchTarget(
-            binary=situation.build.binary,
+            binary=situation.program,
             model=situation.model,
             port=port,
             env=situation.variables,
             build=cell.build,
             environment=cell.environment,
         )
-        plan = situation.subject.plan(cell.request, target)
-        fitted = hosted(plan, situation.capabilities, situation.model, port)
+        plan = made = planned(situation.subject, cell, target, workbench)
+        fitted = hosted(plan, situation.capabilities, situation.model, port, progress.devices or ())
         if plan.provenance is not Provenance.HERE:
             plan = fitted.plan
         progress.plan = plan
@@ -330,6 +391,11 @@ def _plan_and_launch(
             )
             if not (PORT.is_set_by(argument) and argument.value == str(port))
         )
+        if workbench.verdicts is not None:
+            depends = verdict_key(cell, (made, plan), situation.model, port, workbench)
+            remembered = workbench.verdicts.recall(cell, depends)
+            if remembered is not None:
+                return remembered
         thorough = cell.demanded_by is not DemandedBy.CONTRACT
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
         if key in workbench.launches:

@@ -3,32 +3,38 @@
 import shutil
 import tempfile
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
+from harness.cells.remembering import RememberedVerdicts, asked_once
 from harness.config.configuration import load_configuration
-from harness.environments import detect_host, open_environment
+from harness.environments import detect_host
+from harness.environments.environment import environment as open_environment
 from harness.environments.hermetic import is_untouched
 from harness.environments.linking import with_libraries
 from harness.environments.one_core import one_core_variables
+from harness.environments.server_layer import ServerLayer, server_layer
+from harness.environments.spoof import Spoof
 from harness.errors import (
     BuildUnavailableError,
     EnvironmentUnavailableError,
     HarnessError,
     ProbeError,
 )
-from harness.flags.capabilities import Capabilities, probe
+from harness.flags.capabilities import Capabilities, Option, probe
 from harness.gguf_models import ensure_models
-from harness.model import Cell, Check, Failure, HostProfile, TinyModel
+from harness.memory import FILE as MEMORY_FILE
+from harness.memory import Memory
+from harness.model import SPOOFED, Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
 from harness.processes.variables import joined
-from harness.server.devices import LIST_DEVICES, list_devices
+from harness.server.devices import LIST_DEVICES, is_cuda, list_devices
 from harness.server.launch import DEFAULT_HEALTH_TIMEOUT_S
 from harness.settings.observation import Observation
 from harness.settings.state import Seen
@@ -45,10 +51,14 @@ class OpenEnvironment:
     Attributes:
         variables: Complete, for a process in it.
         host: The host as programs in it see it.
+        home: The home of what runs in it.
+        spoof: What a spoofed environment stands on, None for the others.
     """
 
     variables: Mapping[str, str]
     host: HostProfile
+    home: Path
+    spoof: Spoof | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +115,9 @@ class Workbench:
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
     is off. ``one_core`` holds the variables that make a server see one core. ``unavailable`` holds
     why builds cannot be had, which is asked for once; ``plain_warnings`` what a plain command line
-    is warned of by build, environment and model.
+    is warned of by build, environment and model. ``memory`` is what earlier runs left, None where
+    nothing is to be remembered; ``fresh`` makes every plan anew, ``verdicts`` are taken in place of
+    launches, and ``planned`` counts the plans of costly subjects that were remembered or made.
     """
 
     catalogue: Catalogue
@@ -118,6 +130,10 @@ class Workbench:
     share_launches: bool = True
     one_core: Mapping[str, str] = field(default_factory=dict)
     watcher: Watcher = _shown_to_nobody
+    memory: Memory | None = None
+    fresh: bool = False
+    verdicts: RememberedVerdicts | None = None
+    planned: Counter[str] = field(default_factory=Counter)
     stopped: threading.Event = field(default_factory=threading.Event)
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
     unavailable: dict[str, HarnessError] = field(default_factory=dict)
@@ -126,6 +142,7 @@ class Workbench:
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
     _variables: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    _layers: dict[tuple[str, str], ServerLayer] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _environments: dict[str, OpenEnvironment] = field(default_factory=dict)
     _spare_directories: list[str] = field(default_factory=list)
@@ -158,18 +175,28 @@ class Workbench:
             EnvironmentUnavailableError: It is linked against what is not there.
         """
         if build_id not in self._capabilities:
-            build = self.build(build_id)
             try:
-                found = probe(build.binary, self.variables(build_id, "cpu"))
+                options = self._options(build_id, "cpu")
             except (ProbeError, EnvironmentUnavailableError):
                 if environment == "cpu":
                     raise
-                found = probe(build.binary, self.variables(build_id, environment))
-            self._capabilities[build_id] = found
+                options = self._options(build_id, environment)
+            self._capabilities[build_id] = Capabilities(options)
         return self._capabilities[build_id]
+
+    def _options(self, build_id: str, environment: str) -> tuple[Option, ...]:
+        """What a build's help lists."""
+
+        def ask() -> tuple[Option, ...]:
+            return probe(self.build(build_id).binary, self.variables(build_id, environment)).options
+
+        place = build_id, environment
+        return asked_once("help", place, self, ask, tuple[Option, ...])
 
     def devices(self, build_id: str, environment: str) -> tuple[str, ...] | None:
         """What the server lists to compute on in an environment, asked once; None if it is silent.
+
+        Devices that a spoof made it list are marked.
 
         Raises:
             ProbeError: It does not answer ``--help``.
@@ -177,10 +204,18 @@ class Workbench:
         key = (build_id, environment)
         if key not in self._devices:
             offered = self.capabilities(build_id, environment).offers(LIST_DEVICES)
+
+            def ask() -> tuple[str, ...] | None:
+                listed = list_devices(self.build(build_id).binary, self.server_variables(*key))
+                if listed is None:
+                    return None
+                pretended = bool(self.layer(*key).variables)
+                return tuple(
+                    f"{one}{SPOOFED if pretended and is_cuda(one.name) else ''}" for one in listed
+                )
+
             self._devices[key] = (
-                list_devices(self.build(build_id).binary, self.variables(build_id, environment))
-                if offered
-                else None
+                asked_once("devices", key, self, ask, tuple[str, ...]) if offered else None
             )
         return self._devices[key]
 
@@ -198,6 +233,31 @@ class Workbench:
             self._variables[key] = with_libraries(build_id, build.binary, environment, wanted)
         return self._variables[key]
 
+    def layer(self, build_id: str, environment: str) -> ServerLayer:
+        """A build's server as an environment has it start, made once.
+
+        Raises:
+            EnvironmentUnavailableError: As ``variables``.
+        """
+        key = (build_id, environment)
+        if key not in self._layers:
+            build, spoof = self.build(build_id), self.environment(environment).spoof
+            self._layers[key] = (
+                server_layer(spoof, build, self.variables(build_id, environment))
+                if spoof is not None
+                else ServerLayer(program=build.binary)
+            )
+        return self._layers[key]
+
+    def server_variables(self, build_id: str, environment: str) -> Mapping[str, str]:
+        """The variables of a process of the build's own program, and of no other.
+
+        Raises:
+            EnvironmentUnavailableError: As ``variables``.
+        """
+        added = self.layer(build_id, environment).variables
+        return joined(self.variables(build_id, environment), added)
+
     def start_plainly(self, build_id: str, environment: str) -> Failure | None:
         """Why the build does not start with a plain command line just now; None where it does.
 
@@ -207,7 +267,7 @@ class Workbench:
         with self.launch_directory() as directory:
             return start_plainly(
                 self.build(build_id).binary,
-                self.variables(build_id, environment),
+                self.server_variables(build_id, environment),
                 directory=Path(directory),
                 models=self.store.root / MODELS_DIRECTORY,
                 health_timeout_s=self.health_timeout_s,
@@ -236,9 +296,11 @@ class Workbench:
         """
         if name not in self._environments:
             home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
-            variables = self.resources.enter_context(open_environment(name, home=home))
-            owned = {**variables, OWNER_VARIABLE: self.owner}
-            self._environments[name] = OpenEnvironment(variables=owned, host=detect_host(owned))
+            opened = self.resources.enter_context(open_environment(name, home=home))
+            owned = {**opened.variables, OWNER_VARIABLE: self.owner}
+            self._environments[name] = OpenEnvironment(
+                variables=owned, host=detect_host(owned), home=home, spoof=opened.spoof
+            )
         return self._environments[name]
 
     def open_quietly(self, environment: str) -> None:
@@ -283,6 +345,9 @@ def open_workbench(
     health_timeout_s: float | None = None,
     share_launches: bool = True,
     unavailable: Mapping[str, str] | None = None,
+    memory: Memory | None = None,
+    verdicts: RememberedVerdicts | None = None,
+    fresh: bool = False,
 ) -> Iterator[Workbench]:
     """Make a workbench, and give back all that its cells took.
 
@@ -292,6 +357,9 @@ def open_workbench(
         health_timeout_s: Longest wait for health, in seconds; the configured one if None.
         share_launches: Whether cells that ask for the same launch share it.
         unavailable: Why builds cannot be had, by id, where that is known already.
+        memory: What earlier runs left; the store's if None.
+        verdicts: Verdicts of earlier runs, to be taken in place of launches; None for none.
+        fresh: Whether every plan is made anew.
 
     Raises:
         ConfigurationError: The configuration is wrong.
@@ -306,6 +374,8 @@ def open_workbench(
             )
         )
         reaper = resources.enter_context(Reaper())
+        if memory is None:
+            memory = resources.enter_context(closing(Memory(store.root / MEMORY_FILE)))
         yield Workbench(
             catalogue=catalogue or load_catalogue(),
             store=store,
@@ -317,6 +387,9 @@ def open_workbench(
             share_launches=share_launches,
             launches=RecentLaunches(REMEMBERED_LAUNCHES),
             one_core=one_core_variables(),
+            memory=memory,
+            verdicts=verdicts,
+            fresh=fresh,
             unavailable={
                 build: BuildUnavailableError(reason)
                 for build, reason in (unavailable or {}).items()

@@ -24,7 +24,7 @@ from harness.builds.catalogue import (
 )
 from harness.builds.store import Store
 from harness.cells.qualification import open_store
-from harness.config.paths import exists
+from harness.config.paths import exists, expanded
 from harness.errors import (
     EXIT_FAIL,
     EXIT_OK,
@@ -77,6 +77,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     command = commands.add_parser("get", parents=[acquiring], help="acquire builds")
     command.add_argument("ids", nargs="+", metavar="ID", help="a build's id, or a glob")
+    command.add_argument("--anew", action="store_true", help="make it anew though the store has it")
     command.set_defaults(func=get_builds)
 
     command = commands.add_parser(
@@ -122,7 +123,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--limit", type=_size, default="5G", metavar="SIZE", help="keep this much (default 5G)"
     )
     command.set_defaults(func=clear_store)
+    _add_bundles(commands, quiet)
 
+
+def _add_bundles(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", quiet: argparse.ArgumentParser
+) -> None:
     command = commands.add_parser(
         "export",
         parents=[quiet],
@@ -217,7 +223,10 @@ def get_builds(arguments: argparse.Namespace) -> int:
     code = EXIT_OK
     with open_progress(quiet=arguments.quiet) as progress:
         store = open_store(extract=arguments.extract)
-        for build, outcome in store.acquire_all(chosen, progress=progress, order=arguments.order):
+        made = store.acquire_all(
+            chosen, progress=progress, order=arguments.order, again=True, anew=arguments.anew
+        )
+        for build, outcome in made:
             if isinstance(outcome, HarnessError):
                 code = max(code, outcome.exit_code)
                 sys.stderr.write(f"llama-harness: {outcome}\n")
@@ -294,7 +303,7 @@ def _described(arguments: argparse.Namespace) -> Build:
     number = arguments.number if arguments.number is not None else int(told[1]) if told else None
     origins: list[Origin] = []
     if arguments.local:
-        path = Path(arguments.local).expanduser()
+        path = expanded(arguments.local)
         origins.append(LocalBinary(path=str(path.absolute()) if exists(path) else arguments.local))
     if arguments.git:
         origins.append(GitReference(url=arguments.git, ref=arguments.ref or build_id))

@@ -15,10 +15,9 @@ from harness.cells.side_by_side import run_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, HarnessError, UsageError
 from harness.flags.arguments import read_arguments
-from harness.flags.families import OF_EXPERTS_AND_THINKING
 from harness.flags.standing import outlook
 from harness.formats import FORMATS
-from harness.gguf_models.models import EXPERTS_MODEL, PLAIN_MODEL
+from harness.gguf_models.fitting import fitting_model
 from harness.model import Cell, CellResult, DemandedBy, LoadRequest, Verdict
 from harness.report.command_line import (
     CheckedLine,
@@ -32,11 +31,7 @@ from harness.report.command_line import (
 )
 from harness.settings.state import SPECULATION, asked
 from harness.subjects import Subject, open_subject
-from harness.subjects.command_lines import (
-    DRAFT_FLAGS,
-    REMOTE_DRAFT_FLAGS,
-    CommandLine,
-)
+from harness.subjects.command_lines import CommandLine, line_of, words_of
 from harness.subjects.given import read_given
 from harness.terminal import note, say, say_columns, say_json
 from harness.verdicts.drift import OF_THE_HARNESS
@@ -58,7 +53,6 @@ _EXITS: Final = {
     Verdict.FAIL: EXIT_FAIL,
     Verdict.ERROR: EXIT_CANNOT_TELL,
 }
-_MTP_MODEL: Final = "tiny-mtp"
 _COLUMN: Final = 18
 """Characters of a column of the table."""
 
@@ -149,7 +143,7 @@ def check(options: argparse.Namespace) -> int:
     checked: list[CheckedLine] = []
     with open_workbench(catalogue=catalogue) as workbench:
         lines = _lines(options, kind, workbench.subject)
-        for line in lines if options.argv else ():
+        for line in lines if not options.subject else ():
             workbench.add_subject(line.subject)
         if not (options.build or options.get):
             builds, missing = _stored(builds, workbench.store)
@@ -183,7 +177,7 @@ def _check_by_atlas(
     """Print what the atlas says; the exit status is that of the builds named, or the profile's."""
     with ExitStack() as opened:
         lines = _lines(options, kind, lambda spec: opened.enter_context(open_subject(spec)))
-    if not all(line.line.words for line in lines):
+    if not all(line.line.words or line.line.env for line in lines):
         raise UsageError("--atlas-only: the subject has no command line of its own")
     checked = [_by_atlas(line) for line in lines]
     if form == "json":
@@ -203,11 +197,12 @@ def _check_by_atlas(
 
 def _by_atlas(line: _Line) -> CheckedLine:
     """A command line before anything is launched."""
+    words, env = line.line.words, line.line.env
     return CheckedLine(
         name=line.name,
-        argv=line.line.words,
-        env=line.line.env,
-        outlook=outlook(line.line.words, line.line.env) if line.line.words else None,
+        argv=words,
+        env=env,
+        outlook=outlook(words, env) if words or env else None,
         findings=(),
         demanded=frozenset(),
     )
@@ -267,7 +262,7 @@ def _check_line(
     as_text: bool,
 ) -> CheckedLine:
     """Try one command line on every build; as text, each is printed as soon as it is known."""
-    request = LoadRequest(model=options.model or fitting_model(line.line.words), mode=None)
+    request = LoadRequest(model=options.model or fitting_model(words_of(line.subject)), mode=None)
     cells = [
         Cell(
             build=build.id,
@@ -283,7 +278,6 @@ def _check_line(
         _write([*filter(None, (line.name,)), *atlas_lines(before)])
     numbers = {build.id: build.upstream_number for build in builds}
     disagreements: list[Disagreement] = []
-    keys = keys_of(line.line.words)
     findings: list[Finding] = []
     demanded: set[str] = set()
     flags: list[str] = []
@@ -293,14 +287,16 @@ def _check_line(
             capabilities[result.build] = workbench.capabilities(result.build, options.env)
         known = capabilities.get(result.build)
         number = numbers[result.build]
-        finding = finding_of(result, known, line.line.words, line.line.env, keys, number=number)
+        own = line_of(line.subject, result.build, options.env) or line.line
+        keys = keys_of(own.words, own.files)
+        finding = finding_of(result, known, own.words, own.env, keys, number=number)
         disagreements += filter(None, (disagreement(result, number),))
-        fault = line.line.fault
+        fault = own.fault
         if fault is not None and finding.starts is False:
             message = f"{finding.message}: {fault.why}"
             finding = replace(finding, blame=fault.word, message=message)
-        if finding.starts is False and finding.blame is None:
-            finding = _with_culprits(finding, result, line, cells, workbench)
+        if result.status is Verdict.FAIL and result.failure is not None and finding.blame is None:
+            finding = _with_culprits(finding, result, own, cells, workbench)
         findings.append(finding)
         demanded |= {one.setting for one in result.witnesses} - OF_THE_HARNESS
         if known:
@@ -323,14 +319,18 @@ def _check_line(
 
 
 def _with_culprits(
-    finding: Finding, result: CellResult, line: _Line, cells: Sequence[Cell], workbench: Workbench
+    finding: Finding,
+    result: CellResult,
+    line: CommandLine,
+    cells: Sequence[Cell],
+    workbench: Workbench,
 ) -> Finding:
     """The finding with what is enough to fail, where the build's own words blame nothing."""
     cell = next(one for one in cells if one.build == result.build)
     complaints = complaints_of(result, cell)
     if not complaints:
         return finding
-    culprits = least_failing(cell, result, line.line, complaints[0], workbench).culprits
+    culprits = least_failing(cell, result, line, complaints[0], workbench).culprits
     if not culprits:
         return finding
     told = " and ".join(" ".join(one.words) for one in culprits)
@@ -358,15 +358,3 @@ def _print(checked: CheckedLine, form: str, *, named: bool) -> None:
                 _write(f"{finding.build}: {line}" for line in said)
         _write(map(str, checked.disagreements))
         _write(drift_lines(checked))
-
-
-def fitting_model(words: Sequence[str]) -> str:
-    """A model that has what the command line wants: an MTP head, a draft model, or experts."""
-    wants_mtp = any("mtp" in word for word in words)
-    wants_draft = not {*DRAFT_FLAGS, *REMOTE_DRAFT_FLAGS}.isdisjoint(words)
-    if wants_mtp and not wants_draft:
-        return _MTP_MODEL
-    wants_experts = any("exps" in word for word in words) or any(
-        word in family for word in words for family in OF_EXPERTS_AND_THINKING
-    )
-    return EXPERTS_MODEL if wants_experts else PLAIN_MODEL

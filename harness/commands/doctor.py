@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -101,7 +102,7 @@ def examine(
     Raises:
         HarnessError: The configuration or the catalogue is wrong.
     """
-    for examination in examinations or (_python, _store, _builds, _optional):
+    for examination in examinations or (_python, _store, _builds, _cards, _optional):
         yield from examination(env)
 
 
@@ -236,6 +237,43 @@ def _compiling(env: Mapping[str, str], needed: State) -> Iterator[Finding]:
         fine=bool(tools.cache),
         remedy="install ccache: neighbouring builds compile much faster",
     )
+
+
+def _cards(_env: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the servers of stored builds find the spoof's cards, as applications do."""
+    from harness.builds import load_catalogue
+    from harness.cells.qualification import open_store
+    from harness.environments.environment import environment
+    from harness.environments.server_layer import LAYER, server_layer
+    from harness.processes.variables import joined
+
+    store = open_store()
+    ready = [store.ready(build) for build in load_catalogue().builds if not build.emulated]
+    builds = [build for build in ready if build is not None]
+    if not builds:
+        return
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="llama-harness-doctor-"))
+        try:
+            opened = stack.enter_context(environment("cuda-spoof", home=Path(home)))
+        except HarnessError as error:
+            yield _finding("cuda-spoof", str(error), fine=False, remedy="only cpu cells run here")
+            return
+        assert opened.spoof is not None
+        layers = {
+            build.build.id: server_layer(opened.spoof, build, joined(opened.variables, build.env))
+            for build in builds
+        }
+    there = [name for name, layer in layers.items() if not layer.absent]
+    yield _finding(LAYER, f"servers find spoofed cards: {', '.join(there) or 'none'}")
+    for name, layer in layers.items():
+        if layer.absent:
+            yield _finding(
+                f"{LAYER} {name}",
+                layer.absent,
+                fine=False,
+                remedy=layer.remedy or "in cuda-spoof applications find a card, and it does not",
+            )
 
 
 def _optional(env: Mapping[str, str]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from harness.terminal import note, say
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.builds import AcquiredBuild
     from harness.environments.environment import Environment
     from harness.environments.machine import SpoofedMachine
 
@@ -31,7 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run a command inside an environment, e.g. with a GPU that is not there",
         usage=(
             "llama-harness env NAME [--profile P] -- COMMAND...\n"
-            "       llama-harness env cuda-spoof [--profile P] --self-test\n"
+            "       llama-harness env cuda-spoof [--profile P] --self-test [--build ID...]\n"
             "       llama-harness env cuda-spoof --capture FILE"
         ),
     )
@@ -43,6 +44,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--self-test",
         action="store_true",
         help="check that all layers of the spoof agree, and that nothing is seen without it",
+    )
+    parser.add_argument(
+        "--build",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="with --self-test: only the servers of builds whose id matches (default: every build "
+        "in the store)",
     )
     parser.add_argument(
         "--capture", metavar="FILE", type=Path, help="write a profile of this host's real GPUs"
@@ -61,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     arguments.command = _command(arguments.unknown)
     spoofed = parse_environment(arguments.environment).kind == "cuda-spoof"
+    if arguments.build and not arguments.self_test:
+        raise UsageError("--build says whose servers --self-test asks: give --self-test as well")
     tasks: list[Callable[[argparse.Namespace], int]] = []
     if arguments.self_test:
         tasks.append(_self_test)
@@ -145,7 +156,10 @@ def _self_test(arguments: argparse.Namespace) -> int:
     absent: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="llama-harness-env-") as home:
         for check in check_consistency(
-            arguments.environment, home=Path(home) / "home", machine=_machine(arguments)
+            arguments.environment,
+            home=Path(home) / "home",
+            machine=_machine(arguments),
+            builds=_stored(arguments.build),
         ):
             setting = _setting(check.setting)
             if check.ok is None:
@@ -165,6 +179,17 @@ def _self_test(arguments: argparse.Namespace) -> int:
     if failed:
         return EXIT_FAIL
     return EXIT_OK if checked else EXIT_CANNOT_TELL
+
+
+def _stored(wanted: "Sequence[str]") -> "list[AcquiredBuild]":
+    """The builds of the store that run here, those that match if any are wanted."""
+    from harness.builds import load_catalogue
+    from harness.cells.qualification import open_store
+
+    catalogue, store = load_catalogue(), open_store()
+    chosen = catalogue.select(wanted) if wanted else catalogue.builds
+    ready = (store.ready(build) for build in chosen if not build.emulated)
+    return [build for build in ready if build is not None]
 
 
 def _setting(setting: str | None) -> str:

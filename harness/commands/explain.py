@@ -10,12 +10,13 @@ from harness.builds import load_catalogue
 from harness.cells.least import Complaint, complaints_of, is_own, least_failing
 from harness.cells.names import cell_id
 from harness.cells.running import run_cell
+from harness.cells.side_by_side import work_side_by_side
 from harness.cells.workbench import Workbench, open_workbench
-from harness.commands.check import fitting_model
 from harness.config.configuration import load_configuration
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, UsageError
 from harness.flags.arguments import Argument
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, flags_of
+from harness.gguf_models.fitting import fitting_model
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.configured import completed
 from harness.matrix.options import SELECTION_OPTIONS, selection_from
@@ -28,7 +29,7 @@ from harness.model import (
 )
 from harness.settings.base import EFFECT
 from harness.subjects import Subject, is_static
-from harness.subjects.command_lines import CommandLine
+from harness.subjects.command_lines import CommandLine, line_of, words_of
 from harness.subjects.given import read_given
 from harness.terminal import note
 from harness.verdicts.checks import STARTS
@@ -96,7 +97,7 @@ def explain(options: argparse.Namespace) -> int:
     static = replace(selection, profile=selection.profile if named else _STATIC_PROFILE)
     failing = untold = 0
     with open_workbench(catalogue=catalogue) as workbench:
-        if options.argv:
+        if options.argv or options.variable:
             names = []
             for one in read_given(options.argv, options.variable, "explain"):
                 if one.line is None:
@@ -117,8 +118,7 @@ def explain(options: argparse.Namespace) -> int:
                     f"no cell {options.cell!r} in this selection; `matrix --list` prints the ids"
                 )
         printer = _Printer()
-        for cell in cells:
-            explanation = explain_cell(cell, workbench)
+        for explanation in work_side_by_side(cells, workbench, explain_cell):
             if isinstance(explanation, CellResult):
                 untold += explanation.status is Verdict.ERROR
                 continue
@@ -155,14 +155,7 @@ def _static_cells(
 
 
 def _model_for(subject: Subject) -> str:
-    line = line_of(subject)
-    return fitting_model(line.words if line else ())
-
-
-def line_of(subject: Subject) -> CommandLine | None:
-    """The command line that a subject always gives; None for one that makes its own."""
-    line = getattr(subject, "line", None)
-    return line if isinstance(line, CommandLine) else None
+    return fitting_model(words_of(subject))
 
 
 def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
@@ -173,7 +166,8 @@ def explain_cell(cell: Cell, workbench: Workbench) -> Explanation | CellResult:
         return result
     complaint = found[0]
     capabilities = workbench.capabilities(cell.build)
-    line = line_of(workbench.subject(cell.subject)) or CommandLine(
+    subject = workbench.subject(cell.subject)
+    line = line_of(subject, cell.build, cell.environment) or CommandLine(
         words=result.argv, env=result.env
     )
     least = least_failing(cell, result, line, complaint, workbench)

@@ -90,6 +90,8 @@ def run_matrix(options: argparse.Namespace) -> int:
     remote = dask_address(options.executor) is not None
     if remote and options.workers not in {None, "0"}:
         raise UsageError("-n is for --executor local; a Dask cluster has the workers it has")
+    if remote and options.reuse:
+        raise UsageError("--reuse is for --executor local: a worker's host may be another one")
     _check_open_files()
     store = open_store()
     unavailable = {} if remote else _acquire(cells, catalogue, store, quiet=bool(options.quiet))
@@ -102,9 +104,10 @@ def run_matrix(options: argparse.Namespace) -> int:
         str(_HERE / "pytest.ini"),
         "-o",
         f"cache_dir={store.root / 'pytest'}",
-        # The table says what pytest's header and its list of failures would.
+        # The reporter says what pytest's header and its lists of failures would.
         "--no-header",
         "-rN",
+        "--tb=no",
         *as_pytest_arguments(selection),
         *_verbosity(options),
         *(["-n", "0"] if remote else _workers(workers, len(cells))),
@@ -115,6 +118,8 @@ def run_matrix(options: argparse.Namespace) -> int:
         f"--matrix-retries={retries}",
         *([f"--matrix-ledger={Path(ledger).absolute()}"] if ledger else []),
         *(["--matrix-ledger-update"] if options.ledger_update else []),
+        *(["--matrix-reuse"] if options.reuse else []),
+        *(["--matrix-fresh"] if options.fresh else []),
         *options.unknown,
     ]
     import pytest

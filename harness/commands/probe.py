@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config.paths import is_dir, is_file
+from harness.config.paths import expanded, is_dir, is_file
 from harness.errors import EXIT_OK, ProbeError
 from harness.flags.capabilities import Capabilities, probe
 from harness.flags.lifetimes import lifetime
@@ -112,7 +112,7 @@ def _removed(flags: Sequence[str]) -> str:
 
 
 def _locate(target: str) -> tuple[Path, Mapping[str, str]]:
-    path = Path(target).expanduser()
+    path = expanded(target)
     if is_dir(path):
         raise ProbeError(f"{path} is a directory; give the llama-server program in it")
     if is_file(path) or len(path.parts) > 1:

@@ -14,11 +14,13 @@ from typing import Final
 
 from harness.builds import AcquiredBuild, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store
+from harness.config.paths import expanded
 from harness.environments.environment import environment
 from harness.environments.hermetic import home_variables
 from harness.environments.linking import with_libraries
 from harness.environments.names import parse_environment
 from harness.environments.one_core import one_core_variables
+from harness.environments.server_layer import LAYER, server_layer
 from harness.errors import EXIT_CANNOT_TELL, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from harness.flags.capabilities import probe
 from harness.gguf_models import ensure_models, file_for
@@ -66,8 +68,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "usage; 3 the application started no server, or the build cannot be had.",
     )
     parser.add_argument(
-        "--build", action="append", required=True, metavar="ID",
+        "--build", action="append", default=[], metavar="ID",
         help="the build behind the name; several, or a glob, run the application once for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--profile", default="", metavar="NAME",
+        help="the builds of a profile, as of `matrix`: smoke, full or all",
     )  # fmt: skip
     parser.add_argument(
         "--env", action="append", default=[], metavar="E",
@@ -129,7 +135,11 @@ def record(arguments: argparse.Namespace) -> int:
     """Run the application, then print and save what it asked for."""
     for name in arguments.env:
         parse_environment(name)
-    builds = load_catalogue().select(arguments.build)
+    catalogue = load_catalogue()
+    if bool(arguments.build) == bool(arguments.profile):
+        raise UsageError("record: name builds with --build, or all of a --profile")
+    named = arguments.build
+    builds = catalogue.select(named) if named else catalogue.profile(arguments.profile)
     store = open_store()
     with open_progress(quiet=arguments.quiet) as progress:
         acquired = [store.acquire(build, progress=progress) for build in builds]
@@ -170,14 +180,21 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         )
         home = home_variables(scratch / "home")
         given: Mapping[str, str] = {}
+        spoof = None
         if backing.environment:
             opened = stack.enter_context(
                 environment(backing.environment, home=scratch / "environment")
             )
             # Home, settings and cache stay the user's: an application is itself only with them.
             given = {name: value for name, value in opened.variables.items() if name not in home}
+            spoof = opened.spoof
         variables = {**os.environ, **given}
         needed = {**build.env, **_libraries(backing, joined(variables, build.env))}
+        if spoof is not None:
+            layer = server_layer(spoof, build, joined(variables, needed))
+            if layer.absent:
+                note(f"{build.build.id}: {LAYER} is absent: {layer.absent}")
+            needed |= layer.variables
         shim = install_shim(
             stack.enter_context(programs_directory(root)),
             scratch / "shim",
@@ -191,7 +208,7 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         program = shim.program
         if arguments.shim_at:
             stack.enter_context(placed(program, arguments.shim_at, root))
-            program = arguments.shim_at.expanduser().absolute()
+            program = expanded(arguments.shim_at).absolute()
         told = dict.fromkeys([*arguments.shim_env, SHIM_VARIABLE], str(program))
         healthy = healthy_starts(shim.recordings)
         ending = run_application(

@@ -8,12 +8,13 @@ from typing import Final
 
 from harness.builds import Build, Catalogue, load_catalogue
 from harness.cells.workbench import Workbench, open_workbench
-from harness.commands.check import fitting_model
 from harness.config.paths import is_file, working_directory
 from harness.errors import UsageError
 from harness.flags.atlas import load_atlas
 from harness.formats.document import decoded
+from harness.gguf_models.fitting import fitting_model
 from harness.model import LoadRequest
+from harness.subjects.command_lines import words_of
 from harness.subjects.given import GivenLine, read_given
 from harness.terminal import note, say, say_json
 from harness.upgrade.bumps import bumps_since, files_concerned, pinned_build
@@ -109,9 +110,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--backup: goes with --write")
     if options.mode and not options.subject:
         raise UsageError("--mode: goes with --subject")
-    given = [bool(options.argv), bool(options.subject), bool(options.base)]
+    given = [bool(options.argv or options.variable), bool(options.subject), bool(options.base)]
     if sum(given) != 1:
-        raise UsageError("give a command line after --, files, --subject or --base, one of them")
+        what = "a command line after -- or by --variable, files, --subject or --base"
+        raise UsageError(f"give {what}, one of them")
 
 
 def _ends(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Build, Build]:
@@ -206,7 +208,7 @@ def _done(
         prover = Prover(
             workbench=workbench,
             environment=options.env,
-            model=options.model or fitting_model(one.line.words),
+            model=options.model or fitting_model(words_of(one.subject())),
             has_program=one.has_program,
         )
         old, new = (Side(era=era, line=one.line) for era in eras)
@@ -215,7 +217,8 @@ def _done(
 
 def _given(options: argparse.Namespace) -> Iterator[GivenLine]:
     files = [word for word in options.argv if is_file(Path(word))]
-    for words in [[file] for file in files] if len(files) == len(options.argv) else [options.argv]:
+    alone = files and len(files) == len(options.argv)
+    for words in [[file] for file in files] if alone else [options.argv]:
         yield from read_given(words, options.variable, "upgrade", options.format)
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from harness.config.paths import exists, is_file, working_directory
+from harness.config.paths import exists, expanded, is_file, working_directory
 from harness.config.toml_lines import line_of_field
 from harness.errors import ConfigurationError
 
@@ -147,7 +147,7 @@ class _Layer:
 
 def _find(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
     if named := environ.get(FILE_VARIABLE):
-        return Path(named).expanduser().absolute()
+        return expanded(named).absolute()
     for folder in (directory, *directory.parents) if directory else ():
         if is_file(folder / FILE):
             return folder / FILE
@@ -189,7 +189,7 @@ def _from_file(file: Path) -> _Layer:
     values: dict[str, Any] = dict(table or {})
     for key in _PATHS:
         if values.get(key):
-            values[key] = str(file.parent / Path(values[key]).expanduser())
+            values[key] = str(file.parent / expanded(values[key]))
     firsts: dict[str, str] = {"profiles": f"profiles.{next(iter(profiles))}"} if profiles else {}
     origins = {key: source.line(firsts.get(key, key)) for key in values}
     return _Layer(values=values, origins=origins)
@@ -220,7 +220,7 @@ def _from_variables(environ: Mapping[str, str]) -> _Layer:
             _, message = _key_and_message(error, Settings)
             raise ConfigurationError(f"{variable}={text!r}: {message}") from error
         value = getattr(read, key.replace("-", "_"))
-        values[key] = str(Path(value).expanduser().absolute()) if key in _PATHS else value
+        values[key] = str(expanded(value).absolute()) if key in _PATHS else value
         origins[key] = variable
     return _Layer(values=values, origins=origins)
 

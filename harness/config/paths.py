@@ -37,6 +37,11 @@ def entries(directory: Path) -> list[Path]:
         return []
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with the home that its ``~`` or ``~user`` stands for; as it is where there is none."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - does not raise
+
+
 def working_directory() -> Path | None:
     """The working directory; None where it is gone or may not be known."""
     try:

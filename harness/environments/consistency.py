@@ -8,16 +8,23 @@ from pathlib import Path
 
 import msgspec
 
+from harness.builds import AcquiredBuild
 from harness.environments.environment import environment
 from harness.environments.machine import Card, SpoofedMachine
+from harness.environments.server_layer import ServerLayer, server_layer
 from harness.environments.visibility import visible_indices
 from harness.errors import EnvironmentUnavailableError
 from harness.processes.running import ask
+from harness.processes.variables import joined
+from harness.server.devices import ListedDevice, is_cuda, list_devices
 
 _TIMEOUT_S = 120
 _COMPARED = ("uuid", "name", "memory_total_mib", "memory_free_mib", "compute_capability")
 _BY_INDEX = ("nvidia-smi", "nvml", "nvidia-ml-py")
 """Layers that list cards by index; CUDA and torch list them in the order of the setting."""
+
+_LISTED = ("name", "memory_total_mib", "memory_free_mib")
+"""What a server tells of each card."""
 
 _AS_CUDA = ("cuda-driver", "torch")
 """Layers that count memory as CUDA does: without the driver's share, and inside a context."""
@@ -28,7 +35,8 @@ class LayerAnswer:
     """What one layer said.
 
     Attributes:
-        layer: ``nvidia-smi``, ``nvml``, ``nvidia-ml-py``, ``cuda-driver`` or ``torch``.
+        layer: ``nvidia-smi``, ``nvml``, ``nvidia-ml-py``, ``cuda-driver``, ``torch``, or the
+            server of a build by its id.
         cards: The cards it sees; None where the layer is absent or failed.
         absent: Why it is absent.
         error: How it failed.
@@ -118,6 +126,7 @@ def check_consistency(
     settings: Sequence[str | None] | None = None,
     python: str = sys.executable,
     cache: Path | None = None,
+    builds: Sequence[AcquiredBuild] = (),
 ) -> Iterator[ConsistencyCheck]:
     """Ask all layers of a spoof under each visibility setting, then with the spoof off.
 
@@ -131,6 +140,7 @@ def check_consistency(
         settings: Values of ``CUDA_VISIBLE_DEVICES``; those of :func:`visibility_settings`.
         python: The interpreter that asks.
         cache: Where compiled libraries are kept; the store's root if not given.
+        builds: Builds whose servers are layers as well.
 
     Raises:
         EnvironmentUnavailableError: The layers cannot be asked.
@@ -138,6 +148,10 @@ def check_consistency(
     with environment(name, home=home, machine=machine, cache=cache) as opened:
         assert opened.spoof is not None
         pretended = opened.spoof.machine
+        servers = [
+            (build, server_layer(opened.spoof, build, joined(opened.variables, build.env), cache))
+            for build in builds
+        ]
         for setting in settings or visibility_settings(pretended):
             env = dict(opened.variables)
             if setting is not None:
@@ -147,9 +161,45 @@ def check_consistency(
             cards = [pretended.cards[index] for index in order]
             for answer in ask_layers(env, python=python):
                 yield _judge(setting, answer, [_expected(card, answer.layer) for card in cards])
+            for build, layer in servers:
+                answer = _ask_server(build, layer, env)
+                yield _judge(setting, answer, list(map(_as_listed, cards)))
     with environment("cpu", home=home, cache=cache) as opened:
         for answer in ask_layers(opened.variables, python=python):
             yield _judge_off(answer)
+        for build in builds:
+            listed = list_devices(build.binary, joined(opened.variables, build.env))
+            yield _judge_off(_answer(build, listed or ()))
+
+
+def _ask_server(build: AcquiredBuild, layer: ServerLayer, env: Mapping[str, str]) -> LayerAnswer:
+    """What a build's server lists; cards that are not CUDA's are no business of the spoof's."""
+    name = build.build.id
+    if layer.absent:
+        return LayerAnswer(layer=name, absent=layer.absent)
+    listed = list_devices(build.binary, joined(joined(env, build.env), layer.variables))
+    if listed is None:
+        return LayerAnswer(layer=name, error="its --list-devices gives no answer")
+    return _answer(build, listed)
+
+
+def _answer(build: AcquiredBuild, listed: Sequence[ListedDevice]) -> LayerAnswer:
+    name = build.build.id
+    cards = [device for device in listed if is_cuda(device.name)]
+    if [device.name for device in cards] != [f"CUDA{number}" for number in range(len(cards))]:
+        return LayerAnswer(layer=name, error=f"it names its cards {', '.join(map(str, cards))}")
+    return LayerAnswer(
+        layer=name,
+        cards=tuple(
+            dict(zip(_LISTED, (one.description, one.total_mib, one.free_mib), strict=True))
+            for one in cards
+        ),
+    )
+
+
+def _as_listed(card: Card) -> dict[str, object]:
+    facts = (card.name, card.cuda_total_mib, card.cuda_free_mib)
+    return dict(zip(_LISTED, facts, strict=True))
 
 
 def _expected(card: Card, layer: str) -> dict[str, object]:

@@ -35,6 +35,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         memory_reserved_mib: Held back by the driver; neither used nor free.
         memory_used_mib: In use by others.
         context_mib: What a CUDA context takes of the free memory that CUDA then reports.
+        cuda_floor_mib: What CUDA reports as free at least; 0 of every real card.
         multiprocessors: SM count.
         cores_per_multiprocessor: FP32 lanes of one SM.
         max_sm_clock_mhz: Highest SM clock.
@@ -76,6 +77,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     temperature_c: int = 35
     serial: str | None = None
     context_mib: int = 0
+    cuda_floor_mib: int = 0
     ecc: bool = False
     mig: bool = False
     fan: bool = True
@@ -95,7 +97,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def cuda_free_mib(self) -> int:
         """What is free as CUDA tells it, inside a context, which takes its share."""
-        return max(0, self.memory_free_mib - self.context_mib)
+        return max(self.cuda_floor_mib, self.memory_free_mib - self.context_mib)
 
     @property
     def idle_power_w(self) -> float:

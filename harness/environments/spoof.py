@@ -20,7 +20,14 @@ from harness.environments.native_libraries import NativeLibraries
 from harness.environments.smi_shell import shell_script
 from harness.environments.variants import Variant
 
+ZERO_MEMORY_FLOOR_MIB = 256
+"""What CUDA still has for a server on a card without free memory: a tiny model and its kernels. On
+a real card that is full no server with a CUDA backend starts at all, whatever it is told; then
+there would be nothing to see of what an application makes of the number."""
+
 _UNANSWERED = "unanswered.txt"
+MACHINE_FILE = "machine.txt"
+"""Beside each library: what it tells."""
 _PYNVML = "spoofed_pynvml.py"
 
 
@@ -35,6 +42,7 @@ class Spoof:
             the programs.
         python: Directory for PYTHONPATH.
         absent: Layers that this host cannot have, each with the reason.
+        has_driver: Whether the libraries find a driver.
     """
 
     machine: SpoofedMachine
@@ -42,6 +50,7 @@ class Spoof:
     libraries: Path
     python: Path
     absent: Mapping[str, str] = field(default_factory=dict)
+    has_driver: bool = True
 
     def variables(self) -> Mapping[str, str]:
         """Return what must be set besides PATH for every layer to be found."""
@@ -66,7 +75,9 @@ def varied_machine(machine: SpoofedMachine, variants: frozenset[Variant]) -> Spo
     if Variant.ZERO_MEMORY in variants:
         cards = tuple(
             msgspec.structs.replace(
-                card, memory_used_mib=card.memory_total_mib - card.memory_reserved_mib
+                card,
+                memory_used_mib=card.memory_total_mib - card.memory_reserved_mib,
+                cuda_floor_mib=ZERO_MEMORY_FLOOR_MIB,
             )
             for card in cards
         )
@@ -109,6 +120,7 @@ def spoof_directory(
         libraries=directory / ("bin" if sys.platform == "win32" else "lib"),
         python=directory / "python",
         absent=native.absent,
+        has_driver=Variant.NO_DRIVER not in variants,
     )
     pipe = directory / "answer"
     try:
@@ -160,7 +172,7 @@ def _write_libraries(spoof: Spoof, variants: frozenset[Variant], native: NativeL
         no_driver=Variant.NO_DRIVER in variants,
         unmasked_smi=Variant.UNMASKED_SMI in variants,
     )
-    (spoof.libraries / "machine.txt").write_text(text, encoding="utf-8", newline="\n")
+    (spoof.libraries / MACHINE_FILE).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _write_overlay(spoof: Spoof, variants: frozenset[Variant]) -> None:

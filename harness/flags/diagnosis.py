@@ -9,7 +9,12 @@ from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.families import SPEC_TYPE
 from harness.flags.lifetimes import since, value_since
-from harness.flags.rewrites import renamed_variable, rewritten, rewritten_variable
+from harness.flags.rewrites import (
+    begins_with_dash,
+    renamed_variable,
+    rewritten,
+    rewritten_variable,
+)
 from harness.model import Failure, FailureKind
 
 _MISSPELLED: Final = 0.9
@@ -38,7 +43,8 @@ def diagnose_refusal(
     """
     flag = failure.argument
     if flag is None:
-        return f"{build} does not start: {failure.message}"
+        what = "starts, and dies" if failure.kind is FailureKind.DIED else "does not start"
+        return f"{build} {what}: {failure.message}"
     if failure.kind is FailureKind.BAD_ENVIRONMENT:
         instead = variable_instead(flag, env or {}, capabilities) or "leave the variable unset"
         told = _since(flag, number)
@@ -139,6 +145,8 @@ def owner(words: Sequence[str], value: str, capabilities: Capabilities) -> Argum
 
 
 def _stray_value(words: Sequence[str], value: str, build: str, capabilities: Capabilities) -> str:
+    if begins_with_dash(value) and (became := replacement(value, words, capabilities)):
+        return f"{value!r} begins with a dash that is no hyphen; write {became} instead"
     before = owner(words, value, capabilities)
     if before is None or before.option is None:
         return f"{build} does not know what {value!r} is; leave it out"

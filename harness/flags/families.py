@@ -6,6 +6,7 @@ from it. Most were renamed in b8955 (ggml-org/llama.cpp PR 22397).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from harness.flags.arguments import Argument
@@ -40,8 +41,12 @@ class Family:
         """Whether an argument or variable is of this family, in any spelling of its option."""
         option = argument.option
         words = (argument.spelling, *(option.spellings if option else ()))
-        known = {*self.flags, *self.negations, *self.variables, *self.negating_variables}
-        return not known.isdisjoint(words)
+        return not self._known.isdisjoint(words)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """Every flag and variable of the family."""
+        return frozenset((*self.flags, *self.negations, *self.all_variables))
 
     def is_negated_by(self, argument: Argument) -> bool:
         """Whether an argument or variable of this family wishes the opposite."""
@@ -92,6 +97,7 @@ CONTEXT_SHIFT: Final = Family(
     negations=("--no-context-shift",),
     negating_variables=("LLAMA_ARG_NO_CONTEXT_SHIFT",),
 )
+FIT: Final = Family(flags=("--fit", "-fit"), variables=("LLAMA_ARG_FIT",))
 CPU_EXPERTS: Final = Family(flags=("--cpu-moe", "-cmoe"), variables=("LLAMA_ARG_CPU_MOE",))
 N_CPU_EXPERTS: Final = Family(flags=("--n-cpu-moe", "-ncmoe"), variables=("LLAMA_ARG_N_CPU_MOE",))
 REASONING: Final = Family(flags=("--reasoning", "-rea"), variables=("LLAMA_ARG_REASONING",))
@@ -115,29 +121,30 @@ OF_EXPERTS_AND_THINKING: Final = (
 )
 """What only a model tells that has experts, and a template that can think."""
 
+MAIN_DEVICE: Final = Family(flags=("--device", "-dev"), variables=("LLAMA_ARG_DEVICE",))
+DRAFT_DEVICE: Final = Family(flags=("--spec-draft-device", "--device-draft", "-devd"))
+SPLIT_MODE: Final = Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",))
+TENSOR_SPLIT: Final = Family(flags=("--tensor-split", "-ts"), variables=("LLAMA_ARG_TENSOR_SPLIT",))
+MAIN_GPU: Final = Family(flags=("--main-gpu", "-mg"), variables=("LLAMA_ARG_MAIN_GPU",))
+KV_OFFLOAD: Final = Family(
+    flags=("--kv-offload", "-kvo"),
+    variables=("LLAMA_ARG_KV_OFFLOAD",),
+    negations=("--no-kv-offload", "-nkvo"),
+    negating_variables=("LLAMA_ARG_NO_KV_OFFLOAD",),
+)
+DRAFT_GPU_LAYERS: Final = Family(
+    flags=("--spec-draft-ngl", "--gpu-layers-draft", "--n-gpu-layers-draft", "-ngld"),
+    variables=("LLAMA_ARG_N_GPU_LAYERS_DRAFT",),
+)
 DEVICES: Final = (
-    GPU_LAYERS,
-    Family(flags=("--device", "-dev"), variables=("LLAMA_ARG_DEVICE",)),
-    Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",)),
-    Family(flags=("--tensor-split", "-ts"), variables=("LLAMA_ARG_TENSOR_SPLIT",)),
-    Family(flags=("--main-gpu", "-mg"), variables=("LLAMA_ARG_MAIN_GPU",)),
-    Family(
-        flags=("--kv-offload", "-kvo"),
-        variables=("LLAMA_ARG_KV_OFFLOAD",),
-        negations=("--no-kv-offload", "-nkvo"),
-        negating_variables=("LLAMA_ARG_NO_KV_OFFLOAD",),
-    ),
+    *(GPU_LAYERS, MAIN_DEVICE, SPLIT_MODE, TENSOR_SPLIT, MAIN_GPU, KV_OFFLOAD),
+    *(DRAFT_DEVICE, DRAFT_GPU_LAYERS),
     Family(flags=("--op-offload",), negations=("--no-op-offload",)),
     Family(
         flags=("--mmproj-offload",),
         variables=("LLAMA_ARG_MMPROJ_OFFLOAD",),
         negations=("--no-mmproj-offload",),
         negating_variables=("LLAMA_ARG_NO_MMPROJ_OFFLOAD",),
-    ),
-    Family(flags=("--spec-draft-device", "--device-draft", "-devd")),
-    Family(
-        flags=("--spec-draft-ngl", "--gpu-layers-draft", "--n-gpu-layers-draft", "-ngld"),
-        variables=("LLAMA_ARG_N_GPU_LAYERS_DRAFT",),
     ),
     Family(flags=("--rpc",), variables=("LLAMA_ARG_RPC",)),
 )
@@ -163,10 +170,8 @@ PRESETS: Final = Family(
     variables=("LLAMA_ARG_MODELS_PRESET", "LLAMA_ARG_MODELS_DIR"),
 )
 DEVICE: Final = Family(
-    flags=("--device", "-dev", "--spec-draft-device", "--device-draft", "-devd"),
-    variables=("LLAMA_ARG_DEVICE",),
+    flags=(*MAIN_DEVICE.flags, *DRAFT_DEVICE.flags), variables=MAIN_DEVICE.variables
 )
-SPLIT_MODE: Final = Family(flags=("--split-mode", "-sm"), variables=("LLAMA_ARG_SPLIT_MODE",))
 RPC: Final = Family(flags=("--rpc",), variables=("LLAMA_ARG_RPC",))
 TEMPLATES: Final = Family(
     flags=("--chat-template", "--chat-template-kwargs", "--grammar", "--json-schema", "-j"),

@@ -281,6 +281,11 @@ def _one_word(argument: Argument, words: Sequence[str], capabilities: Capabiliti
     return (found[1], found[2]) if found and capabilities.offers(found[1]) else None
 
 
+def begins_with_dash(word: str) -> bool:
+    """Whether a word begins with what looks like hyphens and is none."""
+    return word[:1] in {*_DASHES} - {"-"}
+
+
 def is_glued(value: str) -> bool:
     """Whether the next flag sticks to a value."""
     return _GLUED.fullmatch(value) is not None

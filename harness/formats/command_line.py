@@ -35,6 +35,8 @@ class CommandLine:
         assumed: What was taken for granted where the file alone cannot tell: a condition, a
             file that is not there.
         fault: Why the file starts no server at all; None where it does.
+        files: Text of files that it names, by the name it gives them; others are read where they
+            lie.
     """
 
     words: tuple[str, ...]
@@ -42,6 +44,7 @@ class CommandLine:
     env_unknown: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     fault: Fault | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class CommandLines(Mapping[str, CommandLine]):

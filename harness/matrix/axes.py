@@ -1,7 +1,8 @@
 """The axes of a matrix and the cells they span."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -9,13 +10,15 @@ from typing import Any, Final
 from harness.builds import Catalogue
 from harness.cells.names import DEFAULT_MODEL, cell_id
 from harness.environments import parse_environment
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
+from harness.gguf_models.fitting import fitting_model
 from harness.gguf_models.models import MODELS
 from harness.matrix.shards import deal, parse_shard
-from harness.model import Cell, CellResult, LoadRequest, Mode
+from harness.model import Cell, CellResult, DemandedBy, LoadRequest, Mode
 from harness.report.jsonl import read_results
 from harness.settings import axes
-from harness.subjects import check_subject, demanded_by
+from harness.subjects import check_subject, demanded_by, is_static, open_subject
+from harness.subjects.command_lines import words_of
 
 DEFAULT_PROFILE: Final = "smoke"
 DEFAULT_ENVIRONMENTS: Final = ("cpu", "cuda-spoof")
@@ -130,7 +133,7 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
         if model not in MODELS:
             raise UsageError(f"--model {model!r}: there are {', '.join(MODELS)}")
     # One for all builds, environments and subjects: thousands of cells share a few dozen.
-    requests = tuple(_requests(selection))
+    varied = tuple(_requests(selection))
     cells = [
         Cell(
             build=build.id,
@@ -142,13 +145,30 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
         for build in builds
         for environment in environments
         for subject in subjects
-        for request in requests
+        for request in _requests_of(subject, selection) or varied
     ]
     return _unique(cells)
 
 
-def _requests(selection: Selection) -> Iterator[LoadRequest]:
-    wishes = {axis.field: _wishes(axis, selection) for axis in axes.AXES}
+def _requests_of(subject: str, selection: Selection) -> tuple[LoadRequest, ...]:
+    """The one request to a subject that gives the same command line whatever is asked for.
+
+    Empty for every other subject. What the selection leaves open is not varied, and the model is
+    one that has what the command line wants.
+    """
+    judged_by_itself = demanded_by(subject, selection.contract) is DemandedBy.SUBJECT
+    if not (judged_by_itself and is_static(subject)):
+        return ()
+    words: tuple[str, ...] = ()
+    # Where it cannot be opened its cells tell why.
+    with suppress(HarnessError), open_subject(subject) as opened:
+        words = tuple(words_of(opened))
+    models = selection.models or (fitting_model(words),)
+    return tuple(_requests(replace(selection, models=models), varied=False))
+
+
+def _requests(selection: Selection, *, varied: bool = True) -> Iterator[LoadRequest]:
+    wishes = {axis.field: _wishes(axis, selection, varied=varied) for axis in axes.AXES}
     for model in selection.models or (*DEFAULT_MODELS, SMALL_MODEL):
         for values in product(*wishes.values()):
             request = LoadRequest(
@@ -160,8 +180,9 @@ def _requests(selection: Selection) -> Iterator[LoadRequest]:
                 yield request
 
 
-def _wishes(axis: axes.Axis, selection: Selection) -> tuple[Any, ...]:
-    return tuple(map(axis.read, getattr(selection, axis.many))) or axis.varied
+def _wishes(axis: axes.Axis, selection: Selection, *, varied: bool) -> tuple[Any, ...]:
+    usual = axis.varied if varied else (axis.usual,)
+    return tuple(map(axis.read, getattr(selection, axis.many))) or usual
 
 
 def _unique(cells: Sequence[Cell]) -> tuple[Cell, ...]:

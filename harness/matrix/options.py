@@ -51,6 +51,15 @@ RUN_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "type": int,
         "help": "run a bad cell again, alone, this often (default: 1)",
     },
+    "reuse": {
+        "action": "store_true",
+        "help": "take verdicts of earlier runs with --reuse where build, command line, model, host "
+        "and harness are the same; 2 %% of them are run all the same",
+    },
+    "fresh": {
+        "action": "store_true",
+        "help": "forget the plans and verdicts of earlier runs: make them anew",
+    },
     "ledger": {"metavar": "FILE", "help": "known divergences"},
     "ledger-update": {
         "action": "store_true",

@@ -1,11 +1,12 @@
 """The results of a run: written as they come, shown at the end, told by the exit status."""
 
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -19,7 +20,8 @@ from harness.errors import (
     HarnessError,
 )
 from harness.matrix.judgement import Judgement, judge_run
-from harness.matrix.runner import RESULT
+from harness.matrix.progress import RunProgress
+from harness.matrix.runner import DIFFERING, NOTES, RESULT
 from harness.model import BAD, Cell, CellResult, FailureKind
 from harness.report.jsonl import JsonLinesWriter
 from harness.report.junit import write_junit
@@ -27,6 +29,9 @@ from harness.report.order import in_reading_order
 from harness.report.outline import LOOKS, verdict_status
 from harness.verdicts.ledger import Ledger
 from harness.verdicts.proposals import as_toml, propose_entries
+
+_NOT_BY_PYTEST: Final = "no"
+"""The style of tracebacks by which pytest lists no failures; the command asks for it."""
 
 
 class CellReporter:
@@ -41,11 +46,15 @@ class CellReporter:
     ) -> None:
         jsonl, junit = config.getoption("matrix_jsonl"), config.getoption("matrix_junit")
         self._proposes: bool = config.getoption("matrix_ledger_update")
+        self._config = config
         self._cells = cells
+        self._progress = RunProgress()
         self._catalogue = catalogue
         self._ledger = ledger
         self.results: list[CellResult] = []
         """What the cells came to, in the order they ended."""
+        self._planned = Counter[str]()
+        self._differing: list[str] = []
         self._junit = Path(junit) if junit else None
         self._write_junit()
         self._writer = JsonLinesWriter(Path(jsonl)) if jsonl else None
@@ -53,14 +62,31 @@ class CellReporter:
         self._ending = (EXIT_OK, "")
         """The exit status, and what it is for where pytest's last line would not say it."""
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn what will run."""
+        self._will_run(item.name for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn it from a worker, each of which collects all."""
+        self._will_run(name.rpartition("::")[2] for name in ids)
+
+    def _will_run(self, names: Iterable[str]) -> None:
+        if not self._progress.begun:  # a worker in place of one that died collects anew
+            self._progress = RunProgress(self._cells[name] for name in names if name in self._cells)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         """Keep a result, and write it at once."""
         if report.when not in {"setup", "call", "teardown"}:
             self._crashed(report)
+        notes = {**getattr(report, NOTES, {})}
+        self._differing += notes.pop(DIFFERING, ())
+        self._planned.update(notes)
         result = getattr(report, RESULT, None)
         if result is not None:
             self.results.append(result)
+            self._progress.saw(result)
             if self._writer is not None:
                 try:
                     self._writer.write(result)
@@ -68,6 +94,10 @@ class CellReporter:
                     self._cut_short = True
                     pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
         yield
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        line = "" if terminal is None or terminal.verbosity < 0 else self._progress.due()
+        if line:
+            terminal.write(f"\n{line}\n")
 
     def _crashed(self, report: pytest.TestReport) -> None:
         """Give a cell whose worker died a result; xdist reports it as of no phase."""
@@ -115,8 +145,34 @@ class CellReporter:
                 # Above each failure it would name the worker, its Python and its platform.
                 del report.node
         yield
+        if self._config.getoption("tbstyle") == _NOT_BY_PYTEST:
+            self._show_bad(terminalreporter)
         if self.results:
             self._summarise(terminalreporter)
+
+    def _show_bad(self, terminalreporter: Any) -> None:
+        """What pytest would list cell by cell, each signature once; bugs of the harness in full."""
+        from harness.report.alike import describe_bad
+
+        bugs = [
+            report
+            for kind in ("error", "failed")
+            for report in terminalreporter.stats.get(kind, ())
+            if not hasattr(report, RESULT)
+        ]
+        for report in bugs:
+            terminalreporter.section(getattr(report, "nodeid", ""))
+            terminalreporter.write_line(report.longreprtext)
+        lines = [*describe_bad(self._sorted())]
+        if lines:
+            terminalreporter.section("failures")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+    def _sorted(self) -> Sequence[CellResult]:
+        """The results in the order of the selection."""
+        place = {name: number for number, name in enumerate(self._cells)}
+        return sorted(self.results, key=lambda result: place[result.id])
 
     def _write_junit(self) -> None:
         """Write the JUnit file, if one is asked for.
@@ -139,13 +195,32 @@ class CellReporter:
             return EXIT_INTERRUPTED, "interrupted; only the cells that had run are shown"
         if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             return exitstatus, ""
+        status, why = self._end_of_all()
+        if status == EXIT_OK and exitstatus == pytest.ExitCode.TESTS_FAILED:
+            return EXIT_CANNOT_TELL, "no cell fails, but the harness itself did"
+        return status, why
+
+    def _end_of_all(self) -> tuple[int, str]:
+        """The same where every cell ran."""
         status = verdict_status(result.status for result in self.results)
+        if self._differing and self._remembered:
+            differing, remembered = ", ".join(self._differing), len(self._remembered)
+            why = (
+                f"{differing} came out otherwise than remembered: all remembered verdicts are "
+                f"forgotten, but {remembered} of this run were such; run it again"
+            )
+            return EXIT_CANNOT_TELL, why
         if status == EXIT_FAIL:
             return status, ""
-        if status == EXIT_CANNOT_TELL or exitstatus == pytest.ExitCode.TESTS_FAILED:
+        if status == EXIT_CANNOT_TELL:
             why = "no cell fails, but of some the harness could not tell (error or flaky)"
             return EXIT_CANNOT_TELL, why
         return (status, "") if self._judgement.holds else (EXIT_FAIL, self._judgement.complaint)
+
+    @property
+    def _remembered(self) -> Sequence[CellResult]:
+        """The results that earlier runs found."""
+        return [result for result in self.results if result.remembered]
 
     @cached_property
     def _judgement(self) -> Judgement:
@@ -156,18 +231,27 @@ class CellReporter:
         from harness.report.differential import print_differences
         from harness.report.table import print_tables
 
-        place = {name: number for number, name in enumerate(self._cells)}
         terminalreporter.section("llama-harness matrix")
-        results = sorted(self.results, key=lambda result: place[result.id])
+        results = self._sorted()
         print_tables(results, sys.stdout)
         print_differences(results, sys.stdout)
         status, why = self._ending
         for line in (
+            *self._memory_lines(),
             *self._judgement.lines(),
             *(self._proposal() if self._proposes else ()),
             *([f"exit status {status}: {why}"] if why else []),
         ):
             terminalreporter.write_line(line)
+
+    def _memory_lines(self) -> Iterator[str]:
+        if self._planned:
+            yield (
+                f"plans: {self._planned['remembered']} remembered, {self._planned['made']} made; "
+                "--fresh forgets"
+            )
+        for name in self._differing:
+            yield f"{name} came out otherwise than remembered"
 
     def _proposal(self) -> Iterator[str]:
         proposed = propose_entries(self.results, self._ledger)

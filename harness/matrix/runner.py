@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +11,13 @@ import pytest
 
 from harness.builds import Catalogue
 from harness.cells.flakes import run_settled
+from harness.cells.qualification import open_store
 from harness.cells.running import error_result
 from harness.cells.workbench import Workbench, open_workbench
 from harness.errors import HarnessError
+from harness.matrix.reuse import Verdicts
+from harness.memory import FILE as MEMORY_FILE
+from harness.memory import Memory
 from harness.model import BAD, Cell, CellResult, FailureKind
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.report.jsonl import decode_result, encode_result
@@ -24,6 +28,11 @@ NODE: Final = Path(__file__).with_name("matrix")
 
 RESULT: Final = "llama_harness_result"
 """The attribute of a report that holds the result of its cell."""
+
+NOTES: Final = "llama_harness_notes"
+"""The attribute that holds what was remembered: plans by number, and ``DIFFERING`` cells by id."""
+
+DIFFERING: Final = "differing"
 
 
 class CellFailed(Exception):  # noqa: N818 - an outcome, not an error of the harness
@@ -47,6 +56,9 @@ class CellRunner:
         self._ledger = ledger
         self._resources = ExitStack()
         self._workbench: Workbench | None = None
+        self._fresh: bool = config.getoption("matrix_fresh")
+        self._reuses: bool = config.getoption("matrix_reuse")
+        self._verdicts: Verdicts | None = None
 
     def run(self, cell: Cell) -> CellResult:
         """Run a cell until its verdict is settled, and look it up in the ledger."""
@@ -64,9 +76,31 @@ class CellRunner:
     def workbench(self) -> Workbench:
         """The workbench."""
         if self._workbench is None:
-            bench = open_workbench(catalogue=self._catalogue, unavailable=self._unavailable)
+            store = open_store()
+            memory = self._resources.enter_context(closing(Memory(store.root / MEMORY_FILE)))
+            if self._reuses:
+                self._verdicts = Verdicts(memory=memory, fresh=self._fresh)
+            bench = open_workbench(
+                catalogue=self._catalogue,
+                store=store,
+                unavailable=self._unavailable,
+                memory=memory,
+                verdicts=self._verdicts,
+                fresh=self._fresh,
+            )
             self._workbench = self._resources.enter_context(bench)
         return self._workbench
+
+    def notes(self) -> dict[str, Any]:
+        """What was remembered since this was last asked for."""
+        notes: dict[str, Any] = {}
+        if self._workbench is not None and self._workbench.planned:
+            notes |= self._workbench.planned
+            self._workbench.planned.clear()
+        if self._verdicts is not None and self._verdicts.differing:
+            notes[DIFFERING] = [*self._verdicts.differing]
+            self._verdicts.differing.clear()
+        return notes
 
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
@@ -86,6 +120,8 @@ class CellRunner:
         if report.when == "call" and isinstance(item, CellItem) and item.result is not None:
             setattr(report, RESULT, item.result)
             item.result = None
+            if notes := self.notes():
+                setattr(report, NOTES, notes)
         return report
 
     @pytest.hookimpl(wrapper=True)

@@ -39,12 +39,12 @@ def on_loopback(
         address = words[place]
         # What looks like a flag may be one, after a word of that name which was another's value.
         if words[place - 1] == HOST_FLAG and not address.startswith("-"):
-            words[place] = _own(address)
+            words[place] = own_address(address)
             if words[place] != address:
                 replaced.append((f"{HOST_FLAG} {address}", f"{HOST_FLAG} {words[place]}"))
     if HOST_VARIABLE in variables:
         address = variables[HOST_VARIABLE]  # An empty one is every address of the machine.
-        variables[HOST_VARIABLE] = _own(address)
+        variables[HOST_VARIABLE] = own_address(address)
         if variables[HOST_VARIABLE] != address:
             used = f"{HOST_VARIABLE}={variables[HOST_VARIABLE]}"
             replaced.append((f"{HOST_VARIABLE}={address}", used))
@@ -61,7 +61,8 @@ def is_address(text: str) -> bool:
     return "," in text or text.endswith(".sock") or not _NO_ADDRESS.search(text)
 
 
-def _own(address: str) -> str:
+def own_address(address: str) -> str:
+    """What a server listens on in place of an address."""
     if not is_address(address):
         return address  # The build says that it cannot listen there.
     return LOOPBACK_LIST if "," in address else LOOPBACK

@@ -1,8 +1,9 @@
 """All that a program starts, whoever detaches it: followed while it runs, and ended.
 
 What forks twice, leaves its process group or opens a session of its own has lost the parent by
-which it could be found. On Linux it becomes a child of this process; on every system it is found by
-the token of a ``Reaper`` in its variables, which a program may have cleared.
+which it could be found. On Linux it becomes a child of this process; elsewhere it is known where it
+was seen while its parent still ran. On every system it is found by the token of a ``Reaper`` in its
+variables, which a program may have cleared.
 """
 
 import ctypes
@@ -36,6 +37,7 @@ class Offspring:
         self._token = token
         self._others: frozenset[int] = frozenset()
         self._started: set[int] = set()
+        self._followed: dict[int, psutil.Process] = {}
 
     def __enter__(self) -> Self:
         import psutil
@@ -63,7 +65,27 @@ class Offspring:
         self._started.add(child.pid)
         return child
 
-    def reap(self) -> None:
+    def follow(self) -> None:
+        """Look at what runs now: to be called often while it does."""
+        if sys.platform == "linux":
+            self._reap()
+        else:
+            self._remember()
+
+    def _remember(self) -> None:
+        """Keep what descends from what is known, before it is nobody's child."""
+        import psutil
+
+        for pid in self._started - self._followed.keys():
+            with suppress(psutil.Error):
+                self._followed[pid] = psutil.Process(pid)
+        for known in [*self._followed.values()]:
+            if known.is_running():
+                self._followed |= {process.pid: process for process in _family(known)}
+            else:
+                del self._followed[known.pid]
+
+    def _reap(self) -> None:
         """Bury what was adopted and has ended, as init would: its program may wait for that."""
         if sys.platform == "linux":
             found = os.WEXITED | os.WNOHANG | os.WNOWAIT
@@ -78,6 +100,8 @@ class Offspring:
         import psutil
 
         found = {process.pid: process for process in owned_processes(self._token)}
+        self.follow()
+        found |= {pid: process for pid, process in self._followed.items() if process.is_running()}
         if sys.platform == "linux":
             for child in psutil.Process().children():
                 if child.pid not in self._others:
@@ -95,7 +119,7 @@ class Offspring:
         if left:
             self._until_gone(lambda process: process.terminate(), _GRACE_S, once=True)
             self._until_gone(lambda process: process.kill(), _WITHIN_S)
-        self.reap()
+        self.follow()
         return names
 
     def _until_gone(
@@ -114,7 +138,7 @@ class Offspring:
                     told.add(process)
                     with suppress(psutil.Error):
                         signal(process)
-            self.reap()
+            self.follow()
             time.sleep(_POLL_S if running else 0)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 if TYPE_CHECKING:
@@ -74,8 +75,19 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
 
 
 def _descendants(pid: int) -> "list[psutil.Process]":
+    if _is_childless(pid):
+        return []
     import psutil
 
     with suppress(psutil.Error):
         return psutil.Process(pid).children(recursive=True)
     return []
+
+
+def _is_childless(pid: int) -> bool:
+    """Whether a process is known to have no children; psutil looks at every process there is."""
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        return not any(Path(task, "children").read_bytes() for task in tasks.iterdir())
+    except OSError:  # another system, or a kernel that does not tell
+        return False

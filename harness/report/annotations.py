@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from harness.model import BAD, CellResult, Verdict
-from harness.report.outline import grouped, label, why
+from harness.report.outline import grouped, label, remembered_text, why
 
 MOST_IDS: Final = 20
 """Cells that one annotation names."""
@@ -31,7 +31,7 @@ def _title(alike: Sequence[CellResult]) -> str:
 
 
 def _message(alike: Sequence[CellResult]) -> str:
-    lines = [why(alike[0]), alike[0].repro]
+    lines = [why(alike[0]), alike[0].repro, *filter(None, [remembered_text(alike)])]
     if len(alike) > 1:
         named = [result.id for result in alike[:MOST_IDS]]
         more = [f"and {len(alike) - MOST_IDS} more"] if len(alike) > MOST_IDS else []

@@ -1,17 +1,23 @@
 """Several subjects on the same cells: two plans, two effective states, and what differs."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import IO, Final
 
 from harness.model import BAD, CellResult
+from harness.report.alike import coverage
 from harness.report.outline import grouped, label, request_text, short_state
 from harness.terminal import new_table, open_console
 
 _MANY: Final = 3
 """From so many cells on, what differs in all of them is told once."""
+
+_NUMBER: Final = re.compile(r"(\d+)")
+
+_Usual = Mapping[tuple[str, str, str], tuple[str, ...]]
+"""By the two subjects of a pair and one of them, what it says in every cell of the pair."""
 
 _HOME: Final = re.compile(r"^.*[/\\]llama-harness-[^/\\]+[/\\](environment|launch)-[^/\\]+")
 """The home that a cell's environment has for the time of a run."""
@@ -63,7 +69,10 @@ def differences(results: Sequence[CellResult]) -> Iterator[Difference]:
 
 
 def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
-    """Print a table of the cells on which subjects differ in what they do or in their verdict."""
+    """Print a table of the cells on which subjects differ in what they do or in their verdict.
+
+    Cells that show the same but for numbers, such as the draft length, are one row.
+    """
     found = list(differences(results))
     if not found:
         return
@@ -71,29 +80,61 @@ def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
     headings = ("cell", "subject", "plan, where it differs", "effective", "meets the contract")
     table = new_table("Where subjects differ", headings, console)
     usual = _usual(found)
-    for difference in found:
-        left, right = difference.left, difference.right
-        for result, words in difference.sides:
-            first = result is left
-            known = usual.get((left.subject, right.subject, result.subject), ())
-            told = [word for word in words if word not in known]
+    rows: dict[object, list[Difference]] = {}
+    for one in found:
+        rows.setdefault(_row_key(one, usual), []).append(one)
+    builds = tuple(dict.fromkeys(result.build for result in results))
+    for alike in rows.values():
+        cells = "\n".join(coverage([one.left for one in alike], builds))
+        for side in range(2):
+            told = [_told(one, usual)[side] for one in alike]
             table.add_row(
-                f"{left.build} {left.environment} {request_text(left.request)}" if first else "",
-                result.subject,
-                " ".join(told) or "(nothing more)",
-                _state(result),
-                difference.meets_contract if first else "",
-                end_section=not first,
+                "" if side else cells,
+                alike[0].sides[side][0].subject,
+                _merged(plan for plan, _ in told) or "(nothing more)",
+                _merged(state for _, state in told),
+                "" if side else alike[0].meets_contract,
+                end_section=bool(side),
             )
     console.print(table)
-    for (one, other, subject), words in usual.items():
+    for (left, right, subject), words in usual.items():
         if words:
-            silent = other if subject == one else one
+            silent = right if subject == left else left
             said = " ".join(words)
             console.print(f"in all of these cells {subject} says, and {silent} does not: {said}")
 
 
-def _usual(found: Sequence[Difference]) -> Mapping[tuple[str, str, str], tuple[str, ...]]:
+def _told(one: Difference, usual: _Usual) -> tuple[tuple[str, str], ...]:
+    """What is told of each side: where its plan differs, and what is effective."""
+    return tuple(
+        (
+            " ".join(
+                word
+                for word in words
+                if word not in usual.get((one.left.subject, one.right.subject, result.subject), ())
+            ),
+            _state(result),
+        )
+        for result, words in one.sides
+    )
+
+
+def _row_key(one: Difference, usual: _Usual) -> object:
+    """What the cells of one row share: all that the row shows of them but for numbers."""
+    shape = tuple(_NUMBER.sub("#", text) for side in _told(one, usual) for text in side)
+    return (one.left.subject, one.right.subject, shape, one.meets_contract)
+
+
+def _merged(texts: Iterable[str]) -> str:
+    """Texts that are the same but for numbers as one, each number that differs in braces."""
+    rows = [_NUMBER.split(text) for text in texts]
+    columns = (list(dict.fromkeys(column)) for column in zip(*rows, strict=True))
+    return "".join(
+        column[0] if len(column) == 1 else f"{{{','.join(column)}}}" for column in columns
+    )
+
+
+def _usual(found: Sequence[Difference]) -> _Usual:
     """What each subject of a pair says, and the other does not, in every cell of the pair."""
     usual: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for one in found if len(found) >= _MANY else ():
@@ -112,9 +153,13 @@ def _state(result: CellResult) -> str:
 
 
 def _words(result: CellResult) -> tuple[str, ...]:
-    """Each flag with its values as one word, without what differs between any two launches."""
+    """Each flag with its values as one word, without what differs between any two launches.
+
+    The name of the model reads ``MODEL``, so that what is said of each model alike is told once.
+    """
     words: list[str] = []
-    for word in (_HOME.sub("~", word) for word in result.argv):
+    for given in result.argv:
+        word = "MODEL" if given == result.request.model else _HOME.sub("~", given)
         if word.startswith("-") and not word.lstrip("-").isdecimal():
             words.append(word)
         elif words:

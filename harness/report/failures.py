@@ -15,14 +15,23 @@ def describe(result: CellResult) -> str:
 def _lines(result: CellResult) -> Iterator[str]:
     emulated = " (emulated build)" if result.emulated else ""
     yield f"{result.status.value}: {result.id}{emulated}"
-    if result.attempts:
-        yield from _attempt_lines(result)
-    else:
-        yield from _evidence_lines(result)
-    yield f"  run it alone: {result.repro}"
+    if result.remembered:
+        yield f"  remembered: an earlier run found this, {result.remembered}"
+    yield from evidence_lines(result)
+    yield repro_line(result)
 
 
-def _evidence_lines(result: CellResult) -> Iterator[str]:
+def repro_line(result: CellResult) -> str:
+    """How to run it alone."""
+    return f"  run it alone: {result.repro}"
+
+
+def evidence_lines(result: CellResult) -> Iterator[str]:
+    """What was launched, expected and seen, of each try where there were several."""
+    yield from _attempt_lines(result) if result.attempts else _launch_lines(result)
+
+
+def _launch_lines(result: CellResult) -> Iterator[str]:
     """What one launch showed."""
     if result.failure is not None:
         yield f"  {result.failure.kind.value}: {result.failure.message}"
@@ -44,7 +53,7 @@ def _attempt_lines(result: CellResult) -> Iterator[str]:
     for number, attempt in enumerate(result.attempts, start=1):
         state = "" if attempt.effective is None else f", {short_state(attempt.drafts)}"
         yield f"  try {number}: {attempt.status.value}{state}"
-        for line in _evidence_lines(attempt):
+        for line in _launch_lines(attempt):
             yield f"  {line}"
         if attempt.status not in BAD:
             for line in _witness_lines(attempt):

@@ -24,6 +24,8 @@ def write_junit(results: Sequence[CellResult], path: Path) -> None:
         if name not in suites:
             suites[name] = junitparser.TestSuite(name)
         case = junitparser.TestCase(result.id, classname=name, time=result.wall_ms / 1000)
+        if result.remembered:
+            case.system_out = f"remembered: an earlier run found this, {result.remembered}"
         match result.status:
             case Verdict.FAIL:
                 case.result = [junitparser.Failure(_first_line(result), "fail")]

@@ -43,6 +43,7 @@ def render_markdown(
     return "\n".join([*sections, *([" ".join(hidden) + "\n"] if hidden else [])])
 
 
+_REMEMBERED: Final = "(remembered)"
 _NOTE_BYTES: Final = 200
 """Kept free for the last line."""
 
@@ -75,12 +76,16 @@ def _field(result: CellResult | None) -> str:
     if result is None:
         return ""
     emulated = " (emulated)" if result.emulated else ""
-    return f"{LOOKS[result.status].mark} {_cell(label(result))}{emulated}"
+    remembered = f" {_REMEMBERED}" if result.remembered else ""
+    return f"{LOOKS[result.status].mark} {_cell(label(result))}{emulated}{remembered}"
 
 
 def _failure(result: CellResult) -> Iterator[str]:
     yield f"<details><summary>{result.status.value}: <code>{_html(result.id)}</code></summary>"
     yield ""
+    if result.remembered:
+        yield f"{_REMEMBERED} an earlier run found this, {result.remembered}"
+        yield ""
     if result.attempts:
         yield f"{why(result)}:"
         yield ""

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK
-from harness.model import BAD, CellResult, DraftRange, LoadRequest, Verdict
+from harness.model import BAD, SPOOFED, CellResult, DraftRange, LoadRequest, Verdict
 
 SHORT_NAMES: Final[Mapping[str, str]] = {
     "draft-mtp": "mtp",
@@ -90,8 +90,33 @@ def blocks(results: Sequence[CellResult]) -> Iterator[Block]:
 
 def request_text(request: LoadRequest) -> str:
     """A load request in one line."""
-    length = "default" if request.draft_n_max is None else str(request.draft_n_max)
-    words = [request.spelling, f"n={length}", request.model, *request.extra_args]
+    return _request_text(request, request.spelling, length_text(request), request.model)
+
+
+def request_texts(requests: Iterable[LoadRequest]) -> Iterator[str]:
+    """The same of many: those that differ only in draft length, model or mode share a text."""
+    lengths: dict[LoadRequest, list[str]] = {}
+    for request in requests:
+        lengths.setdefault(replace(request, draft_n_max=None), []).append(length_text(request))
+    models: dict[tuple[LoadRequest, str], list[str]] = {}
+    for plain, of_plain in lengths.items():
+        key = (replace(plain, model=""), ",".join(of_plain))
+        models.setdefault(key, []).append(plain.model)
+    modes: dict[tuple[LoadRequest, str, str], list[str]] = {}
+    for (plain, asked), of_models in models.items():
+        shared = (replace(plain, mode=None), asked, ",".join(of_models))
+        modes.setdefault(shared, []).append(plain.spelling)
+    for (plain, asked, named), spelled in modes.items():
+        yield _request_text(plain, "|".join(spelled), asked, named)
+
+
+def length_text(request: LoadRequest) -> str:
+    """The draft length that was asked for."""
+    return "default" if request.draft_n_max is None else str(request.draft_n_max)
+
+
+def _request_text(request: LoadRequest, mode: str, length: str, model: str) -> str:
+    words = [mode, f"n={length}", model, *request.extra_args]
     if request.context_length != _USUAL.context_length:
         words.append(f"context={request.context_length}")
     if request.cache_type is not None:
@@ -113,8 +138,15 @@ def host_text(results: Sequence[CellResult]) -> str:
 
 def _devices_text(listed: Iterable[tuple[str, ...]]) -> str:
     """The CPU of servers that list no device, and the devices of the others."""
-    names = sorted({", ".join(devices) or "the CPU" for devices in listed})
+    names = sorted({_names(devices) or "the CPU" for devices in listed})
     return f"servers on {' or on '.join(names)}"
+
+
+def _names(devices: tuple[str, ...]) -> str:
+    """Devices in one line; spoofed ones by their number alone, for the host tells what they are."""
+    if not devices or not all(device.endswith(SPOOFED) for device in devices):
+        return ", ".join(devices)
+    return ", ".join(device.partition(":")[0] for device in devices) + SPOOFED
 
 
 def label(result: CellResult) -> str:
@@ -154,8 +186,21 @@ def short_state(effective: Mapping[str, DraftRange] | None) -> str:
 
 
 def counts(results: Sequence[CellResult]) -> str:
-    """``360 cells: 216 pass, 128 degraded, 16 fail``."""
-    return f"{len(results)} cells: {of_each(results, Verdict)}" if results else "no cells"
+    """``360 cells: 216 pass, 128 degraded, 16 fail``, and how many an earlier run found."""
+    if not results:
+        return "no cells"
+    remembered = remembered_text(results)
+    told = f"{len(results)} cells: {of_each(results, Verdict)}"
+    return f"{told}; {remembered}" if remembered else told
+
+
+def remembered_text(results: Sequence[CellResult]) -> str:
+    """How many results an earlier run found, and when; empty where none."""
+    when = sorted(result.remembered for result in results if result.remembered)
+    if not when:
+        return ""
+    span = when[0] if when[0] == when[-1] else f"{when[0]} … {when[-1]}"
+    return f"{len(when)} remembered, found {span}"
 
 
 def of_each(results: Sequence[CellResult], verdicts: Iterable[Verdict]) -> str:

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from harness.model import BAD, CellResult, DraftRange, Verdict
-from harness.report.outline import LOOKS, SHORT_NAMES, grouped, host_text, of_each
+from harness.report.outline import (
+    LOOKS,
+    SHORT_NAMES,
+    grouped,
+    host_text,
+    length_text,
+    of_each,
+    remembered_text,
+)
 from harness.terminal import new_table, open_console
 
 if TYPE_CHECKING:
@@ -40,7 +48,8 @@ def print_tables(results: Sequence[CellResult], stream: IO[str]) -> None:
     notes = _Notes()
     for environment, block in grouped(results, lambda one: one.environment).items():
         headings = ["build", *(["subject"] if several_subjects else []), "model", *modes]
-        title = f"{environment} ({host_text(block)})"
+        marks = "".join(notes.mark(reason) for reason in _in_order(map(_no_card, block)) if reason)
+        title = f"{environment} ({host_text(block)}){f' {marks}' if marks else ''}"
         rows = list(grouped(block, lambda one: (one.build, one.subject, one.request.model)).items())
         for first in range(0, len(rows), ROWS):
             table = new_table(f"{title}, continued" if first else title, headings, console)
@@ -93,11 +102,7 @@ def _field(results: Sequence[CellResult], notes: _Notes) -> list[tuple[str, Verd
 
 
 def _lengths(results: Sequence[CellResult], why: str) -> str:
-    asked = [
-        "default" if result.request.draft_n_max is None else str(result.request.draft_n_max)
-        for result in results
-        if _why(result) == why
-    ]
+    asked = [length_text(result.request) for result in results if _why(result) == why]
     return f"✗ n={','.join(asked)}: "
 
 
@@ -131,6 +136,12 @@ def _why(result: CellResult) -> str:
     return f"{check.name}: {check.argument or check.observed}"
 
 
+def _no_card(result: CellResult) -> str:
+    if not result.no_card or result.emulated:
+        return ""
+    return f"the server of {result.build} finds no card: {result.no_card}"
+
+
 def _reason(result: CellResult) -> str:
     if result.status is Verdict.KNOWN:
         return f"known: {result.ledger}"
@@ -140,6 +151,8 @@ def _reason(result: CellResult) -> str:
 def _legend(results: Sequence[CellResult]) -> Iterator[str]:
     yield "n_min…n_max as effective; {…} lists n_max for the draft lengths asked, in order"
     yield f"{len(results)} cells: {of_each(results, reversed(tuple(LOOKS)))}"
+    if remembered := remembered_text(results):
+        yield remembered
 
 
 def _in_order(items: Iterable[_T]) -> list[_T]:

@@ -28,6 +28,7 @@ HOST_FAULTS: Final = frozenset(
         FailureKind.NOT_EXECUTABLE,
         FailureKind.ILLEGAL_INSTRUCTION,
         FailureKind.OUT_OF_MEMORY,
+        FailureKind.DEVICE_MEMORY,
         FailureKind.HOST_LIMIT,
         FailureKind.ENDED_FROM_OUTSIDE,
         FailureKind.UNQUALIFIED,
@@ -40,6 +41,7 @@ HOST_FAULTS: Final = frozenset(
 PASSING_FAULTS: Final = frozenset(
     {
         FailureKind.OUT_OF_MEMORY,
+        FailureKind.DEVICE_MEMORY,
         FailureKind.HOST_LIMIT,
         FailureKind.ENDED_FROM_OUTSIDE,
         FailureKind.PORT_IN_USE,
@@ -47,9 +49,9 @@ PASSING_FAULTS: Final = frozenset(
 )
 """Those that may be gone in a minute: they say nothing about whether a build runs on the host."""
 
-ATTEMPTS: Final = 8
-"""Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and more on a busy
-host."""
+ATTEMPTS: Final = 20
+"""Up to three of twenty starts of b8929 to b9464 lose the reason of their end, and twelve of twenty
+on a busy host."""
 WORTH_ANOTHER_TRY: Final = frozenset({FailureKind.PORT_IN_USE, FailureKind.EARLY_EXIT})
 """Another port helps; and b9093 and b9246 can end before their last words are written."""
 

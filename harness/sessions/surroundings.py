@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.builds import AcquiredBuild
 from harness.cells.workbench import Workbench
@@ -22,6 +23,7 @@ class Surroundings:
         variables: The environment's variables with the build's own.
         host: The host as programs in the environment see it.
         models: All models by name; each build gets the file that it loads.
+        program: The build's server for an application to start; the build's own if None.
     """
 
     build: AcquiredBuild
@@ -30,6 +32,7 @@ class Surroundings:
     variables: Mapping[str, str]
     host: HostProfile
     models: Mapping[str, TinyModel]
+    program: Path | None = None
 
     @property
     def build_id(self) -> str:
@@ -59,7 +62,7 @@ class Surroundings:
             UsageError: No model has that name.
         """
         return LaunchTarget(
-            binary=self.build.binary,
+            binary=self.program or self.build.binary,
             model=self.model(request.model),
             port=port,
             env=self.variables,
@@ -83,4 +86,5 @@ def surroundings_of(workbench: Workbench, build_id: str, environment: str) -> Su
         variables=workbench.variables(build_id, environment),
         host=opened.host,
         models=workbench.models,
+        program=workbench.layer(build_id, environment).program,
     )

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import CPU_EXPERTS, N_CPU_EXPERTS, Family
+from harness.flags.families import CPU_EXPERTS, FIT, N_CPU_EXPERTS, Family
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation, Probed
 from harness.settings.value import (
@@ -38,7 +38,6 @@ _MLOCK: Final = Family(flags=("--mlock",), variables=("LLAMA_ARG_MLOCK",))
 _MODE: Final = Family(flags=("--load-mode", "-lm"), variables=("LLAMA_ARG_LOAD_MODE",))
 """In place of the three others: they are deprecated since b10105 and gone since b10878."""
 _WARMUP: Final = Family(flags=("--warmup",), negations=("--no-warmup",))
-_FIT: Final = Family(flags=("--fit", "-fit"), variables=("LLAMA_ARG_FIT",))
 _FIT_TARGET: Final = Family(flags=("--fit-target", "-fitt"), variables=("LLAMA_ARG_FIT_TARGET",))
 _ADAPTERS: Final = Family(flags=("--lora",))
 _SCALED_ADAPTERS: Final = Family(flags=("--lora-scaled",))
@@ -60,11 +59,15 @@ _OVERRIDDEN: Final = re.compile(
 )
 _LAYERS: Final = re.compile(r"print_info: n_layer +=\s+(\d+)")
 _EXPERTS: Final = re.compile(r"^blk\.(\d+)\.ffn_\w+exps\.")
+_CPU: Final = "CPU"
+_OF_HOST: Final = "_Host"
 _ALL: Final = "all"
 _EXPERT_BLOCKS: Final = 2
 """Of the tiny model that has experts."""
 _LOADING: Final = re.compile(r"loading model tensors")
-_BUFFER: Final = re.compile(r"load_tensors: +\w*?(_Mapped)? model buffer size")
+_BUFFER: Final = re.compile(r"load_tensors: +(CPU\w*|\w+_Host|\w+_Mapped) model buffer size")
+"""One of the host's memory: what lies in a device's has been copied there, mapped or not."""
+_MAPPED: Final = "_Mapped"
 
 
 class _Asks:
@@ -99,13 +102,13 @@ def _part(part: str, old: str) -> Reading:
 
 
 def _mapped(observation: Observation) -> bool | None:
-    """Whether the model's own buffer is mapped from its file."""
+    """Whether a buffer of the model is mapped from its file; None where all of it is on devices."""
     lines = observation.main_lines
     last = max((place for place, line in enumerate(lines) if _LOADING.search(line)), default=None)
     if last is None:
         return None
     buffers = [found for line in lines[last:] if (found := _BUFFER.search(line))]
-    return any(found[1] for found in buffers) if buffers else None
+    return any(found[1].endswith(_MAPPED) for found in buffers) if buffers else None
 
 
 def _warmed(observation: Observation) -> bool | None:
@@ -179,11 +182,18 @@ def _asks_override(argument: Argument) -> list[str] | None:
 
 
 def _grants_override(asked: list[str], seen: list[str], _: EffectiveState) -> bool:
-    """Whether each pattern sent a tensor where it wants them."""
+    """Whether each pattern sent a tensor where it wants them.
+
+    What is sent to the CPU lies in memory that a device reads fast, where there is a device.
+    """
     pairs = [tensor.rpartition("=") for tensor in seen]
     wishes = [wish.rpartition("=") for wish in asked]
     return all(
-        any(buffer == wanted and re.search(pattern, tensor) for tensor, _, buffer in pairs)
+        any(
+            (buffer == wanted or (wanted == _CPU and buffer.endswith(_OF_HOST)))
+            and re.search(pattern, tensor)
+            for tensor, _, buffer in pairs
+        )
         for pattern, _, wanted in wishes
     )
 
@@ -232,8 +242,8 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="fit",
-        families=(_FIT,),
-        asks=switch(_FIT),
+        families=(FIT,),
+        asks=switch(FIT),
         readings=(Reading(witness="startup-log", read=_fitted),),
     ),
     ValueSetting(

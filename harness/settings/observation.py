@@ -251,9 +251,8 @@ def observe(
     Raises:
         ProtocolError: The server did not answer as a llama-server does.
     """
-    # The log is written behind a request's back; what precedes the first idle line is start-up.
-    started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
-    startup = tuple(server.log.lines()[:started])
+    startup = startup_lines(server)
+    started = len(startup)
     fork = any(_FORK_LINE in line for line in startup)
     properties = server.client.json("/props", _ANSWER_S)
     if is_router(properties):
@@ -299,6 +298,15 @@ def observe(
     return replace(observation, probed=_probe(server, observation)) if thorough else observation
 
 
+def startup_lines(server: Observed) -> tuple[str, ...]:
+    """What a server says until it waits for a request for the first time.
+
+    Its log is written behind a request's back; what precedes the first idle line is start-up.
+    """
+    started = server.log.wait_for(_is_idle, after=0, timeout_s=_FLUSH_S)
+    return tuple(server.log.lines()[:started])
+
+
 def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
@@ -325,10 +333,10 @@ def _probe(server: Observed, seen: Observation) -> Probed:
     plain_status, plain = client.reply("/completion", {"prompt": PROMPT, **enough}, _GENERATION_S)
     slots = client.json("/slots", _ANSWER_S) if seen.slots else None
     status, answer = client.reply("/v1/chat/completions", _WITH_TOOLS, _GENERATION_S)
-    end = said
+    end, is_over = said, _is_total if seen.fork else _is_release
     for each in (plain_status, status):
         if each == http.HTTPStatus.OK:
-            end = server.log.wait_for(_is_release, after=end, timeout_s=_FLUSH_S)
+            end = server.log.wait_for(is_over, after=end, timeout_s=_FLUSH_S)
     plain = plain if isinstance(plain, Mapping) else {}
     defaults, timings = plain.get("generation_settings"), plain.get("timings")
     tokens = (seen.slot or {}).get("n_ctx")

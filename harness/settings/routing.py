@@ -11,8 +11,10 @@ from harness.server.http import ProtocolError, ServerClient
 
 _ANSWER_S: Final = 10.0
 _LOADING_S: Final = 20.0
-_BEFORE_LOADING_S: Final = 1.0
-"""A model waits unloaded for another to make room."""
+_SAID_S: Final = 3.0
+"""The router hands on what a model's own server says, which may come after that it failed."""
+_ENDED: Final = "exited with status"
+"""What the router says after all that a model's own server said."""
 _POLL_S: Final = 0.02
 _MODEL_FLAGS: Final = frozenset({"--model", "-m", "--hf-repo", "-hf", "--model-url", "-mu"})
 
@@ -79,12 +81,8 @@ def _look_at(name: str, entry: Mapping[str, Any], client: ServerClient, log: Lin
         return RoutedModel(loads=None, words=words, why="it names no model file")
     before = len(log.lines())
     client.reply("/models/load", {"model": name}, _ANSWER_S)
-    status = _settled(name, client)
-    if status.get("value") != "loaded":
-        lines = [_own(line) for line in log.lines()[before:]]
-        refused = refused_in(lines)
-        blame = refused.argument.lstrip("-") if refused and refused.argument else None
-        why = refused.message if refused else reason_in(lines) or "it does not load"
+    if not _loaded(name, client):
+        blame, why = _reason(log, before)
         return RoutedModel(loads=False, words=words, blame=blame, why=why)
     query = f"?model={quote(name, safe='')}"
     properties = client.json(f"/props{query}", _ANSWER_S)
@@ -115,15 +113,30 @@ def _own(line: str) -> str:
     return line.partition("] ")[2] if line.startswith("[") and "] " in line else line
 
 
-def _settled(name: str, client: ServerClient) -> Mapping[str, Any]:
-    """A model's status once it loads no more."""
-    begun = time.monotonic()
-    deadline = begun + _LOADING_S
-    while True:
+def _loaded(name: str, client: ServerClient) -> bool:
+    """Whether a model loads, once that is settled.
+
+    Raises:
+        ProtocolError: It is neither loaded nor failed; another may have been in its way.
+    """
+    deadline = time.monotonic() + _LOADING_S
+    while time.monotonic() < deadline:
         status = _status(_entries(client).get(name, {}))
-        value, now = status.get("value"), time.monotonic()
-        if value == "loaded" or status.get("failed") or now > deadline:
-            return status
-        if value != "loading" and now > begun + _BEFORE_LOADING_S:
-            return status
+        if status.get("value") == "loaded" or status.get("failed"):
+            return status.get("value") == "loaded"
+        time.sleep(_POLL_S)
+    raise ProtocolError(f"the router has not loaded {name} within {_LOADING_S:.0f} s, nor says why")
+
+
+def _reason(log: Lines, before: int) -> tuple[str | None, str]:
+    """The key at fault and what is said of it, by the lines that came since."""
+    deadline = time.monotonic() + _SAID_S
+    while True:
+        lines = [_own(line) for line in log.lines()[before:]]
+        refused = refused_in(lines)
+        if refused:
+            return refused.argument.lstrip("-") if refused.argument else None, refused.message
+        ended = any(_ENDED in line for line in lines)
+        if ended or time.monotonic() > deadline:
+            return None, reason_in(lines) or "it does not load"
         time.sleep(_POLL_S)

@@ -142,8 +142,8 @@ def _asks_grammar(argument: Argument) -> str | None:
         return None
 
 
-def _grants_grammar(asked: str, seen: str, _: EffectiveState) -> bool:
-    return bool(seen) if asked == _SOME_GRAMMAR else asked.strip() == seen.strip()
+def _grants_grammar(asked: str, seen: Any, _: EffectiveState) -> bool:
+    return bool(seen) if asked == _SOME_GRAMMAR else asked.strip() == str(seen).strip()
 
 
 def _limit(observation: Observation) -> Any:

@@ -11,6 +11,7 @@ from harness.settings import (
     cache,
     chat,
     context,
+    devices,
     drafting,
     loading,
     sampling,
@@ -26,7 +27,7 @@ _OF_ONE_MODEL: Final = tuple(
     chain.from_iterable(
         theme.SETTINGS
         for theme in (
-            *(context, slots, batches, cache, loading),
+            *(context, slots, batches, cache, loading, devices),
             *(drafting, sampling, chat, serving),
         )
     )

@@ -62,7 +62,7 @@ def run_application(
     """Run an application to its end, and end all that it leaves running.
 
     Args:
-        application: The program, looked for on this process's PATH, and its arguments.
+        application: The program, looked for on the PATH of its variables, and its arguments.
         env: Its variables.
         token: Of the reaper that ends what it started if this process is killed.
         timeout_s: Seconds after which it is ended; None for no limit.
@@ -71,7 +71,7 @@ def run_application(
     Raises:
         UsageError: There is no such program.
     """
-    program = shutil.which(application[0])
+    program = shutil.which(application[0], path=env.get("PATH"))
     if program is None:
         raise UsageError(f"record: there is no program {application[0]!r} here or on PATH")
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -110,7 +110,7 @@ def _watch(
             return "its time was up"
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_POLL_S)
-        offspring.reap()
+        offspring.follow()
     return ""
 
 

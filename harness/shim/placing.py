@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.config.paths import expanded
+
 MARK = b"# stand-in of llama-harness\n"
 """In every stand-in, so that it is never taken for a user's own file."""
 
@@ -38,7 +40,7 @@ def placed(program: Path, place: Path, root: Path) -> Iterator[None]:
 
     from harness.errors import UsageError
 
-    place = place.expanduser().absolute()
+    place = expanded(place).absolute()
     if place.is_dir():
         raise UsageError(f"--shim-at {place}: is a directory; name the program in it")
     locks = root / "locks"

@@ -6,12 +6,14 @@ server: it must be quick, and what it cannot do must not keep the server from st
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,13 @@ RECORDED_PREFIXES = (
 OURS = "LLAMA_HARNESS_"
 SECRET_VARIABLES = frozenset({"LLAMA_API_KEY", "LLAMA_ARG_HF_TOKEN"})
 SECRET_FLAGS = frozenset({"--api-key", "-hft", "--hf-token"})
+FILE_FLAGS = frozenset({"--models-preset", "--chat-template-file"})
+FILE_VARIABLES = frozenset({"LLAMA_ARG_MODELS_PRESET", "LLAMA_ARG_CHAT_TEMPLATE_FILE"})
+_FILE_LIMIT = 1024 * 1024
+_SECRET_KEY = re.compile(
+    r"(?m)^([ \t]*(?:api-key|hf-token|hft|LLAMA_API_KEY|LLAMA_ARG_HF_TOKEN|HF_TOKEN)[ \t]*=)"
+    r".+"
+)
 PORT_VARIABLE = "LLAMA_ARG_PORT"
 _LAST_PORT = 65535
 REDACTED = "REDACTED"
@@ -152,6 +161,7 @@ def write_launch(directory: Path, argv: Sequence[str]) -> Path:
     launch = {
         "argv": redacted(argv),
         "env": recorded_environment(os.environ),
+        "files": named_files(argv, os.environ),
         "directory": str(Path.cwd()),
         "time": time.time(),
         "pid": os.getpid(),
@@ -169,6 +179,19 @@ def redacted(argv: Sequence[str]) -> list[str]:
         REDACTED if index and argv[index - 1] in SECRET_FLAGS else argument
         for index, argument in enumerate(argv)
     ]
+
+
+def named_files(argv: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    """The text of files whose content decides what the server does, without secrets."""
+    pairs = [*pairwise(argv), *env.items()]
+    names = [value for flag, value in pairs if flag.replace("_", "-") in FILE_FLAGS]
+    names += [value for flag, value in pairs if flag in FILE_VARIABLES]
+    texts = {}
+    for name in names:
+        with suppress(OSError, ValueError):
+            if Path(name).stat().st_size <= _FILE_LIMIT:
+                texts[name] = _SECRET_KEY.sub(r"\1" + REDACTED, Path(name).read_text("utf-8"))
+    return texts
 
 
 def recorded_environment(env: Mapping[str, str]) -> dict[str, str]:

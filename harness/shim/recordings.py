@@ -20,6 +20,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         argv: After the program, secrets redacted.
         env: The variables that a server or its backends read.
+        files: Text of the presets and templates that it names, by the name it gives them: an
+            application may write them anew for each build. Secrets are left out.
         directory: The working directory.
         time: Seconds since the epoch.
         pid: Of the server.
@@ -30,6 +32,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     time: float
     pid: int
+    files: dict[str, str] = {}
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import re
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from harness.config.paths import is_file
 from harness.errors import UsageError
@@ -30,6 +30,15 @@ class Subject(Protocol):
         Raises:
             SubjectError: The subject did not produce a plan; the message says what it did.
         """
+
+
+@runtime_checkable
+class Costly(Subject, Protocol):
+    """A subject whose plans take long enough to be remembered by what it is made of."""
+
+    @property
+    def content(self) -> str:
+        """The digest of all files that its plans depend on."""
 
 
 _ATTACHED = {"reference": "reference", "unsloth": "unsloth"}

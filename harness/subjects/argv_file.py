@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.config.paths import expanded
 from harness.errors import SubjectError
 from harness.formats import CommandLine, CommandLines
 from harness.formats import read_file as read_command_lines
@@ -24,7 +25,7 @@ def open(rest: str) -> Iterator[StaticSubject]:  # noqa: A001 - every subject mo
             lines and no name was given.
     """
     where, _, name = rest.partition("#")
-    path = Path(where).expanduser()
+    path = expanded(where)
     lines = read_command_lines(path)
     yield StaticSubject(f"argv:{rest}", _choose(lines, name, path))
 

@@ -2,13 +2,14 @@
 
 import fnmatch
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from harness.config.paths import expanded
 from harness.errors import SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Provenance
 from harness.shim.recordings import Launch, Recording, Run, load_recording
@@ -33,7 +34,7 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
     """
     where, _, number = rest.partition("#")
     where, build = _split(where)
-    recording = load_recording(Path(where).expanduser())
+    recording = load_recording(expanded(where))
     if not any(run.launches for run in recording.runs):
         raise SubjectError(f"recording:{where}: the application started no server")
     subject = RecordingSubject(
@@ -42,7 +43,7 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
         number=number,
         build=build,
         recording=recording,
-        expects=_expects(Path(where).expanduser().with_suffix(EXPECTS_SUFFIX)),
+        expects=_expects(expanded(where).with_suffix(EXPECTS_SUFFIX)),
     )
     subject.check()
     yield subject
@@ -51,7 +52,7 @@ def open(rest: str) -> Iterator["RecordingSubject"]:  # noqa: A001 - every subje
 def _split(where: str) -> tuple[str, str]:
     """The file, and the build after it; a file may have an ``@`` in its name."""
     file, at, build = where.rpartition("@")
-    if not at or Path(where).expanduser().exists():
+    if not at or expanded(where).exists():
         return where, ""
     return file, build
 
@@ -97,8 +98,25 @@ class RecordingSubject:
 
     @property
     def line(self) -> CommandLine:
-        """The first command line that may be meant."""
-        return self._line(next(run for run in self._runs if run.launches))
+        """The command line; an empty one where it is not the same everywhere."""
+        first, *others = self.lines
+        return CommandLine(words=()) if any(one != first for one in others) else first
+
+    @property
+    def lines(self) -> tuple[CommandLine, ...]:
+        """The command lines of all builds and environments."""
+        found = []
+        for run in self._runs:
+            with suppress(SubjectError):
+                found += [self._line(run)] if run.launches else []
+        return tuple(found)
+
+    def line_on(self, build: str, environment: str) -> CommandLine | None:
+        """The command line for a build in an environment; None where none was recorded."""
+        try:
+            return self._line(self._run(build, environment))
+        except SubjectError:
+            return None
 
     @property
     def _runs(self) -> tuple[Run, ...]:
@@ -127,14 +145,28 @@ class RecordingSubject:
         Raises:
             SubjectError: Nothing was recorded on the build, or in its environment.
         """
-        runs = [run for run in self._runs if self.build or run.build == target.build]
+        line = self._line(self._run(target.build, target.environment))
+        expected: dict[str, Any] = {}
+        for builds, settings in self.expects.items():
+            if fnmatch.fnmatchcase(target.build, builds):
+                expected |= settings
+        plan = StaticSubject(self.name, line).plan(request, target)
+        return replace(plan, expects=expected, provenance=Provenance.WHOLE)
+
+    def _run(self, build: str, environment: str) -> Run:
+        """The run that speaks for a build in an environment.
+
+        Raises:
+            SubjectError: There is none, or no server was started in it.
+        """
+        runs = [run for run in self._runs if self.build or run.build == build]
         if not runs:
-            raise self._not_recorded(target.build)
-        matching = [run for run in runs if run.environment in {"", target.environment}]
+            raise self._not_recorded(build)
+        matching = [run for run in runs if run.environment in {"", environment}]
         if not matching:
             raise SubjectError(
                 f"recording:{self.where}: was recorded in {runs[0].environment}, not in "
-                f"{target.environment}; record it with --env {target.environment}"
+                f"{environment}; record it with --env {environment}"
             )
         run = matching[-1]
         if not run.launches:
@@ -142,16 +174,11 @@ class RecordingSubject:
                 f"recording:{self.where}: on {run.build} the application started no server and "
                 f"ended with status {run.status}"
             )
-        expected: dict[str, Any] = {}
-        for builds, settings in self.expects.items():
-            if fnmatch.fnmatchcase(target.build, builds):
-                expected |= settings
-        plan = StaticSubject(self.name, self._line(run)).plan(request, target)
-        return replace(plan, expects=expected, provenance=Provenance.WHOLE)
+        return run
 
     def _line(self, run: Run) -> CommandLine:
         launch = self._launch(run)
-        return CommandLine(words=tuple(launch.argv), env=launch.env)
+        return CommandLine(words=tuple(launch.argv), env=launch.env, files=launch.files)
 
     def _launch(self, run: Run) -> Launch:
         launches = run.launches

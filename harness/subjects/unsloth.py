@@ -11,13 +11,17 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from harness.config.paths import expanded
 from harness.errors import SubjectError
+from harness.memory import digest_of, digest_of_files, files_below
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
+from harness.processes.running import usable_cores
 from harness.subjects import unsloth_install
 from harness.subjects.driver_process import DriverProcess
 
@@ -57,7 +61,7 @@ def open(rest: str) -> Iterator["UnslothSubject"]:  # noqa: A001 - every subject
     if rest.startswith("=="):
         backend = unsloth_install.backend_of_version(rest[2:].strip())
     elif rest.startswith("@"):
-        backend = unsloth_install.backend_of_checkout(Path(rest[1:]).expanduser())
+        backend = unsloth_install.backend_of_checkout(expanded(rest[1:]))
     else:
         raise SubjectError(f"unsloth{rest}: which one? Write unsloth==VERSION or unsloth@CHECKOUT")
     subject = UnslothSubject(f"unsloth{rest}", backend, unsloth_install.interpreter())
@@ -70,8 +74,8 @@ def open(rest: str) -> Iterator["UnslothSubject"]:  # noqa: A001 - every subject
 class UnslothSubject:
     """One version of Studio.
 
-    Each environment has a driver process of its own: what Studio caches about GPUs, homes and
-    builds cannot leak from one environment into another.
+    Each environment has driver processes of its own: what Studio caches about GPUs, homes and
+    builds cannot leak from one environment into another. Threads that plan at once have one each.
     """
 
     def __init__(self, name: str, backend: Path, python: Path, *, trial_s: float = TRIAL_S) -> None:
@@ -79,8 +83,17 @@ class UnslothSubject:
         self._backend = backend
         self._python = python
         self._trial_s = trial_s
-        self._drivers: dict[frozenset[tuple[str, str]], DriverProcess] = {}
+        self._idle: list[tuple[frozenset[tuple[str, str]], DriverProcess]] = []
+        """Those that plan for nobody just now, the one used last at the end."""
         self._lock = threading.Lock()
+        self._free = threading.Semaphore(usable_cores())
+
+    @cached_property
+    def content(self) -> str:
+        """The digest of all that it is made of."""
+        packages = sorted(path.name for path in self._python.parents[1].rglob("*.dist-info"))
+        backend = digest_of_files(files_below(self._backend))
+        return digest_of(backend, str(self._python), packages)
 
     def plan(self, request: LoadRequest, target: LaunchTarget) -> LaunchPlan:
         """The command line that Studio starts the server with.
@@ -89,8 +102,8 @@ class UnslothSubject:
             SubjectError: Studio cannot be driven, offers no way to ask for this, or failed
                 before it started anything.
         """
-        with self._lock:
-            answer = self._driver(target.env).ask(
+        with self._free, self._driver(target.env) as driver:
+            answer = driver.ask(
                 "plan",
                 OPERATION_TIMEOUT_S,
                 binary=str(target.binary),
@@ -106,18 +119,27 @@ class UnslothSubject:
         command = [str(self._python), "-c", _BOOTSTRAP, *map(str, paths)]
         return DriverProcess(self.name, command, env)
 
-    def _driver(self, env: Mapping[str, str]) -> DriverProcess:
+    @contextmanager
+    def _driver(self, env: Mapping[str, str]) -> Iterator[DriverProcess]:
+        """A driver of the environment that nobody else asks; kept for the next who wants one."""
         key = frozenset(env.items())
-        driver = self._drivers.pop(key, None)
+        with self._lock:
+            kept = [place for place, (of, _) in enumerate(self._idle) if of == key]
+            driver = self._idle.pop(kept[-1])[1] if kept else None
         if driver is not None and not driver.alive:
             driver.close()
             driver = None
         if driver is None:
             driver = self._start_driver(env)
-        while len(self._drivers) >= DRIVERS_KEPT:
-            self._drivers.pop(next(iter(self._drivers))).close()
-        self._drivers[key] = driver  # at the end: the one used last is given up last
-        return driver
+        try:
+            yield driver
+        finally:
+            with self._lock:
+                self._idle.append((key, driver))
+                many = len(self._idle) - DRIVERS_KEPT
+                given_up = [self._idle.pop(0)[1] for _ in range(many)]
+            for one in given_up:
+                one.close()
 
     @contextmanager
     def open_session(self, env: Mapping[str, str]) -> Iterator["UnslothSession"]:
@@ -130,8 +152,8 @@ class UnslothSubject:
 
     def close(self) -> None:
         """End the driver processes."""
-        while self._drivers:
-            self._drivers.popitem()[1].close()
+        while self._idle:
+            self._idle.pop()[1].close()
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +269,7 @@ def plan_of(name: str, answer: Mapping[str, Any]) -> LaunchPlan:
         env=dict(chosen["env"]),
         resolved_mode=resolved_mode(answer["state"], argv),
         reason="; ".join(re.sub(r"\s+", " ", reason) for reason in reasons) or None,
+        hurried=any(spawn.get("hurried") for spawn in spawns),
     )
 
 

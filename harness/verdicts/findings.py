@@ -11,7 +11,7 @@ from harness.flags.diagnosis import cure_of, diagnose_lack, diagnose_refusal, ow
 from harness.flags.families import MODEL, ONCE_TWO_VALUES, PORT, REMOTE_MODEL, is_of_devices
 from harness.flags.reasons import blamed, suspected
 from harness.flags.rewrites import advice_for, key_instead, rewritten_variable
-from harness.model import WHY_MODEL, WHY_PORT, CellResult, Remark, Verdict
+from harness.model import WHY_MODEL, WHY_PORT, CellResult, FailureKind, Remark, Verdict
 from harness.server.ports import LAST_PORT
 from harness.settings.base import EFFECT
 from harness.settings.state import SPECULATION
@@ -94,7 +94,9 @@ def finding_of(
           if one.name == MIN_NOT_ABOVE_MAX),
         *result.silent,
     ]  # fmt: skip
-    starts = result.effective is not None or (None if result.status is Verdict.ERROR else False)
+    died = result.failure is not None and result.failure.kind is FailureKind.DIED
+    told = None if result.status is Verdict.ERROR else died
+    starts = result.effective is not None or told
     blame, message, advice = _outcome(result, capabilities, words, env, number)
     if capabilities is not None:
         at_fault = filter(None, (blame, *(check.argument for check in lacks)))
@@ -119,7 +121,7 @@ def finding_of(
             for one in lacks
         ),
         silent=tuple(dict.fromkeys(silent)),
-        cannot_tell=tuple(Remark(word=word, why=_NO_DEVICE) for word in deviceless),
+        cannot_tell=tuple(Remark(word=word, why=_why_none(result)) for word in deviceless),
         not_seen=tuple(word for word in result.not_seen if word not in deviceless),
         left_out=result.left_out,
         replaced=tuple(
@@ -128,6 +130,10 @@ def finding_of(
             if one.why not in {WHY_MODEL, WHY_PORT}
         ),
     )
+
+
+def _why_none(result: CellResult) -> str:
+    return f"{_NO_DEVICE} ({result.no_card})" if result.no_card else _NO_DEVICE
 
 
 def _as_written(result: CellResult) -> Mapping[str, int]:
@@ -163,7 +169,8 @@ def _outcome(
     if blame is None and (suspicion := suspected(arguments)):
         why, blame = suspicion
         message = f"{message}: {why}"
-    blame = _suspect(failure.message, arguments) if blame is None else blame
+    if blame is None and failure.kind is not FailureKind.DEVICE_MEMORY:
+        blame = _suspect(failure.message, arguments)
     if "open file" in failure.message:
         # Of a flag and a file that is not there, the file is at fault.
         missing = (one.value for one in arguments if one.flag == blame and one.value)

@@ -27,8 +27,10 @@ _WARNING: Final = re.compile(
 _NO_WARNING: Final = re.compile(
     r"\w +=\s+\w+$|n_ctx_train|control token|EOG|chat template,|swa_full is not supported"
     r"|no usable GPU|-{5,}$|without (GPU support|support for GPU)|docs/build\.md"
+    r"|cannot be used with preferred buffer type"
 )
-"""Tables of values, and what is said of the tiny models and of a host without a GPU."""
+"""Tables of values, and what is said of the tiny models, of a host without a GPU, and of tensors
+that a device cannot hold in the way it holds the others."""
 _LAST_ONLY: Final = "only last value will be used"
 _SHORT: Final = 2
 """A value of so many letters may stand in any line."""

@@ -83,7 +83,8 @@ def test_failures_found_by_workers_read_as_those_found_alone(
     assert status == EXIT_FAIL
     assert [result.status for result in results] == [Verdict.FAIL] * 2
     said = capfd.readouterr().out
-    assert "emulated_legacy_mtp-cuda_spoof-reference@C-mtp+ngram-n5" in said
+    assert "2 cells\n  emulated-legacy-mtp (emulated), cpu, cuda-spoof: mtp+ngram n=5" in said
+    assert said.count("run it alone: ") == 1
     assert "[gw" not in said
     assert junit.read_text(encoding="utf-8").count("<failure") == 2
 

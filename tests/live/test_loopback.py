@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.builds.locations import cache_root
@@ -29,7 +31,7 @@ pytestmark = [
 ]
 
 EVERYWHERE = "0.0.0.0"
-BUILD, NEWER = "b9246", "b9464"
+BUILD, NEWER, NEWEST = "b9246", "b9464", "b11434"
 
 _WATCHER = r"""
 #define _GNU_SOURCE
@@ -103,21 +105,34 @@ class Watched:
         text = local_text(build_id, program, number=number)
         (catalogue / f"{build_id}.toml").write_text(text, encoding="utf-8")
 
-    def run(self, *words: str, status: set[int]) -> "subprocess.CompletedProcess[str]":
+    @property
+    def sampled(self) -> Path:
+        return self.root / "sampled.txt"
+
+    def run(self, *words: str, status: set[int], **env: str) -> "subprocess.CompletedProcess[str]":
         self.log.unlink(missing_ok=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "harness", *words],
-            env=variables({"LLAMA_HARNESS_CACHE": str(self.root / "cache")}),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in status, f"{done.stdout}\n{done.stderr}"
-        return done
+        said = self.root / "said.txt"
+        with said.open("w", encoding="utf-8") as out:
+            running = subprocess.Popen(
+                [sys.executable, "-m", "harness", *words],
+                env=variables({"LLAMA_HARNESS_CACHE": str(self.root / "cache"), **env}),
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            sampled = listened_by(running)
+        self.sampled.write_text(" ".join(sampled), encoding="utf-8")
+        text = said.read_text(encoding="utf-8")
+        assert running.returncode in status, text
+        return subprocess.CompletedProcess(words, running.returncode, stdout=text, stderr=text)
 
     def addresses(self) -> set[str]:
-        return set(self.log.read_text().split()) if self.log.is_file() else set()
+        """Written down by the library, and seen from outside by psutil."""
+        logged = set(self.log.read_text().split()) if self.log.is_file() else set()
+        seen = set(self.sampled.read_text().split()) if self.sampled.is_file() else set()
+        return logged | seen
 
     def script(self, name: str, text: str) -> str:
         path = self.root / name
@@ -128,15 +143,36 @@ class Watched:
         return list(read_results([self.root / "results.jsonl"]))
 
 
+def listened_by(running: "subprocess.Popen[str]") -> set[str]:
+    """The addresses that a command and all that it starts listen on, looked at until it ends."""
+    found: set[str] = set()
+    command = psutil.Process(running.pid)
+    while running.poll() is None:
+        with suppress(psutil.Error):
+            for process in [command, *command.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    found |= {
+                        one.laddr.ip
+                        for one in process.net_connections("inet")
+                        if one.status == psutil.CONN_LISTEN
+                    }
+        time.sleep(0.005)
+    return found
+
+
 @pytest.fixture
 def watched(workbench: Workbench, tmp_path: Path) -> Watched:
     opened = Watched(tmp_path)
     opened.compile()
-    for build_id, number, real in (("watched", 9246, BUILD), ("watched-newer", 9464, NEWER)):
+    for build_id, number, real in (
+        ("watched", 9246, BUILD),
+        ("watched-newer", 9464, NEWER),
+        ("watched-newest", 11434, NEWEST),
+    ):
         acquired = workbench.build(real)
         assert not acquired.env
         opened.add(build_id, number, acquired.binary)
-    opened.run("builds", "get", "-q", "watched", "watched-newer", status={0})
+    opened.run("builds", "get", "-q", "watched", "watched-newer", "watched-newest", status={0})
     assert opened.addresses() == {"127.0.0.1"}, "qualification itself"
     return opened
 
@@ -145,6 +181,7 @@ def test_the_watcher_sees_other_addresses(watched: Watched) -> None:
     """Or the tests below could not fail."""
     model = ensure_models(cache_root() / "models")["tiny-llama"].path
     watched.log.unlink()
+    watched.sampled.unlink()
     program = watched.root / "watched" / "llama-server"
     with reserved_port() as port:
         words = [str(program), "-m", str(model), "--port", str(port), "--host", "127.0.0.2"]
@@ -155,6 +192,16 @@ def test_the_watcher_sees_other_addresses(watched: Watched) -> None:
                 time.sleep(0.01)
             server.kill()
     assert watched.addresses() == {"127.0.0.2"}
+
+
+def test_so_does_psutil(tmp_path: Path) -> None:
+    script = (
+        "import socket, time\nwith socket.create_server(('127.0.0.2', 0)):\n    time.sleep(0.5)\n"
+    )
+    (tmp_path / "listens.py").write_text(script)
+    words = [sys.executable, str(tmp_path / "listens.py")]
+    with subprocess.Popen(words, text=True) as listening:
+        assert listened_by(listening) == {"127.0.0.2"}
 
 
 @pytest.mark.parametrize(
@@ -176,6 +223,54 @@ def test_check(watched: Watched, line: list[str]) -> None:
     (written,) = [remark for remark in remarks if "servers under test listen" in remark]
     assert "listen on loopback only" in written
     assert "in place of" in written
+
+
+LIST = "0.0.0.0,::"
+FORMS = {
+    "list": ["--host", LIST],
+    "empty": ["--host", ""],
+    "zero": ["--host", "0"],
+    "brackets": ["--host", "[::]"],
+    "star": ["--host", "*"],
+    "mapped": ["--host", "::ffff:0.0.0.0"],
+    "last": ["--host", EVERYWHERE, "--host"],
+    "behind-a-value": ["--alias", "--host", "--host", EVERYWHERE],
+    "equals": [f"--host={EVERYWHERE}"],
+    "variable-list": [f"LLAMA_ARG_HOST={LIST}"],
+    "variable-empty": ["LLAMA_ARG_HOST="],
+    "both": [f"LLAMA_ARG_HOST={EVERYWHERE}", "--host", "::"],
+    "router": ["--models-dir", ".", "--host", EVERYWHERE],
+    "router-variable": [f"LLAMA_ARG_HOST={EVERYWHERE}", "--models-dir", "."],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_form_of_an_address_is_listened_on(watched: Watched, form: str) -> None:
+    assigned = [word for word in FORMS[form] if word.startswith("LLAMA_ARG_")]
+    words = [word for word in FORMS[form] if word not in assigned]
+    model = [] if form.startswith("router") else ["-m", "x.gguf"]
+    line = [*assigned, "llama-server", *model, *words]
+    builds = ["--build", "watched", "--build", "watched-newest"]
+    watched.run("check", *builds, "--", *line, status={0, 1, 3})
+    assert watched.addresses() <= {"127.0.0.1", "::1"}
+
+
+def test_a_configuration_file_that_a_build_reads_unasked(watched: Watched) -> None:
+    config = watched.root / "home" / ".config" / "llama.cpp" / "config.ini"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[*]\nhost = {EVERYWHERE}\nctx-size = 768\n", encoding="utf-8")
+    home = {"HOME": str(watched.root / "home"), "XDG_CONFIG_HOME": str(config.parents[1])}
+    line = ["--build", "watched-newest", "--", "-m", "x.gguf"]
+    done = watched.run("check", *line, status={0, 1}, **home)
+    assert watched.addresses() == {"127.0.0.1"}
+    assert f"host = 127.0.0.1 in place of host = {EVERYWHERE} in [*]" in done.stdout
+
+
+def test_upgrade(watched: Watched) -> None:
+    line = ["-m", "x.gguf", "--host", EVERYWHERE, "-c", "512"]
+    ends = ["--from", "watched", "--to", "watched-newest"]
+    watched.run("upgrade", *ends, "--", *line, status={0, 1, 3}, LLAMA_ARG_HOST=EVERYWHERE)
+    assert watched.addresses() == {"127.0.0.1"}
 
 
 def test_explain(watched: Watched) -> None:

@@ -156,3 +156,69 @@ def test_a_hub_has_users_and_models(build: str, capsys: pytest.CaptureFixture[st
 def test_one_gpu_of_none(capsys: pytest.CaptureFixture[str]) -> None:
     found = checked(capsys, "b9246", "-sm", "none")
     assert (found["status"], found["cannot_tell"][0]["word"]) == ("pass", "-sm")
+
+
+@pytest.mark.parametrize(
+    ("build", "words", "culprits"),
+    [("py0.3.16", ("-np", "0"), "-np 0"), ("b9246", ("--host", "192.0.2.77", "-np", "0"), "-np")],
+)
+def test_what_is_enough_to_fail_where_the_build_names_nothing(
+    build: str, words: tuple[str, ...], culprits: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = checked(capsys, build, "--temp", "0.5", *words)
+    assert (found["starts"], found["blame"]) == (False, "-np")
+    assert culprits in found["message"]
+
+
+def test_more_sequences_than_a_build_has(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9246", "-np", "999")
+    assert (found["starts"], found["blame"]) == (False, "-np")
+
+
+def test_a_flag_and_its_value_in_one_word(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9246", "--temp 0.5")
+    assert (found["blame"], found["advice"]) == ("--temp 0.5", ["--temp 0.5"])
+    assert "one word" in found["message"]
+
+
+def test_a_dash_of_a_word_processor(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b9246", "\u2013temp", "0.5")
+    assert (found["starts"], found["blame"]) == (False, "\u2013temp")
+    assert "--temp 0.5" in found["message"]
+
+
+def test_variables_in_place_of_words(capsys: pytest.CaptureFixture[str]) -> None:
+    variables = ("LLAMA_ARG_MODEL=/models/a.gguf", "LLAMA_ARG_CTX_SIZE=1024")
+    main(["check", "--json", "--build", "b9246", "--", *variables])
+    answer = json.loads(capsys.readouterr().out)["command_lines"][0]["builds"]["b9246"]
+    assert answer["settings"]["context_per_slot"] == 1024
+
+
+def test_a_variable_of_another_name(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "b11434", variable="LLAMA_ARG_API_KEY=k")
+    (silent,) = (one for one in found["silent"] if one["word"] == "LLAMA_ARG_API_KEY")
+    assert silent["why"].endswith("write LLAMA_API_KEY=k")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("check", "--build", "b9246"), "LLAMA_ARG_SPEC_DRAFT_N_MAX=9"),
+        (("check", "--atlas-only"), "LLAMA_ARG_SPEC_DRAFT_N_MAX=9"),
+        (("explain", "--build", "b9246"), "enough to fail: LLAMA_ARG_DRAFT_MAX"),
+        (("upgrade", "--from", "b8929", "--to", "b9246"), "LLAMA_ARG_SPEC_DRAFT_N_MAX=9"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else " ".join(one),
+)
+def test_variables_and_no_words_at_all(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = ("LLAMA_ARG_MODEL=/models/a.gguf", "LLAMA_ARG_DRAFT_MAX=9")
+    assert main([*words, *(word for one in variables for word in ("--variable", one))]) == 1
+    assert told in capsys.readouterr().out
+
+
+def test_a_server_that_starts_and_dies(capsys: pytest.CaptureFixture[str]) -> None:
+    found = checked(capsys, "py0.3.16", "-c", "1024", "-ctk", "bf16", "-ctv", "bf16")
+    assert (found["status"], found["starts"], found["blame"]) == ("fail", True, "-ctk")
+    assert "starts, and dies" in found["message"]

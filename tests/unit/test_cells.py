@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness import cli
 from harness.builds import load_catalogue
+from harness.builds.manifest import Manifest
 from harness.cells.launching import listening_port, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.running import run_cell
@@ -152,7 +154,20 @@ def test_a_subject_that_does_not_plan(
         build=workbench.catalogue.get(MTP),
         binary=tmp_path / "never-started",
         env={},
-        manifest=None,  # type: ignore[arg-type]
+        manifest=Manifest(
+            build=MTP,
+            number=1,
+            source="local",
+            asset="",
+            sha256="",
+            binary="never-started",
+            env={},
+            details={},
+            reported_version="",
+            seconds=0,
+            acquired=datetime.now(UTC),
+            files={},
+        ),
     )
     monkeypatch.setattr(workbench, "build", lambda _: acquired)
     monkeypatch.setattr(workbench, "capabilities", lambda *_: capabilities(MTP))

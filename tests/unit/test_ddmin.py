@@ -36,3 +36,29 @@ def test_what_fails_without_any_item() -> None:
 
 def test_the_order_is_kept() -> None:
     assert minimise("abcdef", lambda kept: {"b", "e"} <= set(kept)) == ("b", "e")
+
+
+@given(
+    st.sets(st.frozensets(st.integers(0, 11), min_size=1), min_size=1, max_size=4),
+    st.lists(st.integers(0, 11), unique=True),
+)
+def test_no_item_can_be_left_out_whatever_was_guessed(
+    causes: set[frozenset[int]], guess: list[int]
+) -> None:
+    def fails(kept: Sequence[int]) -> bool:
+        return any(cause <= set(kept) for cause in causes)
+
+    left = minimise(range(12), fails, guess)
+    assert fails(left)
+    assert not any(fails([one for one in left if one != item]) for item in left)
+
+
+def test_a_right_guess_is_all_that_is_tried() -> None:
+    tried: list[tuple[str, ...]] = []
+
+    def fails(kept: Sequence[str]) -> bool:
+        tried.append(tuple(kept))
+        return "e" in kept
+
+    assert minimise("abcdef", fails, guess=[4]) == ("e",)
+    assert tried == [(), ("e",)]

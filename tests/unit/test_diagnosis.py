@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from harness.builds import load_catalogue
-from harness.commands.check import fitting_model
 from harness.flags.arguments import read_arguments
 from harness.flags.capabilities import Capabilities, parse_help
 from harness.flags.diagnosis import diagnose_lack, diagnose_refusal, replacement
+from harness.gguf_models.fitting import fitting_model
 from harness.model import DraftRange, Failure, FailureKind, Speculation
 from harness.report.command_line import flag_ranges
 from harness.settings.speculation.asked import asked_for

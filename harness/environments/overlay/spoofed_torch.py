@@ -115,6 +115,7 @@ class SpoofedCuda:
         # As CUDA counts it: without the driver's share, and free inside a context.
         total = card["memory_total_mib"] - card["memory_reserved_mib"]
         free = total - card["memory_used_mib"] - card["context_mib"]
+        free = max(free, card["cuda_floor_mib"])
         return max(0, free) * _MIB, total * _MIB
 
     def is_bf16_supported(self, including_emulation: bool = True) -> bool:

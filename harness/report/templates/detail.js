@@ -2,6 +2,7 @@ const detailTitle = (cell) => [tag(cell.status), ` ${cell.id}`];
 function* detail(cell) {
   yield make("p", {}, "Asked for ", make("strong", {}, cell.wish), `; effective: ${cell.short === "?" ? "nothing was seen" : cell.short}. ${MEANINGS[cell.status][0].toUpperCase()}${MEANINGS[cell.status].slice(1)}.`);
   if (cell.emulated) yield make("p", {}, "This build is emulated: it is a server of the harness's own, not llama.cpp.");
+  if (cell.remembered) yield make("p", {}, `Remembered: an earlier run found this, ${cell.remembered}; nothing was launched for it now.`);
   if (cell.ledger) yield make("p", {}, `Known: the ledger's entry ${cell.ledger}`);
   yield make("h3", {}, "Run it alone");
   const copy = make("button", { type: "button", id: "copy", onclick: () => copyText(cell.repro, copy) }, "Copy");

@@ -70,8 +70,8 @@ function rowHead(wish, model) {
 
 function button(cell) {
   cell.button = make("button", {
-    type: "button", class: `cell ${cell.status}`, "data-id": cell.id, title: `${cell.id}: ${cell.status}`,
-    "aria-label": `${cell.id}: ${cell.status}, ${cell.short}`, tabindex: "-1", onclick: () => openDetail(cell),
+    type: "button", class: `cell ${cell.status}${cell.remembered ? " remembered" : ""}`, "data-id": cell.id, title: `${cell.id}: ${cell.status}${cell.remembered ? `, remembered, found ${cell.remembered}` : ""}`,
+    "aria-label": `${cell.id}: ${cell.status}, ${cell.short}${cell.remembered ? ", remembered" : ""}`, tabindex: "-1", onclick: () => openDetail(cell),
   }, ...label(cell));
   return cell.button;
 }

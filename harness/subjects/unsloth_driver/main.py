@@ -147,7 +147,12 @@ class Operations:
             "loaded": loaded,
             "failure": failure,
             "spawns": [
-                {"argv": spawn.argv, "env": recorder.added(spawn), "healthy": spawn.healthy}
+                {
+                    "argv": spawn.argv,
+                    "env": recorder.added(spawn),
+                    "healthy": spawn.healthy,
+                    "hurried": spawn.hurried,
+                }
                 for spawn in recorder.spawns
             ],
             "said": [

@@ -31,11 +31,13 @@ class Spawn:
         argv: After the program.
         env: The whole environment it was given.
         healthy: Whether ``/health`` answered 200 within the time allowed.
+        hurried: Whether it was neither healthy nor gone when the time was up.
     """
 
     argv: list[str]
     env: dict[str, str]
     healthy: bool = False
+    hurried: bool = False
     process: "subprocess.Popen[Any] | None" = field(default=None, repr=False)
 
     @property
@@ -133,7 +135,8 @@ class SpawnRecorder:
                 spawn.healthy = True
                 return
             time.sleep(_POLL_S)
-        if self._trial and process.poll() is None:
+        spawn.hurried = process.poll() is None
+        if self._trial and spawn.hurried:
             self._gave_up = True
             process.kill()
 

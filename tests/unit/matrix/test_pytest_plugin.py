@@ -22,7 +22,7 @@ from tests.unit.results import result
 pytest_plugins = ["pytester"]
 
 # pytester forgets what each run imported; what is heavy or altered is imported before.
-for name in ("matrix.pytest_plugin", "report.differential", "report.failures", "report.table"):
+for name in ("matrix.pytest_plugin", "report.alike", "report.differential", "report.table"):
     import_module(f"harness.{name}")
 for name in ("rich.box", "rich.console", "rich.table", "rich.text"):
     import_module(name)
@@ -248,3 +248,28 @@ def test_what_the_cells_alone_do_not_say_is_said(
     assert "exit status 3: no cell fails, but" in str(run.stdout)
     verdicts[5] = Verdict.PASS
     assert "exit status" not in str(run_matrix(MTP).stdout)
+
+
+def test_the_command_shows_failures_alike_once(
+    run_matrix: RunMatrix, verdicts: dict[int | None, Verdict]
+) -> None:
+    verdicts.update(dict.fromkeys(LENGTHS, Verdict.FAIL))
+    told = run_matrix(MTP, "--tb=no").stdout.str()
+    assert told.count("harness: as it was told") == 1
+    assert "4 cells" in told
+    assert "b9246, cpu: mtp n=default,1,5,16 tiny-mtp" in told
+    assert told.count("run it alone") == 1
+    assert "4 failed" in told
+    assert run_matrix(MTP, "--tb=short").stdout.str().count("run it alone") == 4
+
+
+def test_a_bug_of_the_harness_is_shown_with_its_traceback(
+    run_matrix: RunMatrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object, cell: Cell) -> CellResult:
+        raise RuntimeError(f"a bug met by {cell.build}")
+
+    monkeypatch.setattr(CellRunner, "run", broken)
+    run = run_matrix(MTP, "-k", "n5", "--tb=no")
+    assert run.ret == 3
+    assert "RuntimeError: a bug met by b9246" in run.stdout.str()

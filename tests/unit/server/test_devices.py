@@ -34,7 +34,17 @@ def test_reads_what_is_listed(tmp_path: Path, prints: str, listed: tuple[str, ..
     server = tmp_path / "llama-server"
     server.write_text(f"#!/bin/sh\nprintf '{prints}'\n", encoding="utf-8")
     server.chmod(0o755)
-    assert list_devices(server, dict(os.environ)) == listed
+    found = list_devices(server, dict(os.environ))
+    assert (None if found is None else tuple(map(str, found))) == listed
+
+
+def test_reads_how_much_memory_there_is(tmp_path: Path) -> None:
+    server = tmp_path / "llama-server"
+    server.write_text(f"#!/bin/sh\nprintf '{CUDA}{VULKAN}'\n", encoding="utf-8")
+    server.chmod(0o755)
+    card, renderer = list_devices(server, dict(os.environ)) or ()
+    assert (card.name, card.total_mib, card.free_mib) == ("CUDA0", 81079, 80552)
+    assert (renderer.name, renderer.total_mib, renderer.free_mib) == ("Vulkan0", None, None)
 
 
 def test_a_server_that_cannot_tell(tmp_path: Path) -> None:
@@ -58,3 +68,7 @@ def test_a_report_tells_where_servers_ran() -> None:
     hidden = replace(on_card, host=None, devices=("Vulkan0: G",))
     assert host_text([hidden]) == "no GPU; servers on Vulkan0: G"
     assert host_text([replace(hidden, devices=())]) == "no GPU"
+    spoofed = ("CUDA0: G (spoofed)", "CUDA1: G (spoofed)")
+    pretended = replace(cell, devices=spoofed)
+    assert host_text([pretended]) == "G; servers on CUDA0, CUDA1 (spoofed)"
+    assert host_text([pretended, on_cpu]) == "G; servers on CUDA0, CUDA1 (spoofed) or on the CPU"

@@ -27,6 +27,11 @@ LINES = {
         "ggml.c:1600: GGML_ASSERT(ctx->mem_buffer != NULL) failed",
         "mmap failed: Cannot allocate memory",
     ),
+    FailureKind.DEVICE_MEMORY: (
+        "E alloc_buffer: allocating 390625.00 MiB on device 0: cudaMalloc failed: out of memory",
+        "E alloc_tensor_range: failed to allocate CUDA0 buffer of size 409600000000",
+        "E CUDA error: out of memory",
+    ),
     FailureKind.HOST_LIMIT: (
         "  what():  Resource temporarily unavailable",
         "gguf_init_from_file: failed to open GGUF file 'm.gguf' (Permission denied)",

@@ -1,5 +1,7 @@
 """``python -m tests.unit.settings.record BUILD…``: what real builds show, cut to what is read.
 
+``BUILD:NAME`` records one command line alone.
+
 Each build gets one file in ``recorded/``: for each command line below the arguments that the build
 offers of it, and all that the witnesses read of the server it started.
 """
@@ -86,14 +88,23 @@ LINES: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
               ("--draft-min", "40"), ("--spec-ngram-size-n", "20"),
               ("--spec-ngram-mod-n-max", "60"), ("--spec-ngram-mod-n-min", "40"),
               ("--spec-ngram-mod-n-match", "20")),
+    "card": (("-c", "512"), ("-np", "1"), ("-ngl", "1"), ("-dev", "CUDA1"), ("-sm", "none"),
+             ("-mg", "0"), ("-nkvo",), ("-fit", "on"), ("-ot", "output_norm=CPU")),
+    "cards": (("-c", "512"), ("-np", "1"), ("-ngl", "99"), ("-dev", "CUDA0,CUDA1"),
+              ("-sm", "layer"), ("-ts", "3,1"), ("-kvo",), ("-fit", "on"), ("-md", "draft"),
+              ("--spec-type", "draft-simple"), ("-devd", "CUDA1"), ("-ngld", "1")),
 }  # fmt: skip
 """What is asked for, by the name of the recording."""
+
+ENVIRONMENTS: Final = dict.fromkeys(("card", "cards"), "cuda-spoof:two-gpus")
+"""Where it is asked for, where that is not ``cpu``."""
 
 MODELS: Final = {"chat": "tiny-moe", "experts": "tiny-moe"}
 """What is loaded, where it is not ``tiny-llama``."""
 
 DEADLY: Final[Mapping[str, Sequence[str]]] = {
     "py0.3.16": ("--reranking", "--reasoning-budget"),
+    "b9246": ("-devd",),
     "ik-2026-04": ("-np", "-ctkd", "-ctvd", "--adaptive-target", "--adaptive-decay"),
 }
 """What a build refuses, or starts with and aborts at the first prompt that is not short."""
@@ -104,6 +115,8 @@ _MARKS: Final = (
     "load_model]  | tid=",
     *("initializing slots, n_slots", "initializing, n_slots", "slots are idle", ": - n_max="),
     *("print_info: n_layer ", "chat template, thinking"),
+    *("CUDA devices", " MiB free)", "using device", "assigned to device", "layers to GPU"),
+    *("model buffer size", "KV buffer size", "RS buffer size", "no changes needed"),
 )
 """Lines that say which part of the log follows."""
 
@@ -113,18 +126,27 @@ def main(builds: Sequence[str]) -> int:
     seen: list[Observation] = []
     with open_workbench(share_launches=False) as opened:
         bench = replace(opened, watcher=lambda _, observation: seen.append(observation))
-        for build in builds:
-            recordings = {}
+        for wanted in builds:
+            build, _, only = wanted.partition(":")
+            path = RECORDED / f"{build}.json"
+            recordings = json.loads(path.read_text(encoding="utf-8")) if only else {}
             for name, line in LINES.items():
+                if only not in {"", name}:
+                    continue
                 safe = [one for one in line if one[0] not in DEADLY.get(build, ())]
                 argv = _offered(safe, bench.capabilities(build))
-                model = MODELS.get(name, "tiny-llama")
-                observation = _observed(build, argv, model, bench, seen)
+                cell = Cell(
+                    build=build,
+                    subject="recorded",
+                    environment=ENVIRONMENTS.get(name, "cpu"),
+                    request=LoadRequest(model=MODELS.get(name, "tiny-llama"), mode=None),
+                    demanded_by=DemandedBy.COMMAND_LINE,
+                )
+                observation = _observed(cell, argv, bench, seen)
                 if observation is None:
                     print(f"{build} {name}: not seen")
                     continue
                 recordings[name] = {"argv": shlex.join(argv), **_written(_cut(observation))}
-            path = RECORDED / f"{build}.json"
             path.write_text(_as_text(recordings), encoding="utf-8")
     return 0
 
@@ -157,21 +179,14 @@ def _offered(line: Sequence[tuple[str, ...]], capabilities: Capabilities) -> lis
 
 
 def _observed(
-    build: str, argv: Sequence[str], model: str, bench: Workbench, seen: list[Observation]
+    cell: Cell, argv: Sequence[str], bench: Workbench, seen: list[Observation]
 ) -> Observation | None:
     seen.clear()
-    bench.add_subject(StaticSubject("recorded", CommandLine(words=tuple(argv))))
-    request = LoadRequest(model=model, mode=None)
-    cell = Cell(
-        build=build,
-        subject="recorded",
-        environment="cpu",
-        request=request,
-        demanded_by=DemandedBy.COMMAND_LINE,
-    )
+    bench.add_subject(StaticSubject(cell.subject, CommandLine(words=tuple(argv))))
     result = run_cell(cell, bench)
     bad = [check.observed for check in result.checks if not check.ok]
-    print(build, result.status.value, result.failure and result.failure.message, *bad, flush=True)
+    reason = result.failure and result.failure.message
+    print(cell.build, result.status.value, reason, *bad, flush=True)
     return seen[0] if seen else None
 
 

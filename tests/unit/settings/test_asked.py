@@ -133,6 +133,27 @@ def wish(name: str, *arguments: Argument) -> Any:
         ("tensor_overrides", "-ot exps", None),
         ("experts_on_cpu", "--cpu-moe", "all"),
         ("experts_on_cpu", "--n-cpu-moe 1", 1),
+        ("devices", "-dev CUDA0,CUDA1,CUDA0", ["CUDA0", "CUDA1"]),
+        ("devices", "-dev none", []),
+        ("gpu_layers", "-ngl 99", "99"),
+        ("gpu_layers", "-ngl all", "all"),
+        ("gpu_layers", "-ngl auto", ANYTHING),
+        ("gpu_layers", "-ngl -1", ANYTHING),
+        ("gpu_layers", "-ngl 9x", 9),
+        ("gpu_layers", "-ngl many", None),
+        ("split_mode", "-sm row", "row"),
+        ("tensor_split", "-ts 3,1", [3.0, 1.0]),
+        ("tensor_split", "-ts 3/1", [3.0, 1.0]),
+        ("tensor_split", "-ts x", None),
+        ("main_gpu", "-mg 1", "1"),
+        ("main_gpu", "-mg -1", ANYTHING),
+        ("main_gpu", "-mg 1x", 1),
+        ("kv_placement", "-nkvo", "CPU"),
+        ("kv_placement", "-kvo", "a device"),
+        ("fit_outcome", "-fit on", ANYTHING),
+        ("fit_outcome", "-fit off", None),
+        ("draft_devices", "-devd CUDA1", ["CUDA1"]),
+        ("draft_gpu_layers", "-ngld 0", "0"),
         ("draft_p_min", "--draft-p-min 0.5", 0.5),
         ("draft_cache_type_k", "-ctkd q8_0", "q8_0"),
         ("draft_cache_type_v", "--spec-draft-type-v f16", "f16"),
@@ -176,6 +197,20 @@ def test_the_settings_that_ask_for_nothing() -> None:
     assert silent == {"context_trained", "aliases", "auth_models", "model_ids"}
 
 
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [
+        (("-mg 1",), "1"),
+        (("-dev CUDA2,CUDA0", "-mg 1"), "CUDA0"),
+        (("-mg 0", "-dev CUDA2,CUDA0"), "CUDA2"),
+        (("-dev CUDA2", "-mg 5"), "5"),
+        (("-dev CUDA2", "-mg -1"), ANYTHING),
+    ],
+)
+def test_the_main_card_is_a_place_in_the_list_of_cards(words: tuple[str, ...], device: str) -> None:
+    assert wish("main_gpu", *(argument(*one.split()) for one in words)) == device
+
+
 def every_word() -> list[Any]:
     """Each setting with each flag and variable of its families."""
     return [
@@ -205,11 +240,12 @@ def test_every_spelling_is_read(
     )
     assert found.argument.flag == word
     if word in {*family.negations, *family.negating_variables}:
-        assert found.value in (False, "off", "")
+        assert found.value in (False, "off", "", "CPU")
 
 
 SHARED = (
     ["mmap", "direct_io", "mlock", "load_mode"],
+    ["fit", "fit_outcome"],
     ["thinking", "template_variables"],
     ["tools", "mcp_proxy"],
 )

@@ -90,7 +90,7 @@ NEVER_TOLD: Final[Mapping[str, frozenset[str]]] = {
     for build, names in {
         "py0.3.16": "context_checkpoints checkpoint_spacing tools tags slot_similarity fit_target"
         " aliases verbosity direct_io backend_sampling fit mcp_proxy load_mode"
-        " adaptive_target adaptive_decay reasoning_budget pooling",
+        " adaptive_target adaptive_decay reasoning_budget pooling fit_outcome",
         "b8929": "context_checkpoints checkpoint_spacing mcp_proxy verbosity load_mode"
         " adaptive_target adaptive_decay",
         "b9246": "context_checkpoints load_mode adaptive_target adaptive_decay checkpoint_spacing",
@@ -187,6 +187,20 @@ CHANGED: Final[Mapping[str, Mapping[str, Any]]] = {
         **_OF_A_SMALL_CONTEXT, "cache_type_k": "q8_0", "draft_cache_type_k": "q4_0",
         "draft_cache_type_v": "q5_1", "draft_p_min": 0.5, "draft_min": 1,
     },
+    "card": {
+        **_OF_A_SMALL_CONTEXT,
+        "devices": ["CUDA1"], "gpu_layers": "1/2", "main_gpu": "CUDA1",
+        "split_mode": "one device", "kv_placement": ["CPU"], "fit_outcome": "nothing changed",
+        "tensor_overrides": ["output_norm.weight=CUDA_Host"],
+    },
+    "cards": {
+        **_OF_A_SMALL_CONTEXT,
+        "devices": ["CUDA0", "CUDA1"], "gpu_layers": "2/2", "split_mode": "layer",
+        "tensor_split": [2, 0], "kv_placement": ["CUDA0"], "fit_outcome": "nothing changed",
+        "fit_target": NOT_TOLD, "draft_devices": ["CUDA1"], "draft_gpu_layers": "1/2",
+        "draft_cache_type_k": "f16", "draft_cache_type_v": "f16", "draft_p_min": 0.0,
+        "draft_min": 0,
+    },
 }  # fmt: skip
 """What each command line changes on a build that has all of its flags."""
 
@@ -198,6 +212,8 @@ _FIRST_TOOLS: Final = [
     *("read_file", "write_file"),
 ]
 _NO_BIAS: Final = {"logit_bias": [], "dry_sequence_breakers": DEFAULTS["dry_sequence_breakers"]}
+_LINKED_WITHOUT_UI: Final = {"ui": False}
+"""Compiled without its UI, b9246 has two defaults, and the order of linking decides."""
 _MORE_TOOLS: Final = {"tools": sorted([*_FIRST_TOOLS, "get_datetime"])}
 _NO_EFFORT: Final = {
     "template_variables": ["enable_thinking=true", "preserve_thinking=true"],
@@ -233,6 +249,11 @@ EXCEPTIONS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("py0.3.16", "ngram"): {
         **_SHIFTS, "draft_min": 40, "ngram_match": NOT_TOLD, "ngram_min": NOT_TOLD,
     },
+    ("py0.3.16", "card"): _SHIFTS,
+    ("py0.3.16", "cards"): {**_SHIFTS, "n_predict": NOT_TOLD, "draft_p_min": 0.75},
+    ("b8929", "cards"): {"draft_p_min": 0.75},
+    ("b9246", "card"): _LINKED_WITHOUT_UI,
+    ("b9246", "cards"): {**_LINKED_WITHOUT_UI, "draft_devices": ["CUDA0", "CUDA1"]},
     ("b8929", "ngram"): {"draft_min": 40, "ngram_min": NOT_TOLD},
     ("b8929", "served"): {**_BEFORE_LOAD_MODE, "prefill": True},
     ("b8929", "managed"): {**_NO_BIAS, "tools": _FIRST_TOOLS},
@@ -287,7 +308,7 @@ WITHOUT_EFFECT: Final[Mapping[tuple[str, str], set[str]]] = {
 }
 """What a build takes and does not do, seen by hand as well."""
 
-DRAFTING: Final = {"drafting": ["draft-simple"], "ngram": ["ngram-mod"]}
+DRAFTING: Final = {"drafting": ["draft-simple"], "cards": ["draft-simple"], "ngram": ["ngram-mod"]}
 WITHOUT_NGRAM: Final = "py0.3.16"
 OF_THE_HOST: Final = frozenset({"threads_http"})
 OF_THE_CONTEXT: Final = frozenset({"dry_penalty_last_n"})
@@ -351,15 +372,21 @@ def test_another_value_is_found_not_granted_and_its_flag_is_blamed(one: Recordin
             assert check.observed.startswith(" ".join(wish.argument.words))
 
 
+ELSE: Final = {"CPU": "a device", "a device": "CPU"}
+
+
 def _other(value: Any) -> Any:
     match value:
         case bool():
             return not value
         case int() | float():
             return value + 1
+        case [int() | float(), *_]:
+            return value[::-1]
         case list():
             return [*value, "xtc"]
-    return f"{value}x"
+    # Any number above that of all layers means all of them.
+    return ELSE.get(value, "0" if str(value).isdecimal() else f"{value}x")
 
 
 @every_recording
@@ -414,9 +441,12 @@ WITNESSES: Final[Mapping[tuple[str, ...], str]] = {
     " cache_type_k cache_type_v flash_attention prompt_cache context_checkpoints"
     " checkpoint_spacing direct_io load_mode warmup fit fit_target tensor_overrides"
     " experts_on_cpu host threads threads_batch verbosity threads_http draft_p_min"
-    " draft_cache_type_k draft_cache_type_v draft_min ngram_match ngram_min pooling",
+    " draft_cache_type_k draft_cache_type_v draft_min ngram_match ngram_min pooling split_mode"
+    " main_gpu kv_placement fit_outcome",
     ("startup-log", "startup-log"): "kv_unified",
-    ("startup-log", "buffers"): "mmap",
+    ("startup-log", "buffers"): "mmap devices draft_devices",
+    ("startup-log", "layers"): "gpu_layers draft_gpu_layers",
+    ("layers",): "tensor_split",
     ("startup-log", "template"): "thinking",
     ("slots", "props", "refusal", "full-prompt"): "context_per_slot",
     ("props", "slots", "startup-log"): "slots",
@@ -499,6 +529,7 @@ def test_the_settings_with_two_witnesses_of_one_basis() -> None:
     assert {setting.name for setting, _ in told_twice()} == {
         *("context_per_slot", "slots", "kv_unified", "mmap", "mlock", "model_id"),
         *("reasoning_format", "multimodal", "n_predict"),
+        *("devices", "gpu_layers", "draft_devices", "draft_gpu_layers"),
     }
 
 
