@@ -14,8 +14,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.config.paths import expanded
-
 MARK = b"# stand-in of llama-harness\n"
 """In every stand-in, so that it is never taken for a user's own file."""
 
@@ -38,6 +36,8 @@ def placed(program: Path, place: Path, root: Path) -> Iterator[None]:
     """
     import filelock
 
+    # The companion runs this file alone, where no package is found.
+    from harness.config.paths import expanded
     from harness.errors import UsageError
 
     place = expanded(place).absolute()
