@@ -48,7 +48,7 @@ def main() -> int:
     chance = random.Random(options.seed)
     rows: list[dict[str, object]] = []
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         place = Place(Path(directory))
         longest = place.undisturbed()
         for number in range(1, options.kills + 1):
@@ -78,7 +78,7 @@ class Place:
     """A store, a scratch directory and a results file, for one run after another."""
 
     def __init__(self, root: Path) -> None:
-        self._cache, self._scratch = root / "cache", root / "scratch"
+        self._root, self._cache, self._scratch = root, root / "cache", root / "scratch"
         self._results = root / "results.jsonl"
         self._output = root / "output"
         catalogue = self._cache / "catalogue"
@@ -127,8 +127,8 @@ class Place:
         }
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch.mkdir()
+        # A new one each time: Windows removes no file that is open, and lets go of it late.
+        self._scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self._root))
         self._results.unlink(missing_ok=True)
         with self._output.open("wb") as output:
             return subprocess.Popen(

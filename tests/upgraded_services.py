@@ -27,10 +27,14 @@ def upgraded(name: str, folder: Path) -> str:
     for old, new in pairwise(WAY):
         texts = step(path, old, new)
         told.append(f"# {old} -> {new}\n")
-        told += (line.replace(str(folder).lstrip("/"), "services") for line in diff(texts))
+        told += (line.replace(_in_diffs(folder), "services") for line in diff(texts))
         for file, (_, after) in texts.items():
             file.write_text(after, encoding="utf-8", newline="")
     return "".join(told)
+
+
+def _in_diffs(folder: Path) -> str:
+    return folder.relative_to(folder.anchor).as_posix()
 
 
 def step(path: Path, old: str, new: str) -> dict[Path, tuple[str, str]]:

@@ -153,8 +153,12 @@ def _family(process: "psutil.Process") -> "list[psutil.Process]":
 def _runs(process: "psutil.Process") -> bool:
     import psutil
 
+    if process.pid == os.getpid():
+        return False
+    if sys.platform == "win32":
+        return process.is_running()  # What has ended waits for nobody there.
     try:
-        return process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
+        return process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
@@ -164,7 +168,7 @@ def _name(process: "psutil.Process") -> str:
 
     try:
         return process.name()
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return ""
 
 

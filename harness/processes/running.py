@@ -159,7 +159,7 @@ def run_program(
         if on_line:
             *lines, begun = (begun + said.read()).split(b"\n")
             for line in lines:
-                on_line(line.decode("utf-8", errors="replace"))
+                on_line(line.removesuffix(b"\r").decode("utf-8", errors="replace"))
 
     try:
         return ask(

@@ -36,6 +36,7 @@ def placed(program: Path, place: Path, root: Path) -> Iterator[None]:
     """
     import filelock
 
+    # The companion runs this file alone, where no package is found.
     from harness.config.paths import expanded
     from harness.errors import UsageError
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -70,14 +71,16 @@ def model(workbench: Workbench) -> Path:
     return workbench.models["tiny-llama"].path
 
 
-def failure_of(program: Path, words: Sequence[str], directory: Path) -> Failure:
+def failure_of(
+    program: Path, words: Sequence[str], directory: Path, port: int | None = None
+) -> Failure:
     with (
-        reserved_port() as port,
+        reserved_port() as free,
         pytest.raises(LaunchFailedError) as caught,
         launch(
             program,
-            (*words, "--port", str(port)),
-            port=port,
+            (*words, "--port", str(port or free)),
+            port=port or free,
             env=hermetic_variables(directory / "home"),
             cwd=directory,
         ),
@@ -94,6 +97,37 @@ def test_a_library_that_is_not_there(workbench: Workbench, tmp_path: Path) -> No
     program = Path(shutil.copy(own / "llama-server.exe", tmp_path))
     failure = failure_of(program, [], tmp_path)
     assert failure.kind is FailureKind.MISSING_LIBRARY
+
+
+@pytest.mark.parametrize("build", [WITH_LIBRARIES, RENAMED])
+def test_an_unknown_argument(workbench: Workbench, model: Path, tmp_path: Path, build: str) -> None:
+    program = workbench.build(build).binary
+    failure = failure_of(program, ["-m", str(model), "--no-such-flag"], tmp_path)
+    assert (failure.kind, failure.argument) == (FailureKind.UNKNOWN_ARGUMENT, "--no-such-flag")
+
+
+@pytest.mark.parametrize("build", [WITH_LIBRARIES, RENAMED])
+def test_an_assertion(workbench: Workbench, model: Path, tmp_path: Path, build: str) -> None:
+    program = workbench.build(build).binary
+    words = ["-m", str(model), "--override-kv", "llama.block_count=int:0"]
+    assert failure_of(program, words, tmp_path).kind is FailureKind.ABORT
+
+
+def test_a_removed_argument(workbench: Workbench, model: Path, tmp_path: Path) -> None:
+    program = workbench.build(RENAMED).binary
+    failure = failure_of(program, ["-m", str(model), "--draft-max", "5"], tmp_path)
+    assert (failure.kind, failure.argument) == (FailureKind.REMOVED_ARGUMENT, "--draft-max")
+
+
+@pytest.mark.parametrize("build", [WITH_LIBRARIES, RENAMED])
+def test_a_port_in_use(workbench: Workbench, model: Path, tmp_path: Path, build: str) -> None:
+    program = workbench.build(build).binary
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        failure = failure_of(program, ["-m", str(model)], tmp_path, port)
+    assert failure.kind is FailureKind.PORT_IN_USE
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

@@ -21,14 +21,14 @@ from harness.builds.locations import cache_root
 from harness.errors import HarnessError
 from harness.terminal import open_progress
 from tests.unit.builds.builds_bench import release, serving
-from tests.windows.interpreter import C_COMPILER, install, windows_python
-from tests.windows.servers import COMPILERS, SERVERS, release_archive, server_directory
+from tests.windows.interpreter import C_COMPILER, installed, windows_python
+from tests.windows.servers import COMPILERS, LINKER, SERVERS, release_archive, server_directory
 from tests.windows.tables import compare_tables
 from tests.windows.wine import Wine, WineError, find_wine, opened_wine, windows_path
 
 UNIT: Final = "tests/unit"
-LIVE: Final = ("tests/live/test_windows.py", "tests/live/test_interrupt.py")
 ROOT: Final = Path(__file__).resolve().parents[2]
+LIVE: Final = tuple(Path(__file__).with_name("live.txt").read_text("utf-8").split())
 
 
 def main() -> int:
@@ -63,6 +63,8 @@ def missing_programs() -> list[str]:
     missing = [] if find_wine() else ["wine64"]
     if not all(map(shutil.which, (C_COMPILER, *COMPILERS.values()))):
         missing.append("mingw-w64")
+    if not shutil.which(LINKER):
+        missing.append("lld")
     return missing
 
 
@@ -115,22 +117,21 @@ def prepared() -> Iterator[Place]:
                 built = server_directory(server, kept, progress)
                 tag = server.build
                 release(web, tag, {f"llama-{tag}-bin-win-cpu-x64.zip": release_archive(built)})
-        python = windows_python(kept, wine)
-        scratch = Path(directory)
-        install(python, build_wheel(scratch / "wheel"), wine)
+        python, scratch = windows_python(kept, wine), Path(directory)
         checkout = scratch / "checkout"
         copy_checkout(checkout)
-        yield Place(
-            wine=wine,
-            program=python,
-            checkout=checkout,
-            env={
-                "GITHUB_API_URL": web.url,
-                "LLAMA_HARNESS_CACHE": windows_path(scratch / "cache"),
-                # Windows' own code page, not UTF-8, as most have it.
-                "PYTHONUTF8": "0",
-            },
-        )
+        with installed(python, build_wheel(scratch / "wheel"), wine) as own:
+            yield Place(
+                wine=wine,
+                program=own,
+                checkout=checkout,
+                env={
+                    "GITHUB_API_URL": web.url,
+                    "LLAMA_HARNESS_CACHE": windows_path(scratch / "cache"),
+                    # Windows' own code page, not UTF-8, as most have it.
+                    "PYTHONUTF8": "0",
+                },
+            )
 
 
 def build_wheel(directory: Path) -> Path:

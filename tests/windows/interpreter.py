@@ -6,6 +6,7 @@ version and the same text on every system; ``python.exe`` and two libraries are 
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -55,14 +57,27 @@ def windows_python(cache: Path, wine: Wine) -> Path:
     return made / "python.exe"
 
 
-def install(python: Path, wheel: Path, wine: Wine) -> None:
-    """Install one wheel into it, in place of what it had of that name.
+@contextmanager
+def installed(python: Path, wheel: Path, wine: Wine) -> Iterator[Path]:
+    """Give a Python of one's own, with one wheel more.
+
+    Args:
+        python: The program of the one that is kept, which stays as it is.
+        wheel: What is installed.
+        wine: Runs pip.
 
     Raises:
         WineError: pip does not install it.
     """
-    words = ["-m", "pip", "install", "-q", "--no-index", "--no-deps", "--force-reinstall"]
-    wine.check([python, *words, wheel], directory=wheel.parent)
+    with tempfile.TemporaryDirectory(
+        dir=python.parents[1], prefix=".own-", ignore_cleanup_errors=True
+    ) as directory:
+        home = Path(directory) / "python"
+        shutil.copytree(python.parent, home, copy_function=os.link)
+        own = home / python.name
+        words = ["-m", "pip", "install", "-q", "--no-index", "--no-deps"]
+        wine.check([own, *words, wheel], directory=wheel.parent)
+        yield own
 
 
 def _digest() -> str:

@@ -3,8 +3,10 @@
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import zipfile
@@ -31,12 +33,15 @@ COMPILERS: Final[Mapping[str, str]] = {
 }
 """The threads of C++11 are there with POSIX threads alone."""
 
+LINKER: Final = "ld.lld"
+
 TARGET: Final[Mapping[str, str]] = {
     "CMAKE_SYSTEM_NAME": "Windows",
     "CMAKE_SYSTEM_PROCESSOR": "x86_64",
     "CMAKE_RC_COMPILER": "x86_64-w64-mingw32-windres",
-    # Upstream's HTTP library refuses anything older than Windows 10.
-    "CMAKE_CXX_FLAGS": "-D_WIN32_WINNT=0x0A00",
+    # Upstream's HTTP library refuses anything older than Windows 10. Objects hold as many sections
+    # as units of many sources have.
+    "CMAKE_CXX_FLAGS": "-D_WIN32_WINNT=0x0A00 -Wa,-mbig-obj",
     # ggml asks for threads that are not slowed down from Windows 8 on; Debian's mingw-w64 (10.0)
     # does not know that structure.
     "CMAKE_C_FLAGS": "-D_WIN32_WINNT=0x0601",
@@ -96,8 +101,10 @@ def _compile(
         progress=progress,
     )
     unpack(archive, scratch / "unpacked", below=origin.tree)
-    links = {} if server.libraries else {"CMAKE_EXE_LINKER_FLAGS": "-static"}
     platform = Platform(system="windows", machine="x64")
+    programs = _write_programs(scratch / "programs")
+    if not server.libraries:
+        programs["CMAKE_EXE_LINKER_FLAGS"] += " -static"
     compiled = compile_server(
         move_tree(scratch / "unpacked", origin.tree, scratch / "tree"),
         scratch,
@@ -107,7 +114,7 @@ def _compile(
         cancelled=threading.Event(),
         label=f"{build.id} for {platform}",
         number=build.number,
-        recipe=recipe_with({**origin.options, **TARGET, **links}),
+        recipe=recipe_with({**origin.options, **TARGET, **programs}),
     )
     output = scratch / "output"
     output.mkdir()
@@ -115,6 +122,31 @@ def _compile(
     for name in _RUNTIME if server.libraries else ():
         shutil.copyfile(_compiler_file(name), output / name)
     return output
+
+
+def _write_programs(directory: Path) -> dict[str, str]:
+    """Write programs that archive and link, and tell them to cmake.
+
+    These objects have tens of thousands of sections, over which mingw-w64's own take minutes, and
+    zig's archiver and LLVM's linker seconds.
+    """
+    directory.mkdir()
+    zig = [sys.executable, "-m", "ziglang"]
+    # gcc links by collect2, whose linker is fixed.
+    for program, words in (
+        ("ar", [*zig, "ar"]),
+        ("ranlib", [*zig, "ranlib"]),
+        ("collect2", [LINKER]),
+    ):
+        script = directory / program
+        text = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+        script.write_text(text, encoding="utf-8", newline="\n")
+        script.chmod(0o755)
+    return {
+        "CMAKE_AR": str(directory / "ar"),
+        "CMAKE_RANLIB": str(directory / "ranlib"),
+        "CMAKE_EXE_LINKER_FLAGS": f"-B{directory} -fno-use-linker-plugin",
+    }
 
 
 def _compiler_file(name: str) -> Path:

@@ -18,6 +18,8 @@ LIST: Final = Path(__file__).with_name("other_cells.toml")
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEEN: Final = (0, 1)
 """Exit statuses of a matrix whose every cell was seen."""
+OF_THE_SOURCE: Final = ("ui",)
+"""Settings that differ by who compiled a build: upstream's own have the web page."""
 
 
 def cells(jsonl: Path) -> list[str]:
@@ -79,23 +81,36 @@ def judged(
         if same and name in others:
             complaints.append(f"{name}: equal, though listed as another: {others[name]}")
         elif not same and name not in others:
-            complaints.append(f"{name}: Linux {seen.get(name)}, Windows {here.get(name)}")
+            complaints.append(
+                f"{name}: {', '.join(_apart(seen.get(name, {}), here.get(name, {})))}"
+            )
     complaints += [f"{name}: listed, and no such cell" for name in others if name not in seen]
     if not complaints and not others and printed(linux) != printed(windows):
         complaints.append("the cells are equal and the printed tables are not")
     return tuple(complaints)
 
 
-def told(result: CellResult) -> tuple[object, ...]:
+def told(result: CellResult) -> dict[str, object]:
     """What a cell is held by: verdict, failure, checks, and what the server had in effect."""
-    return (
-        str(result.status),
-        result.failure and (str(result.failure.kind), result.failure.argument),
-        tuple(sorted((check.name, check.ok) for check in result.checks)),
-        result.resolved_mode,
-        result.effective,
-        tuple(sorted(remark.word for remark in result.silent)),
-    )
+    effective = result.effective or {}
+    return {
+        "status": str(result.status),
+        "failure": result.failure and (str(result.failure.kind), result.failure.argument),
+        "mode": result.resolved_mode,
+        "seen": result.effective is not None,
+        **{f"check {check.name}": check.ok for check in result.checks},
+        **{name: value for name, value in effective.items() if name not in OF_THE_SOURCE},
+        "silent": sorted(remark.word for remark in result.silent),
+    }
+
+
+def _apart(linux: Mapping[str, object], windows: Mapping[str, object]) -> list[str]:
+    names = sorted(linux.keys() | windows.keys())
+    return [
+        f"{name} is {linux.get(name)} on Linux, {windows.get(name)} on Windows"
+        for name in names
+        if linux.get(name) != windows.get(name)
+    ]
 
 
 def printed(results: Sequence[CellResult]) -> str:

@@ -15,6 +15,10 @@ _DEBIANS: Final = "/usr/lib/wine"
 """Where Debian's wine64 keeps what it puts on nobody's PATH."""
 
 
+_PREFIX_S: Final = 300
+"""A prefix is some thousand files, and a Windows that starts."""
+
+
 class WineError(Exception):
     """A program under Wine did not do what it was started for."""
 
@@ -126,11 +130,25 @@ def opened_wine() -> Iterator[Wine]:
         raise WineError("there is no Wine here: `apt install wine64`")
     with tempfile.TemporaryDirectory(prefix="wine-", ignore_cleanup_errors=True) as directory:
         wine = Wine(program=found[0], server=found[1], prefix=Path(directory) / "prefix")
+        # What these leave running would hold on to the output of the first program.
+        _quietly(wine, wine.server, "-p")
         try:
-            wine.check(["cmd", "/c", "ver"], directory=Path(directory))
+            if _quietly(wine, wine.program, "cmd", "/c", "ver"):
+                raise WineError(f"Wine makes no prefix in {wine.prefix}")
             yield wine
         finally:
             for option in ("-k", "-w"):
-                subprocess.run(
-                    [str(wine.server), option], env=wine.variables({}), timeout=60, check=False
-                )
+                _quietly(wine, wine.server, option)
+
+
+def _quietly(wine: Wine, *command: str | Path) -> int:
+    done = subprocess.run(
+        list(map(str, command)),
+        env=wine.variables({}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=_PREFIX_S,
+        check=False,
+    )
+    return done.returncode

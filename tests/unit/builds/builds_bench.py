@@ -13,7 +13,22 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 import harness
+from harness.builds.toolchain import find_toolchain
+from harness.errors import SourceUnavailableError
+
+
+def _has_compiler() -> bool:
+    try:
+        find_toolchain()
+    except SourceUnavailableError:
+        return False
+    return True
+
+
+needs_compiler = pytest.mark.skipif(not _has_compiler(), reason="no C++ compiler")
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from harness.builds.headers import NAMES, headers_digest, keep_headers
 from harness.errors import SourceUnavailableError
-from tests.unit.builds.builds_bench import Workbench, catalogue_text, write_tree
+from tests.unit.builds.builds_bench import Workbench, catalogue_text, needs_compiler, write_tree
 
 HEADERS = sorted(name for names in NAMES.values() for name in names)
 
@@ -54,6 +54,7 @@ def kept(bench: Workbench) -> list[str]:
     return sorted(file.name for file in (bench.cache / "builds/t1/headers").glob("*"))
 
 
+@needs_compiler
 def test_a_compile_keeps_them_and_an_older_build_gets_them_without_one(bench: Workbench) -> None:
     sdist = offer(bench)
     assert bench.run("get", "-q", "t1").returncode == 0
@@ -79,6 +80,7 @@ def test_a_compile_keeps_them_and_an_older_build_gets_them_without_one(bench: Wo
     assert kept(bench) == HEADERS
 
 
+@needs_compiler
 def test_a_build_runs_without_them_and_they_are_not_asked_for_again_and_again(
     bench: Workbench,
 ) -> None:
@@ -99,6 +101,7 @@ def test_a_build_runs_without_them_and_they_are_not_asked_for_again_and_again(
     assert kept(bench) == HEADERS
 
 
+@needs_compiler
 def test_sources_without_any(bench: Workbench) -> None:
     bench.add()
     assert bench.run("get", "-q", "t1").returncode == 0

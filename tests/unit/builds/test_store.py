@@ -13,7 +13,7 @@ from harness.builds.catalogue import read_build
 from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
 from tests.signals import KILL
-from tests.unit.builds.builds_bench import Workbench, catalogue_text
+from tests.unit.builds.builds_bench import Workbench, catalogue_text, needs_compiler
 
 
 def one_line(result: "subprocess.CompletedProcess[str]") -> str:
@@ -24,6 +24,7 @@ def one_line(result: "subprocess.CompletedProcess[str]") -> str:
     return line
 
 
+@needs_compiler
 def test_path_prints_one_path_and_progress_goes_elsewhere(bench: Workbench) -> None:
     bench.add()
     result = bench.run("path", "t1")
@@ -38,6 +39,7 @@ def test_path_prints_one_path_and_progress_goes_elsewhere(bench: Workbench) -> N
     assert not list((bench.cache / "downloads").iterdir()), "no archive stays"
 
 
+@needs_compiler
 def test_quiet_is_quiet_and_the_second_time_nothing_is_made(bench: Workbench) -> None:
     bench.add()
     first = bench.run("path", "-q", "t1")
@@ -51,6 +53,7 @@ def test_quiet_is_quiet_and_the_second_time_nothing_is_made(bench: Workbench) ->
     assert time.monotonic() - start < 10
 
 
+@needs_compiler
 def test_the_manifest_says_how_the_build_came_about(bench: Workbench) -> None:
     sdist = bench.add()
     bench.run("get", "-q", "t1")
@@ -87,6 +90,7 @@ def test_no_compiler(bench: Workbench, tmp_path: Path) -> None:
     assert bench.held() == []
 
 
+@needs_compiler
 def test_digest_mismatch(bench: Workbench) -> None:
     sdist = bench.add()
     sdist.write_bytes(sdist.read_bytes() + b"\0")
@@ -96,6 +100,7 @@ def test_digest_mismatch(bench: Workbench) -> None:
     assert bench.held() == []
 
 
+@needs_compiler
 def test_truncated_archive(bench: Workbench) -> None:
     import hashlib
 
@@ -109,6 +114,7 @@ def test_truncated_archive(bench: Workbench) -> None:
     assert not any(name.startswith("builds/") for name in bench.held())
 
 
+@needs_compiler
 def test_no_network(bench: Workbench) -> None:
     bench.add().unlink()
     result = bench.run(
@@ -165,6 +171,7 @@ def test_a_wrong_catalogue_file_is_a_usage_error(bench: Workbench) -> None:
     assert "t1.toml:2: field number" in one_line(result)
 
 
+@needs_compiler
 def test_eight_processes_compile_once(bench: Workbench, tmp_path: Path) -> None:
     """A stand-in for the compiler notes each compile of one source."""
     log, directory = compiler_log(tmp_path)
@@ -226,6 +233,7 @@ def test_control_c_ends_the_compilers_and_leaves_nothing(bench: Workbench, tmp_p
         assert not list((bench.cache / "tmp").iterdir())
 
 
+@needs_compiler
 def test_a_new_pin_replaces_the_build(bench: Workbench) -> None:
     bench.add()
     first = bench.run("path", "-q", "t1").stdout
@@ -238,6 +246,7 @@ def test_a_new_pin_replaces_the_build(bench: Workbench) -> None:
     assert version.stderr == "version: 7 (other)\n"
 
 
+@needs_compiler
 def test_two_builds_that_compile_take_turns(bench: Workbench, tmp_path: Path) -> None:
     log, directory = compiler_log(tmp_path, seconds=0.3)
     for build_id in ("t1", "t2", "t3"):

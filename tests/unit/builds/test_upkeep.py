@@ -12,7 +12,7 @@ import pytest
 from harness.builds.upkeep import parse_size
 from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, EXIT_FAIL, EXIT_OK, EXIT_USAGE
-from tests.unit.builds.builds_bench import Workbench, write_tree
+from tests.unit.builds.builds_bench import Workbench, needs_compiler, write_tree
 from tests.unit.builds.stand_in import write_server
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in server is a shell script")
@@ -152,6 +152,7 @@ def test_what_killed_acquisitions_left_goes_and_what_one_works_on_stays(
     assert not list((bench.cache / "tmp").iterdir())
 
 
+@needs_compiler
 def test_export_and_import_move_a_build(bench: Workbench, tmp_path: Path) -> None:
     bench.add()
     original = Path(bench.run("path", "-q", "t1").stdout.strip())

@@ -127,7 +127,7 @@ def test_nothing_is_run(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             monkeypatch.setattr(module, name, refuse, raising=False)
     mark = tmp_path / "mark"
     (tmp_path / "mark.sh").write_text(f"touch {mark}\n")
-    filled = re.sub(r"\{mark\}", str(mark), text).replace("{{", "{").replace("}}", "}")
+    filled = re.sub(r"\{mark\}", lambda _: str(mark), text).replace("{{", "{").replace("}}", "}")
     path = tmp_path / "file"
     path.write_text(filled)
     kinds: list[str | None] = [None, *FORMATS]

@@ -1,5 +1,6 @@
 """The builds that files pin, and what a revision changed of them."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.upgrade.bumps import bump_of, bumps_since, files_concerned, pinned_build
+
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="no git")
 
 COMPOSE = """services:
   llm:
@@ -77,6 +80,7 @@ def commit(**files: str) -> None:
     subprocess.run(["git", "commit", "-qm", "x"], check=True)
 
 
+@needs_git
 def test_files_that_change_and_hold_a_command_line(repository: Path) -> None:
     commit(compose__yml=COMPOSE, other__txt="b8929")
     commit(compose__yml=COMPOSE.replace("8929", "11434"), other__txt="c")
@@ -85,6 +89,7 @@ def test_files_that_change_and_hold_a_command_line(repository: Path) -> None:
     assert files_concerned([bump]) == [repository / "compose.yml"]
 
 
+@needs_git
 def test_a_number_that_stands_alone_concerns_every_command_line(repository: Path) -> None:
     # As where a compose file takes its tag from an .env beside it.
     text = COMPOSE.replace("b8929", "${LLAMA_TAG}")
@@ -95,6 +100,7 @@ def test_a_number_that_stands_alone_concerns_every_command_line(repository: Path
     assert repository / "compose.yml" in files_concerned(bumps)
 
 
+@needs_git
 def test_nothing_of_a_build_changes(repository: Path) -> None:
     commit(compose__yml=COMPOSE)
     commit(compose__yml=COMPOSE + "# x\n")
@@ -102,12 +108,14 @@ def test_nothing_of_a_build_changes(repository: Path) -> None:
     assert files_concerned([]) == []
 
 
+@needs_git
 def test_a_revision_that_is_none(repository: Path) -> None:
     commit(compose__yml=COMPOSE)
     with pytest.raises(UsageError, match="no-such-revision"):
         bumps_since("no-such-revision")
 
 
+@needs_git
 def test_a_place_that_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

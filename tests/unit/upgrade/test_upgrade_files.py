@@ -102,7 +102,7 @@ def test_a_comment_stays_where_it_belongs(tmp_path: Path) -> None:
       - -fa
       - --no-mmap   # NFS
 """
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", newline="\n")
     assert changed(path, text)[path][1].endswith(
         '      - -fa\n      - "on"\n      - --load-mode   # NFS\n      - none\n'
     )
