@@ -49,7 +49,7 @@ def kept_of(version: str, results: tuple[CellResult, ...]) -> Kept:
 
 
 def over(former: Kept | None, now: Kept) -> Kept:
-    """What was found now; of cells that were left out, what was found before of the same version."""
+    """What was found now; of cells left out, what was found before of the same version."""
     if former is None or former.version != now.version:
         return now
     cells = {
