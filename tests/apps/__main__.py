@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
             untold += _untold(app, error, latest=options.latest)
             continue
         now = kept.kept_of(tried.version, tried.results)
-        found[app.name] = now
+        found[app.name] = kept.over(former.get(app.name), now)
         broken += kept.broken(app.name, former.get(app.name), now)
         _show(app, former.get(app.name), now)
         sys.stdout.write(f"  {app.name}: {time.monotonic() - began:.0f} s\n")

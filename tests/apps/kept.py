@@ -37,11 +37,26 @@ def outcome(result: CellResult) -> str:
 
 
 def kept_of(version: str, results: tuple[CellResult, ...]) -> Kept:
-    """What is kept of an application's cells."""
+    """What is kept of an application's cells.
+
+    A server that finds no card in a spoof is no host of that kind: its cell is left out.
+    """
     cells: dict[str, dict[str, str]] = {}
     for result in results:
-        cells.setdefault(result.environment, {})[result.build] = outcome(result)
+        if not result.no_card or result.emulated:
+            cells.setdefault(result.environment, {})[result.build] = outcome(result)
     return Kept(version=version, cells=cells)
+
+
+def over(former: Kept | None, now: Kept) -> Kept:
+    """What was found now; of cells that were left out, what was found before of the same version."""
+    if former is None or former.version != now.version:
+        return now
+    cells = {
+        environment: {**former.cells.get(environment, {}), **now.cells.get(environment, {})}
+        for environment in former.cells | now.cells
+    }
+    return Kept(version=now.version, cells=cells)
 
 
 def load() -> dict[str, Kept]:

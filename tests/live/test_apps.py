@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.apps.gallery import App, gallery
-from tests.apps.kept import kept_of, load
+from tests.apps.kept import kept_of, load, over
 from tests.apps.trying import KEPT, NotHereError, install, try_out
 
 pytestmark = [
@@ -22,4 +22,9 @@ def test_an_application_does_what_is_kept_of_it(app: App) -> None:
     except NotHereError as error:
         pytest.skip(str(error))
     tried = try_out(installed)
-    assert kept_of(tried.version, tried.results) == load()[app.name], tried.said
+    kept, found = load()[app.name], kept_of(tried.version, tried.results)
+    assert found.cells
+    assert over(kept, found) == kept, tried.said
+    left_out = {result.no_card for result in tried.results} - {""}
+    if left_out:
+        pytest.skip(f"all others agree; left out in the spoof: {'; '.join(sorted(left_out))}")
