@@ -57,7 +57,7 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that take too long for every change: conformance over thousands of launches."""
     session.install("-e", ".[image]", *GROUPS["test"])
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(python="3.11")

@@ -21,6 +21,7 @@ from statistics import median
 from benchmarks._figures import add_json_option, keep
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
+from harness.environments import detect_host
 from harness.matrix.axes import Selection, select_cells
 from harness.model import Cell, CellResult, Verdict
 from harness.server.ports import reserved_port
@@ -119,6 +120,9 @@ def _measure(
 def _raw(cell: Cell, result: CellResult, workbench: Workbench) -> None:
     """The raw script: as little as one can do to see a server answer."""
     build = workbench.build(cell.build)
+    opened = workbench.environment(cell.environment)
+    if opened.spoof is not None:
+        detect_host(opened.variables)  # its command line was made after asking for cards, too
     with reserved_port() as port, tempfile.TemporaryDirectory() as directory:
         argv = list(_with_port(result.argv, port))
         env = {

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,12 +29,13 @@ from harness.processes.reaper import Reaper
 from harness.processes.variables import joined
 from harness.shim.application import (
     INTERRUPTED,
+    Beginning,
     application_variables,
     healthy_starts,
     run_application,
 )
-from harness.shim.install import SERVER, install_shim, programs_directory
-from harness.shim.placing import placed
+from harness.shim.install import SERVER, Shim, install_shim, programs_directory
+from harness.shim.placing import copies, placed
 from harness.shim.recordings import (
     Recording,
     Run,
@@ -209,14 +210,24 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
         if arguments.shim_at:
             stack.enter_context(placed(program, arguments.shim_at, root))
             program = expanded(arguments.shim_at).absolute()
+        stack.callback(_take_away_copies, shim, program)
         told = dict.fromkeys([*arguments.shim_env, SHIM_VARIABLE], str(program))
         healthy = healthy_starts(shim.recordings)
+
+        def enough() -> bool:
+            return bool(arguments.starts) and healthy() >= arguments.starts
+
         ending = run_application(
             [word.replace(SHIM_PLACEHOLDER, str(program)) for word in arguments.application],
             application_variables(os.environ, {**given, **told}, shim.directory),
             reaper.token,
             timeout_s=arguments.timeout,
-            enough=lambda: bool(arguments.starts) and healthy() >= arguments.starts,
+            enough=enough,
+            begun=Beginning(
+                recordings=shim.recordings,
+                programs=(str(shim.directory), str(program)),
+                enough=enough if arguments.starts else None,
+            ),
         )
         if ending.left:
             note(f"ended what it left running: {', '.join(ending.left)}")
@@ -227,6 +238,15 @@ def _run(backing: _Backing, arguments: argparse.Namespace, root: Path) -> Run:
             cut_short=ending.cut_short,
             launches=collect_launches(shim.recordings),
         )
+
+
+def _take_away_copies(shim: Shim, program: Path) -> None:
+    """Remove the copies of the stand-in that the application made: they start nothing later."""
+    own = [*shim.directory.iterdir(), program]
+    for copy in copies(shim.started_as, own):
+        with suppress(OSError):
+            copy.unlink()
+            note(f"took away {copy}, a copy of the stand-in that the application made")
 
 
 def _libraries(backing: _Backing, variables: Mapping[str, str]) -> Mapping[str, str]:

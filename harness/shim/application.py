@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import UsageError
 from harness.processes.loopback import LOOPBACK
 from harness.processes.offspring import Offspring
+from harness.shim import recorder
 from harness.shim.recordings import Launch, collect_launches
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _POLL_S: Final = 0.05
 _ITSELF_S: Final = 5.0
 """How long an application that is to end may take, for whatever it ends itself."""
+_BEGIN_S: Final = 10.0
+"""How long what an application left running may take until it is a server, on a busy host."""
+_HEALTHY_S: Final = 60.0
 _ANSWER_S: Final = 2.0
 _CLOCK_SLACK_S: Final = 5.0
 
@@ -58,8 +62,11 @@ def run_application(
     *,
     timeout_s: float | None = None,
     enough: Callable[[], bool] = bool,
+    begun: "Callable[[Sequence[psutil.Process], float], bool] | None" = None,
 ) -> Ending:
     """Run an application to its end, and end all that it leaves running.
+
+    One that detaches a server may end before that has begun, and is then waited for.
 
     Args:
         application: The program, looked for on the PATH of its variables, and its arguments.
@@ -67,6 +74,8 @@ def run_application(
         token: Of the reaper that ends what it started if this process is killed.
         timeout_s: Seconds after which it is ended; None for no limit.
         enough: Says when it is to be ended.
+        begun: Says of what it left running, and has for some seconds, whether there is nothing to
+            wait for.
 
     Raises:
         UsageError: There is no such program.
@@ -88,6 +97,8 @@ def run_application(
             if cut_short:
                 child.terminate()
                 _wait(child, offspring)
+            elif begun is not None:
+                _let_begin(offspring, deadline, begun)
         except KeyboardInterrupt:  # the terminal sent it to the application as well
             cut_short = INTERRUPTED
             with contextlib.suppress(KeyboardInterrupt):
@@ -116,6 +127,56 @@ def _watch(
 
 def _wait(child: "subprocess.Popen[bytes]", offspring: Offspring) -> None:
     _watch(child, offspring, time.monotonic() + _ITSELF_S, bool)
+
+
+def _let_begin(
+    offspring: Offspring,
+    deadline: float | None,
+    begun: "Callable[[Sequence[psutil.Process], float], bool]",
+) -> None:
+    ended = time.monotonic()
+    latest = ended + _HEALTHY_S
+    deadline = latest if deadline is None else min(deadline, latest)
+    while time.monotonic() < deadline:
+        left = offspring.running()
+        if not left or begun(left, time.monotonic() - ended):
+            return
+        time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """Whether what an application left running is what it is going to be.
+
+    Attributes:
+        recordings: Where every start leaves a file.
+        programs: Where stand-ins are: how the first words of one that is no server yet begin.
+        enough: Says when starts enough are healthy; None where that is not asked.
+    """
+
+    recordings: Path
+    programs: tuple[str, ...]
+    enough: Callable[[], bool] | None
+
+    def __call__(self, left: "Sequence[psutil.Process]", for_s: float) -> bool:
+        """Whether there is nothing to wait for, with this left running for some seconds."""
+        recorded = {launch.pid for launch in collect_launches(self.recordings)}
+        if not recorded or any(self._is_on_its_way(one) for one in left if one.pid not in recorded):
+            return for_s > _BEGIN_S
+        if self.enough is None or self.enough():
+            return True
+        return not any(one.pid in recorded for one in left)
+
+    def _is_on_its_way(self, process: "psutil.Process") -> bool:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            # Further on they are handed to another program.
+            return recorder.__file__ in words[:4] or any(
+                word.startswith(self.programs) for word in words[:2]
+            )
+        return False
 
 
 def healthy_starts(recordings: Path) -> Callable[[], int]:

@@ -27,18 +27,22 @@ SERVER: Final = "llama-server"
 _SCRIPT: Final = """\
 #!/bin/sh
 {mark}{owner}
+if [ ! -e {config} ]; then
+    echo "llama-harness: $0 is a copy of the stand-in of a recording that is over: {put_back}" >&2
+    exit {not_found}
+fi
 if [ $# -eq 1 ]; then
     case "$1" in
         {asks_only})
             {exports}exec {binary} "$1" ;;
     esac
 fi
-exec {python} -I -S {recorder} {config} "$@"
+exec {python} -I -S {recorder} {config} "$0" "$@"
 """
 _LAUNCHED: Final = """\
 {mark}import sys
 from {recorder} import main
-sys.exit(main({config!r}, sys.argv[1:]))
+sys.exit(main({config!r}, sys.argv[0], sys.argv[1:]))
 """
 _LAUNCHERS: Final = {
     "AMD64": "t64.exe",
@@ -73,11 +77,13 @@ class Shim:
         program: The one whose path an application is told.
         directory: Holds all of them and nothing else.
         recordings: The directory where every start leaves a file.
+        started_as: The file that holds the paths of the stand-ins that recorded a start.
     """
 
     program: Path
     directory: Path
     recordings: Path
+    started_as: Path
 
 
 @contextlib.contextmanager
@@ -150,7 +156,12 @@ def install_shim(
         else _write_script(directory / name, binary, env or {}, owner, config)
         for name in dict.fromkeys((*names, SERVER))
     ]
-    return Shim(program=programs[0], directory=directory, recordings=recordings)
+    return Shim(
+        program=programs[0],
+        directory=directory,
+        recordings=recordings,
+        started_as=config.with_name(recorder.STARTED_AS),
+    )
 
 
 def _replacements(models: Mapping[str, TinyModel], directory: Path) -> Mapping[str, Any]:
@@ -185,6 +196,8 @@ def _write_script(
             python=shlex.quote(sys.executable),
             recorder=shlex.quote(recorder.__file__),
             config=shlex.quote(str(config)),
+            put_back=recorder.PUT_BACK,
+            not_found=recorder.NOT_FOUND,
         ),
         encoding="utf-8",
         newline="\n",

@@ -56,6 +56,34 @@ def placed(program: Path, place: Path, root: Path) -> Iterator[None]:
         raise UsageError(f"--shim-at {place}: another recording has its stand-in there") from error
 
 
+def copies(started_as: Path, own: Sequence[Path]) -> list[Path]:
+    """The copies of a stand-in, and the links to it, that an application made and started.
+
+    Args:
+        started_as: Holds the path of every stand-in that was started, one a line.
+        own: The stand-ins themselves.
+    """
+    try:
+        lines = started_as.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    kept = {_named(program) for program in own}
+    started = dict.fromkeys(map(Path, lines))
+    return [program for program in started if _named(program) not in kept and _is_ours(program)]
+
+
+def _named(program: Path) -> Path:
+    """A path whose last part is not followed where it is a link."""
+    return program.parent.resolve() / program.name
+
+
+def _is_ours(program: Path) -> bool:
+    try:
+        return MARK in program.read_bytes()
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def _exchanged(content: bytes, place: Path) -> Iterator[None]:
     from harness.errors import writing

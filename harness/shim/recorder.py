@@ -58,13 +58,30 @@ ASKS_ONLY = frozenset({"--help", "-h", "--usage", "--version", "--list-devices"}
 SUBCOMMANDS = frozenset({"serve", "server"})
 """What makes a program of many names a server: ``llama serve``."""
 
+NOT_FOUND = 127
+PUT_BACK = "put a llama-server of your own in its place"
+
 WHY_MODEL = "the harness loads a tiny model of its own"
 WHY_ONE_THREAD = "threads of a tiny model only wait for each other"
 
 
-def main(config_path: str, argv: Sequence[str]) -> int:
-    """Record one start and become the real server, or answer ``/health`` in its place."""
-    config = json.loads(Path(config_path).read_text(encoding="utf-8"))
+STARTED_AS = "started-as"
+"""Beside the configuration: the path of every stand-in that recorded a start, one a line."""
+
+
+def main(config_path: str, program: str, argv: Sequence[str]) -> int:
+    """Record one start and become the real server, or answer ``/health`` in its place.
+
+    Args:
+        config_path: ``harness.shim.install`` writes it.
+        program: The stand-in, or the copy of it, that was started.
+        argv: The arguments.
+    """
+    try:
+        config = json.loads(Path(config_path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        tell(f"{program} is a copy of the stand-in of a recording that is over: {PUT_BACK}")
+        return NOT_FOUND
     if argv and argv[0] in SUBCOMMANDS:
         argv = argv[1:]
     env = joined({**os.environ, **config["overriding"]}, config["env"])
@@ -72,6 +89,8 @@ def main(config_path: str, argv: Sequence[str]) -> int:
         return become(config["binary"], argv, env)
     try:
         write_launch(Path(config["recordings"]), argv)
+        with Path(config_path).with_name(STARTED_AS).open("a", encoding="utf-8") as started:
+            started.write(f"{Path(program).absolute()}\n")
     except OSError as error:
         tell(f"this start could not be recorded: {error}")
     words, env, replaced = on_loopback(argv, env)
@@ -252,4 +271,4 @@ def _value(argv: Sequence[str], flag: str, default: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

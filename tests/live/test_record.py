@@ -263,6 +263,59 @@ def test_an_environment_keeps_the_users_home_for_the_application(tmp_path: Path)
     ]
 
 
+LATE = """
+import os, subprocess, sys
+words = ["sleep 2; exec llama-server -m x.gguf --port 70000"]
+subprocess.Popen(["sh", "-c", *words], start_new_session=True)
+os._exit(0)
+"""
+"""Ends long before what it has detached is a server."""
+
+
+def test_what_an_application_detached_is_let_begin(tmp_path: Path) -> None:
+    words = ["--health-only", "--timeout", "30"]
+    done = record(tmp_path, *words, application=[sys.executable, "-c", LATE])
+    assert done.returncode == 0, done.stderr
+    run = the_run(tmp_path)
+    assert [launch.argv[:2] for launch in run.launches] == [["-m", "x.gguf"]]
+    assert run.status == 0
+    assert not run.cut_short
+
+
+def test_what_it_detached_and_is_no_server_is_not_waited_for_long(tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = record(tmp_path, application=["sh", "-c", "setsid sleep 600 &"])
+    assert done.returncode == 3
+    assert 10 < time.monotonic() - started < 30
+    assert "ended what it left running: sleep" in done.stderr
+
+
+COPIES = """
+import os, shutil, subprocess
+from pathlib import Path
+own, link = Path("own/llama-server"), Path("own/linked")
+if not own.exists():
+    own.parent.mkdir(exist_ok=True)
+    shutil.copy2(os.environ["APP_SERVER"], own)
+    link.symlink_to(os.environ["APP_SERVER"])
+for program in (own, link):
+    subprocess.run([program, "-m", "x.gguf", "--port", "70000"])
+"""
+"""Keeps its server in a place of its own, and looks nowhere else once it is there."""
+
+
+def test_the_copies_that_an_application_makes_are_taken_away(tmp_path: Path) -> None:
+    words = ["--build", "b8929", "--health-only", "--shim-env", "APP_SERVER"]
+    script = tmp_path / "copies.py"
+    script.write_text(f"import os; os.chdir({str(tmp_path)!r})\n{COPIES}")
+    done = record(tmp_path, *words, application=[sys.executable, str(script)])
+    assert done.returncode == 0, done.stderr
+    runs = load_recording(tmp_path / "app.json").runs
+    assert [(run.build, len(run.launches)) for run in runs] == [("b8929", 2), ("b9246", 2)]
+    assert f"took away {tmp_path / 'own' / 'llama-server'}, a copy" in done.stderr
+    assert list((tmp_path / "own").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_two_hundred_recordings_in_a_row_leave_nothing(tmp_path: Path, port: int) -> None:
     home = tmp_path / "home"

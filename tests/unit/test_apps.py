@@ -1,10 +1,14 @@
 """The gallery of applications: its files, what is kept of it, and the page on it."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from harness.builds import load_catalogue
+from tests.apps import __main__ as command
+from tests.apps import trying
 from tests.apps.gallery import ENVIRONMENTS, FOLDER, MOST_LINES, App, gallery
 from tests.apps.kept import PASS, Kept, broken, load
 from tests.apps.page import PAGE, made, parts
@@ -100,3 +104,40 @@ def test_a_new_build_is_held_against_the_newest_before_it() -> None:
     before = kept("1", b1="fail: x", b2=PASS)
     assert [*broken("app", before, kept("1", b3="fail: y"))] == ["app 1 on b3 in cpu: fail: y"]
     assert [*broken("app", kept("1", b2="fail: x"), kept("1", b3="fail: y"))] == []
+
+
+def test_without_npm_an_application_is_skipped_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "KEPT", tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert command.main(["genai-electron"]) == 0
+    assert capsys.readouterr().out == "genai-electron is skipped: there is no npm here\n"
+    assert command.main(["--latest", "genai-electron"]) == 3
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_package_that_is_missing_is_no_missing_network(
+    reached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: object) -> None:
+        raise trying.CannotTryError("pip: no such version")
+
+    monkeypatch.setattr(trying, "_fetch", cannot)
+    monkeypatch.setattr(trying, "_is_reached", lambda _: reached)
+    expected = trying.CannotTryError if reached else trying.NotHereError
+    with pytest.raises(trying.CannotTryError) as raised:
+        trying.install(APPS[0], tmp_path / "app")
+    assert type(raised.value) is expected
+    assert not (tmp_path / "app" / "installed.json").exists()
+
+
+def test_what_is_installed_is_not_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (without,) = [app for app in APPS if not app.file.pip and not app.file.npm]
+    fetched: list[App] = []
+    monkeypatch.setattr(trying, "_fetch", lambda app, *_: fetched.append(app))
+    for _ in range(2):
+        trying.install(without, tmp_path / "app")
+    assert fetched == [without]

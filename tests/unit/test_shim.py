@@ -354,3 +354,19 @@ def test_the_windows_launcher_runs_the_recorder(
         exec(script, {})
     assert ran == [(str(Path("C:/llama-server.exe")), ("-c", "1"), dict(os.environ))]
     assert [launch.argv for launch in collect_launches(stand_in.recordings)] == [["-c", "1"]]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-m", "x.gguf"]], ids=" ".join)
+def test_a_copy_that_outlives_its_recording_says_what_it_is(
+    words: list[str], tmp_path: Path
+) -> None:
+    stand_in = shim(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copy2(stand_in.program, copy)
+    shutil.rmtree(stand_in.recordings.parent)
+    done = run(copy, *words)
+    assert done.returncode == 127
+    assert done.stderr == (
+        f"llama-harness: {copy} is a copy of the stand-in of a recording that is over: put a "
+        "llama-server of your own in its place\n"
+    )
