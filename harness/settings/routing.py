@@ -81,7 +81,7 @@ def _look_at(name: str, entry: Mapping[str, Any], client: ServerClient, log: Lin
         return RoutedModel(loads=None, words=words, why="it names no model file")
     before = len(log.lines())
     client.reply("/models/load", {"model": name}, _ANSWER_S)
-    if not _loaded(name, client):
+    if not _loaded(name, client, log, before):
         blame, why = _reason(log, before)
         return RoutedModel(loads=False, words=words, blame=blame, why=why)
     query = f"?model={quote(name, safe='')}"
@@ -113,8 +113,11 @@ def _own(line: str) -> str:
     return line.partition("] ")[2] if line.startswith("[") and "] " in line else line
 
 
-def _loaded(name: str, client: ServerClient) -> bool:
+def _loaded(name: str, client: ServerClient, log: Lines, before: int) -> bool:
     """Whether a model loads, once that is settled.
+
+    Where a model's own server ends at once, routers of b9246 may say for ever that it is loading;
+    its last words tell.
 
     Raises:
         ProtocolError: It is neither loaded nor failed; another may have been in its way.
@@ -124,15 +127,24 @@ def _loaded(name: str, client: ServerClient) -> bool:
         status = _status(_entries(client).get(name, {}))
         if status.get("value") == "loaded" or status.get("failed"):
             return status.get("value") == "loaded"
+        if refused_in(_said(log, before)):
+            return False
         time.sleep(_POLL_S)
+    if reason_in(_said(log, before)):
+        return False
     raise ProtocolError(f"the router has not loaded {name} within {_LOADING_S:.0f} s, nor says why")
+
+
+def _said(log: Lines, before: int) -> list[str]:
+    """What a model's own server said since."""
+    return [_own(line) for line in log.lines()[before:]]
 
 
 def _reason(log: Lines, before: int) -> tuple[str | None, str]:
     """The key at fault and what is said of it, by the lines that came since."""
     deadline = time.monotonic() + _SAID_S
     while True:
-        lines = [_own(line) for line in log.lines()[before:]]
+        lines = _said(log, before)
         refused = refused_in(lines)
         if refused:
             return refused.argument.lstrip("-") if refused.argument else None, refused.message
