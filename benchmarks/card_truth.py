@@ -97,6 +97,7 @@ def main() -> int:
     parser.add_argument("--build", action="append", help="default: all that were recorded")
     parser.add_argument("--server", type=Path, help="a program in place of the store's")
     parser.add_argument("--headers", type=Path, help="the headers it was compiled with")
+    parser.add_argument("--starter", action="store_true", help="that program has the starter")
     parser.add_argument("--only", default="*", help="patterns of case names, with | between")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--truth", type=Path, help="a record other than the one in fixtures")
@@ -252,7 +253,7 @@ def chosen(options: argparse.Namespace) -> Subject:
         UsageError: It cannot be given a card.
     """
     if options.server:
-        return subject(options.build, options.server, options.headers, starter=True)
+        return subject(options.build, options.server, options.headers, starter=options.starter)
     return stored(open_store().acquire(load_catalogue().get(options.build)))
 
 

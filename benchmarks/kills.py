@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -108,7 +109,9 @@ class Place:
         with self._started() as run:
             time.sleep(seconds)
             servers = len(owned_processes(home=self._scratch))
-            family = psutil.Process(run.pid).children(recursive=True)
+            family: list[psutil.Process] = []
+            with suppress(psutil.NoSuchProcess):  # It ended by itself, and Windows keeps no trace.
+                family = psutil.Process(run.pid).children(recursive=True)
             before = self._results.read_bytes() if self._results.exists() else b""
             run.kill()
             run.wait()

@@ -116,8 +116,8 @@ def _own(line: str) -> str:
 def _loaded(name: str, client: ServerClient, log: Lines, before: int) -> bool:
     """Whether a model loads, once that is settled.
 
-    Routers miss the end of a server that is over at once (b8929 does), and call it loading for
-    ever: that it refused an argument settles it as well.
+    Where a model's own server ends at once, routers of b9246 may say for ever that it is loading;
+    its last words tell.
 
     Raises:
         ProtocolError: It is neither loaded nor failed; another may have been in its way.
@@ -127,17 +127,24 @@ def _loaded(name: str, client: ServerClient, log: Lines, before: int) -> bool:
         status = _status(_entries(client).get(name, {}))
         if status.get("value") == "loaded" or status.get("failed"):
             return status.get("value") == "loaded"
-        if refused_in([_own(line) for line in log.lines()[before:]]):
+        if refused_in(_said(log, before)):
             return False
         time.sleep(_POLL_S)
+    if reason_in(_said(log, before)):
+        return False
     raise ProtocolError(f"the router has not loaded {name} within {_LOADING_S:.0f} s, nor says why")
+
+
+def _said(log: Lines, before: int) -> list[str]:
+    """What a model's own server said since."""
+    return [_own(line) for line in log.lines()[before:]]
 
 
 def _reason(log: Lines, before: int) -> tuple[str | None, str]:
     """The key at fault and what is said of it, by the lines that came since."""
     deadline = time.monotonic() + _SAID_S
     while True:
-        lines = [_own(line) for line in log.lines()[before:]]
+        lines = _said(log, before)
         refused = refused_in(lines)
         if refused:
             return refused.argument.lstrip("-") if refused.argument else None, refused.message

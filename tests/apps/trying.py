@@ -110,6 +110,8 @@ def install(app: App, folder: Path, *, latest: bool = False) -> Installed:
         folder.mkdir(parents=True)
         try:
             _fetch(app, folder, wanted)
+        except NotHereError:
+            raise
         except CannotTryError as error:
             kind = "npm" if app.file.npm else "pip"
             if _is_reached(kind):

@@ -26,7 +26,7 @@ with placed(*map(Path, sys.argv[1:])):
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     path = tmp_path / "program"
-    path.write_text(OURS)
+    path.write_text(OURS, newline="\n")
     return path
 
 

@@ -51,7 +51,9 @@ def main() -> int:
                 return place.python(*options.python)
             if tests:
                 return place.pytest(*tests)
-            statuses = [] if options.tables else [place.pytest(UNIT), place.pytest(*LIVE)]
+            statuses = (
+                [] if options.tables else [place.pytest("-n", "auto", UNIT), place.pytest(*LIVE)]
+            )
             return int(any([*statuses, place.tables()]))
     except (WineError, HarnessError) as error:
         sys.stderr.write(f"{error}\n")
