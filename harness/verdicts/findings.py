@@ -27,6 +27,8 @@ _REPLACED: Final = {
     **dict.fromkeys(("--threads-batch", "-tb", "LLAMA_ARG_THREADS_BATCH"), "threads_batch"),
 }
 """What sets a setting that the harness chooses itself."""
+_LEAVE: Final = "leave "
+"""Begins advice to write nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +253,10 @@ def remarks(finding: Finding) -> Iterator[str]:
     said = " ".join(finding.lacks)
     yield from (one.why for one in finding.silent if one.why not in said)
     if finding.advice and not all(one in finding.message for one in finding.advice):
-        yield f"write {' or '.join(finding.advice)} instead"
+        leave = [one for one in finding.advice if one.startswith(_LEAVE)]
+        words = [one for one in finding.advice if one not in leave]
+        written = [f"write {' or '.join(words)} instead"] if words else []
+        yield "; ".join((*written, *leave))
     for why, group in groupby(finding.cannot_tell, key=lambda one: one.why):
         yield f"cannot tell here: {', '.join(one.word for one in group)}: {why}"
     if finding.not_seen:

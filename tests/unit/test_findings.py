@@ -206,3 +206,15 @@ def test_advice_is_not_repeated() -> None:
     assert list(remarks(replace(PASS, advice=("--x",)))) == ["write --x instead"]
     assert list(remarks(replace(PASS, advice=("--x",), message="write --x"))) == []
     assert list(remarks(replace(PASS, advice=("--x", "--y")))) == ["write --x or --y instead"]
+
+
+@pytest.mark.parametrize(
+    ("advice", "said"),
+    [
+        (("-c 1",), "write -c 1 instead"),
+        (("leave --spec-type out",), "leave --spec-type out"),
+        (("-c 1", "-ngl 9", "leave -x out"), "write -c 1 or -ngl 9 instead; leave -x out"),
+    ],
+)
+def test_advice_is_a_sentence(advice: tuple[str, ...], said: str) -> None:
+    assert list(remarks(replace(found(started()), advice=advice))) == [said]
