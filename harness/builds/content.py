@@ -8,7 +8,7 @@ from typing import Final
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import NAME
 from harness.builds.store import AcquiredBuild
-from harness.memory import Memory, digest_of
+from harness.config.memory import Memory, digest_of
 
 _KIND: Final = "file"
 _SETTLED_S: Final = 2.0

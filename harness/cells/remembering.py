@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import msgspec
 
 from harness.builds.content import content_of, digest_of_file
+from harness.config.memory import Memory, digest_of, own_digest
 from harness.config.paths import entries, is_file
-from harness.memory import Memory, digest_of, own_digest
 from harness.model import (
     Cell,
     CellResult,

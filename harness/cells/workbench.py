@@ -14,6 +14,8 @@ from harness.builds import AcquiredBuild, Catalogue, Store, load_catalogue
 from harness.cells.qualification import MODELS_DIRECTORY, open_store, start_plainly
 from harness.cells.remembering import RememberedVerdicts, asked_once
 from harness.config.configuration import load_configuration
+from harness.config.memory import FILE as MEMORY_FILE
+from harness.config.memory import Memory
 from harness.environments import detect_host
 from harness.environments.environment import environment as open_environment
 from harness.environments.hermetic import is_untouched
@@ -29,8 +31,6 @@ from harness.errors import (
 )
 from harness.flags.capabilities import Capabilities, Option, probe
 from harness.gguf_models import ensure_models
-from harness.memory import FILE as MEMORY_FILE
-from harness.memory import Memory
 from harness.model import SPOOFED, Cell, Check, Failure, HostProfile, TinyModel
 from harness.processes.reaper import OWNER_VARIABLE, Reaper, owned_processes
 from harness.processes.variables import joined

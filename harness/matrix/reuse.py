@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from harness.cells.remembering import VERDICT
-from harness.memory import Memory
+from harness.config.memory import Memory
 from harness.model import Cell, CellResult, Verdict
 from harness.report.jsonl import decode_result, encode_result
 from harness.server.failure import UNEXPLAINED, WORTH_ANOTHER_TRY

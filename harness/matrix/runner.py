@@ -14,10 +14,10 @@ from harness.cells.flakes import run_settled
 from harness.cells.qualification import open_store
 from harness.cells.running import error_result
 from harness.cells.workbench import Workbench, open_workbench
+from harness.config.memory import FILE as MEMORY_FILE
+from harness.config.memory import Memory
 from harness.errors import HarnessError
 from harness.matrix.reuse import Verdicts
-from harness.memory import FILE as MEMORY_FILE
-from harness.memory import Memory
 from harness.model import BAD, Cell, CellResult, FailureKind
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.report.jsonl import decode_result, encode_result

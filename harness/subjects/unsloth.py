@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import msgspec
 
+from harness.config.memory import digest_of, digest_of_files, files_below
 from harness.config.paths import expanded
 from harness.errors import SubjectError
-from harness.memory import digest_of, digest_of_files, files_below
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Mode
 from harness.processes.running import usable_cores
 from harness.subjects import unsloth_install

@@ -11,9 +11,9 @@ import pytest
 from harness.builds.locations import cache_root
 from harness.cells.remembering import VERDICT
 from harness.cli import main
+from harness.config.memory import FILE, Memory
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
 from harness.matrix import reuse
-from harness.memory import FILE, Memory
 from harness.model import CellResult, Verdict
 from harness.report.jsonl import encode_result, read_results
 from harness.report.markdown import render_markdown

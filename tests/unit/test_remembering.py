@@ -13,8 +13,8 @@ from harness.builds.hosts import HostFingerprint
 from harness.cells import remembering
 from harness.cells.remembering import VERDICT, planned, verdict_key
 from harness.cells.workbench import OpenEnvironment, Workbench
+from harness.config.memory import Memory
 from harness.matrix.reuse import Verdicts
-from harness.memory import Memory
 from harness.model import (
     Cell,
     CellResult,

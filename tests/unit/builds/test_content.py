@@ -16,7 +16,7 @@ from harness.builds import AcquiredBuild, Build
 from harness.builds.content import content_of, digest_of_file
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import Manifest
-from harness.memory import Memory
+from harness.config.memory import Memory
 
 LONG_AGO = 1_600_000_000
 

@@ -133,7 +133,7 @@ def files_below(directory: Path) -> Iterator[tuple[str, Path]]:
 @cache
 def own_digest() -> str:
     """The harness itself: all its files, in a development checkout too, and its Python."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     data = package / "_fixtures"
     data = data if data.is_dir() else package.parent / "fixtures"
     files = (*files_below(package), *(files_below(data) if data.is_dir() else ()))
