@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import Final
 
 from harness.builds.card_starter import CardStarter, compile_starter
 from harness.builds.cmake_model import ask_for_model, read_sources
@@ -61,9 +62,13 @@ class Recipe:
 
 _OPTIONS: Mapping[str, Mapping[str, str]] = read_table("recipe.toml")
 
+_WEB_PAGE: Final = "-DLLAMA_UI_DEFAULT_ENABLED=1"
+"""Where there is no web page, upstream says 0 to one library alone (b9174 on): the linker decides
+whether a server has it switched on. Releases have."""
+
 FAST = Recipe(
     unity=True,
-    flags="-O1 -DNDEBUG -w -g0",
+    flags=f"-O1 -DNDEBUG -w -g0 {_WEB_PAGE}",
     options={**_OPTIONS["headless"], **_OPTIONS["oldest_cpu"], **_OPTIONS["fast"]},
 )
 """The harness's own recipe."""

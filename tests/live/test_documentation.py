@@ -66,7 +66,13 @@ COMMANDS = [
     and "--list" not in command.words
     and not any(reason in " ".join(command.words) for reason in NOT_RUN)
 ]
-RECORD = next(command for command in COMMANDS if command.words[0] == "record")
+RECORD = next(
+    command
+    for command in COMMANDS
+    if command.page == "own-application.md" and command.words[0] == "record"
+)
+CARDS = "cuda-spoof.md"
+"""Its command lines are for hosts with cards, which the spoof has."""
 
 
 def run(command: DocumentedCommand, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -104,7 +110,7 @@ def test_a_documented_command_does_what_its_page_says(
     expected = STATUS.get(command.words[0], {EXIT_OK})
     if ARGV in command.words and command.words[0] == "matrix":
         expected = STATUS[ARGV]
-    if BARE in command.words:
+    if BARE in command.words or (command.page == CARDS and command.words[0] == "check"):
         expected = {EXIT_OK}
     assert answer.returncode in expected, answer.stdout + answer.stderr
     assert "Traceback" not in answer.stdout + answer.stderr

@@ -325,7 +325,10 @@ def test_a_preset_that_a_command_line_names_is_written(
         (("--from", "b8929", "--write", "--", "-m", "a.gguf"), "give a file"),
         (("--from", "b8929", "--backup", "compose.yml"), "--backup: goes with --write"),
         (("--from", "b8929", "--mode", "mtp", "compose.yml"), "--mode: goes with --subject"),
-        (("--from", "b8929"), "give a command line after --, files, --subject or --base"),
+        (
+            ("--from", "b8929"),
+            "a command line after -- or by --variable, files, --subject or --base",
+        ),
         (("--from", "b8929", "--base", "HEAD", "compose.yml"), "one of them"),
         (("--from", "b8929", "--diff", "--variable", "A=1", "compose.yml"), "--variable: goes"),
     ],

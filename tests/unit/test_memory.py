@@ -79,7 +79,8 @@ def test_digests_tell_values_apart_and_not_their_order() -> None:
 def test_the_harness_s_own_digest_is_that_of_every_file_it_has(tmp_path: Path) -> None:
     assert own_digest() == own_digest()
     names = dict(files_below(Path(memory.__file__).parents[1]))
-    assert {"config/memory.py", "verdicts/checks.py", "formats/resources/programs.toml"} <= names.keys()
+    some = {"config/memory.py", "verdicts/checks.py", "formats/resources/programs.toml"}
+    assert some <= names.keys()
     assert not any(name.endswith(".pyc") for name in names)
     (tmp_path / "a.py").write_text("x = 1")
     before = digest_of_files(files_below(tmp_path))

@@ -254,13 +254,14 @@ def test_the_command_shows_failures_alike_once(
     run_matrix: RunMatrix, verdicts: dict[int | None, Verdict]
 ) -> None:
     verdicts.update(dict.fromkeys(LENGTHS, Verdict.FAIL))
-    told = run_matrix(MTP, "--tb=no").stdout.str()
+    told = run_matrix(MTP, "--tb=no", "-rN").stdout.str()
     assert told.count("harness: as it was told") == 1
     assert "4 cells" in told
     assert "b9246, cpu: mtp n=default,1,5,16 tiny-mtp" in told
     assert told.count("run it alone") == 1
     assert "4 failed" in told
-    assert run_matrix(MTP, "--tb=short").stdout.str().count("run it alone") == 4
+    each = run_matrix(MTP, "--tb=short", "-rN").stdout.str()
+    assert each.count("run it alone") == 4
 
 
 def test_a_bug_of_the_harness_is_shown_with_its_traceback(
