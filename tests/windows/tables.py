@@ -18,8 +18,6 @@ LIST: Final = Path(__file__).with_name("other_cells.toml")
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEEN: Final = (0, 1)
 """Exit statuses of a matrix whose every cell was seen."""
-OF_THE_SOURCE: Final = ("ui",)
-"""Settings that differ by who compiled a build: upstream's own have the web page."""
 
 
 def cells(jsonl: Path) -> list[str]:
@@ -101,7 +99,7 @@ def told(result: CellResult) -> dict[str, object]:
         "mode": result.resolved_mode,
         "seen": result.effective is not None,
         **{f"check {check.name}": check.ok for check in result.checks},
-        **{name: value for name, value in effective.items() if name not in OF_THE_SOURCE},
+        **effective,
         "silent": sorted(remark.word for remark in result.silent),
     }
 
