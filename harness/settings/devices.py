@@ -239,6 +239,8 @@ def _asks_split(argument: Argument) -> list[float] | None:
 def _grants_split(asked: list[float], seen: list[int], _: EffectiveState) -> bool:
     """Whether the layers are divided as builds divide them by such shares."""
     bounds = [*accumulate([*asked, *([0.0] * len(seen))][: len(seen)])]
+    if not all(isinstance(layer, int) for layer in seen):
+        return False
     layers = sum(seen)
     if not bounds[-1] or not layers:
         return True  # all zero leaves the shares to the build

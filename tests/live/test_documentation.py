@@ -59,10 +59,13 @@ def marked(command: DocumentedCommand) -> Any:
     return pytest.param(command, id=str(command), marks=[pytest.mark.slow] if long else [])
 
 
+GALLERY = "apps.md"
+"""Its commands need the applications; tests/live/test_apps.py runs them."""
 COMMANDS = [
     command
     for command in documented_commands()
-    if (command.words[0] in SOME_SECONDS or command.words[:2] in ON_THE_STORE)
+    if command.page != GALLERY
+    and (command.words[0] in SOME_SECONDS or command.words[:2] in ON_THE_STORE)
     and "--list" not in command.words
     and not any(reason in " ".join(command.words) for reason in NOT_RUN)
 ]
