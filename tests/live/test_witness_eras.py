@@ -41,7 +41,7 @@ def test_two_witnesses_for_each_implementation_that_drafts(
         assert result.status is Verdict.PASS, (implementation, result.checks, result.failure)
         assert len(result.witnessed_by[implementation]) >= 2
         names = result.witnessed_by[implementation]
-        independent = {one.basis for one in result.witnesses if one.name in names}
+        independent = {one.basis for one in result.witnesses if one.witness in names}
         # ik_llama.cpp tells no settings; its two witnesses read what two parts of it counted.
         assert len(independent) == (1 if build.fork else 2)
 
