@@ -179,7 +179,7 @@ def test_what_is_compiled_for_a_newer_processor_is_refused_and_the_next_source_t
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (("--draft-max", "8"), EXIT_FAIL, "the build refuses --draft-max: "),
+        (("--draft-max", "8"), EXIT_FAIL, "arm64 has removed --draft-max; write "),
         (("-c", "512"), EXIT_OK, "starts, without speculation"),
         (
             ("--spec-type", "draft-mtp", "--spec-draft-n-max", "4"),
@@ -201,7 +201,7 @@ def test_a_command_line_is_checked_on_arm64(
     assert [name for _, name, _ in findings] == ["arm64", "here"]
     (mark, _, there), (mark_here, _, here) = findings
     assert there.startswith(said)
-    assert (mark, there) == (mark_here, here)
+    assert (mark, there.replace("arm64", "here", 1)) == (mark_here, here)
 
 
 def run(directory: Path, *words: str) -> "subprocess.CompletedProcess[str]":
