@@ -78,7 +78,7 @@ def build_id(harness: Harness) -> str:
 
 def compiled(harness: Harness, build_id: str) -> set[Path]:
     """What compiles under way have made so far."""
-    return set(harness.cache.glob(f"tmp/{build_id}~*/build/**/*.o"))
+    return set(harness.cache.glob(f"tmp/{build_id}~*/build/ggml/**/*.o"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
