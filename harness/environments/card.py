@@ -7,7 +7,6 @@ against those that the store keeps beside the build, on first use, in about a se
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.builds.headers import headers_digest
+from harness.environments.native_compiler import complaint
 
 CARD_LIBRARY: Final = "libggml-cuda-spoof.so"
 """What it is called on every system; ``machine.txt`` lies beside it."""
@@ -28,7 +28,6 @@ _OPTIONS: Final = (
     *("-fvisibility=hidden", "-fno-exceptions", "-fno-rtti"),
 )
 _COMPILERS: Final = ("c++", "g++", "clang++")
-_COMPILE_TIMEOUT_S: Final = 120
 
 
 def compile_card(headers: Path, cache: Path) -> Path | str:
@@ -72,25 +71,9 @@ def card_sources() -> Mapping[str, str]:
     return {name: (folder / name).read_text(encoding="utf-8") for name in SOURCES}
 
 
-def _compile(compiler: str, scratch: Path, headers: Path, build: str) -> str:
-    """Compile in a directory that has the sources; what is wrong, or empty."""
+def _compile(compiler: str, scratch: Path, headers: Path, build: str) -> str | None:
+    """Compile in a directory that has the sources; what is wrong, None where nothing is."""
     command = [compiler, *_OPTIONS, f'-DCARD_HEADERS="{build}"', "-I", str(headers.absolute())]
     libraries = ("-lpthread", "-ldl") if sys.platform.startswith("linux") else ()
-    try:
-        done = subprocess.run(
-            [*command, "-o", CARD_LIBRARY, SOURCES[0], *libraries],
-            cwd=scratch,
-            env={**os.environ, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMPILE_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{compiler} cannot be run on {SOURCES[0]}: {error}"
-    if done.returncode == 0:
-        return ""
-    lines = [line for line in done.stderr.splitlines() if "error" in line]
-    return f"{compiler} does not compile {SOURCES[0]}: {(lines or ['no message'])[0]}"
+    command += ["-o", CARD_LIBRARY, SOURCES[0], *libraries]
+    return complaint(command, SOURCES[0], scratch, {**os.environ, "LC_ALL": "C"})

@@ -100,10 +100,19 @@ def _compile_one(compiler: str, directory: Path, source: str, output: str) -> st
         linked = ["-static-libgcc"]
     else:
         linked = ["-Wl,-soname," + output, "-lpthread", "-ldl"]
+    return complaint([compiler, *_OPTIONS, "-o", output, source, *linked], source, directory)
+
+
+def complaint(
+    command: Sequence[str], source: str, directory: Path, env: Mapping[str, str] | None = None
+) -> str | None:
+    """Run a compiler in a directory that has its sources; what is wrong, None where nothing is."""
+    compiler = command[0]
     try:
         done = subprocess.run(
-            [compiler, *_OPTIONS, "-o", output, source, *linked],
+            command,
             cwd=directory,
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
