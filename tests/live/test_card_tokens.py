@@ -68,7 +68,7 @@ class Runs:
         )
 
     def answer(self, model: Path, words: tuple[str, ...], *, card: bool) -> Mapping[str, Any]:
-        added = {"LLAMA_HARNESS_CARD": str(self._server.library)} if card else {}
+        added = self._server.variables() if card else {}
         tokens = ENOUGH_FOR_NGRAMS if NGRAM[1] in words else TOKENS
         case = {"model": "model", "ask": {"cache_prompt": True}, "argv": [*self._plain, *words]}
         seen = run_case(
