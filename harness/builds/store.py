@@ -39,7 +39,7 @@ from harness.builds.manifest import (
     write_manifest,
 )
 from harness.builds.platforms import Platform, this_platform
-from harness.builds.sources.base import Delivery, Source, Workspace
+from harness.builds.sources.base import Delivery, Source, Turn, Workspace
 from harness.config.configuration import load_configuration
 from harness.config.paths import entries, is_file, take_place
 from harness.errors import (
@@ -272,8 +272,9 @@ class Store:
     ) -> Iterator[tuple[Build, AcquiredBuild | HarnessError]]:
         """Acquire several builds, downloads beside compiles, and yield each as it is done.
 
-        Only one compile runs at a time, on all cores. Closing the iterator, or an exception such
-        as KeyboardInterrupt, ends all that is under way before it is passed on.
+        Only one compile runs at a time, on all cores, while the next is made ready.
+        Closing the iterator, or an exception such as KeyboardInterrupt, ends all that is under way
+        before it is passed on.
         """
         if not builds:
             return
@@ -443,7 +444,10 @@ class Store:
             packed=self.packed,
             platform=self.platform,
             progress=progress,
-            compile_slot=lambda: self._lock("@compile", progress, cancelled),
+            turn=lambda: Turn(
+                lambda: self._lock("@prepare", progress, cancelled),
+                lambda: self._lock("@compile", progress, cancelled),
+            ),
             extract=self._extract,
             alone=alone,
             cancelled=cancelled,
@@ -564,7 +568,7 @@ class Store:
             try:
                 lock.acquire(timeout=1 if told else _LOCK_POLL_S, poll_interval=_LOCK_POLL_S)
             except filelock.Timeout:
-                if not told and name != "@compile":
+                if not told and not name.startswith("@"):
                     progress.note(f"{name}: another process is acquiring it, waiting")
                 told = True
             else:

@@ -56,11 +56,18 @@ class PackageSource:
             binary.chmod(0o755)
             env = library_variables(binary, workspace)
         else:
-            with workspace.compile_slot():
+            with workspace.turn() as turn:
                 unpacked = workspace.scratch / "unpacked"
                 unpack(archive, unpacked, below=origin.tree)
                 move_tree(unpacked, origin.tree, workspace.scratch / "tree")
-                binary, compiled = compile_tree(build, origin, workspace, toolchain, build.commit)
+                binary, compiled = compile_tree(
+                    build,
+                    origin,
+                    workspace,
+                    toolchain=toolchain,
+                    commit=build.commit,
+                    turn=turn,
+                )
             details |= compiled
             env = {}
         return Delivery(
