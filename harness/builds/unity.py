@@ -35,7 +35,7 @@ _REFUSED = re.compile(
 )
 _ALIAS = re.compile(r"^using\s+(?:(\w+)\s*=\s*([^;]+)|([\w:]+::(\w+)));", re.MULTILINE)
 _SPECIALISED = re.compile(
-    r"^template\s*<\s*>[^;{(]*?\b(\w+)(?:<[^;{(]*?>)?(?:::~?\w+(?:<[^;{(]*?>)?)*\s*\(", re.MULTILINE
+    r"^template\s*<\s*>[^;{(]*?\b((?:\w+(?:<[^;{(]*?>)?::)*~?\w+)(?:<[^;{(]*?>)?\s*\(", re.MULTILINE
 )
 _TEMPLATE = re.compile(r"^\s*template\s*<[^>\n][^\n]*>[^;{(]*?\b(\w+)\s*\(", re.MULTILINE)
 _CONDITION = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)", re.MULTILINE)
@@ -139,7 +139,7 @@ class UnityPlanner:
         """
         self._groups = tuple(groups)
         self._texts: dict[Path, str] = {}
-        self._sizes: dict[Path, int | None] = {}
+        self._files: dict[Path, bool] = {}
         self._headers: dict[Path, tuple[frozenset[str], tuple[str, ...]]] = {}
         total = sum(self._cost(source) for group in self._groups for source in group.sources)
         self._full = max(total // (jobs * per_job), _HEADER_COST)
@@ -164,8 +164,11 @@ class UnityPlanner:
         cost = sum(self._cost(source) for source in group.sources)
         count = max(1, round(cost / self._full))
         bins = [_Bin() for _ in range(count)]
+        specialised = frozenset(
+            name for source in group.sources for name in _specialised(self._text(source))
+        )
         for source in sorted(group.sources):
-            names = self._names(source, group)
+            names = self._names(source, group, specialised)
             first = zlib.crc32(source.name.encode()) % len(bins)
             order = [*bins[first:], *bins[:first]]
             free = next((each for each in order if not each.names.clash(names)), None)
@@ -176,24 +179,24 @@ class UnityPlanner:
             tuple(sorted(each.sources, key=group.sources.index)) for each in bins if each.sources
         )
 
-    def _names(self, source: Path, group: SourceGroup) -> "Names":
-        """Read the names of a source, and the macros that the tree's own headers bring it."""
+    def _names(self, source: Path, group: SourceGroup, specialised: frozenset[str]) -> "Names":
+        """Read the names of a source, with what the tree's own headers bring it."""
         names = Names.of(self._text(source))
-        macros = set(names.macros)
+        macros, words = set(names.macros), set(names.words)
         seen: set[Path] = set()
         left = [(source.parent, name) for name in _INCLUDE.findall(self._text(source))]
         while left:
             directory, name = left.pop()
-            for place in (directory, *group.include_directories):
-                header = place / name
-                if self._size(header) is not None:
-                    if header not in seen:
-                        seen.add(header)
-                        mentioned, includes = self._header(header)
-                        macros |= mentioned
-                        left += [(header.parent, each) for each in includes]
-                    break
-        return replace(names, macros=frozenset(macros))
+            places = (directory, *group.include_directories)
+            header = next((place / name for place in places if self._is_file(place / name)), None)
+            if header is None or header in seen:
+                continue
+            seen.add(header)
+            mentioned, includes = self._header(header)
+            macros |= mentioned
+            words |= {word for word in specialised if word in self._text(header)}
+            left += [(header.parent, each) for each in includes]
+        return replace(names, macros=frozenset(macros), words=frozenset(words))
 
     def _header(self, header: Path) -> tuple[frozenset[str], tuple[str, ...]]:
         """What a header defines, and what it includes."""
@@ -216,10 +219,10 @@ class UnityPlanner:
             )
         return self._texts[source]
 
-    def _size(self, path: Path) -> int | None:
-        if path not in self._sizes:
-            self._sizes[path] = path.stat().st_size if path.is_file() else None
-        return self._sizes[path]
+    def _is_file(self, path: Path) -> bool:
+        if path not in self._files:
+            self._files[path] = path.is_file()
+        return self._files[path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +238,7 @@ class Names:
         aliases: Names that it gives to what has another, each with that other.
         specialised: Templates of others of which it defines one case, which must come before any
             use.
-        words: All words in it.
+        words: All words in it; of what its headers say those that some source specialises.
     """
 
     local: frozenset[str] = frozenset()
@@ -262,7 +265,7 @@ class Names:
                 (name or short, " ".join((meant or full).split()))
                 for name, meant, full, short in _ALIAS.findall(text)
             ),
-            specialised=frozenset(_SPECIALISED.findall(text)) - frozenset(_TEMPLATE.findall(text)),
+            specialised=_specialised(text),
             words=frozenset(re.findall(r"\w+", text)),
         )
 
@@ -304,6 +307,16 @@ class Names:
             specialised=self.specialised | other.specialised,
             words=self.words | other.words,
         )
+
+
+def _specialised(text: str) -> frozenset[str]:
+    """Return what a text has cases of; a class's own constructor is nobody else's affair."""
+    found = set()
+    for chain in _SPECIALISED.findall(text):
+        parts = re.sub(r"<[^<>]*>", "", chain).split("::")
+        if parts[-2:-1] != parts[-1:]:
+            found.add(parts[0])
+    return frozenset(found) - frozenset(_TEMPLATE.findall(text))
 
 
 @dataclass

@@ -118,6 +118,21 @@ def test_a_case_of_a_template_is_kept_from_its_uses() -> None:
     assert case.clash(uses)
     assert uses.clash(case)
     assert not own.clash(Names.of("int f() { return zero(); }\n"))
+    constructor = Names.of("template <> model::graph<true>::graph(const int & x) {\n}\n")
+    assert constructor.specialised == set()
+
+
+def test_a_case_of_a_template_is_kept_from_those_whose_headers_mention_it(tmp_path: Path) -> None:
+    (tmp_path / "alias.h").write_text("using json = value;\n", encoding="utf-8")
+    sources = {
+        "a.cpp": "template <>\nbool value::get<bool>() const { return true; }\n",
+        "b.cpp": '#include "alias.h"\nbool f(const json & j) { return j.get<bool>(); }\n',
+        "c.cpp": "int c;\n",
+    }
+    units = UnityPlanner([group(tmp_path, sources)], jobs=1).plan()
+    together = [{source.name for source in unit.sources} for unit in units]
+    assert not any({"a.cpp", "b.cpp"} <= names for names in together)
+    assert len(units) == 2
 
 
 def test_a_source_keeps_its_unit_when_others_change(tmp_path: Path) -> None:
