@@ -112,11 +112,14 @@ def packed_builds() -> dict[str, bytes]:
     store = open_store()
     found = {}
     for build in load_catalogue().builds:
-        if "smoke" not in build.profiles or not any(origin.kind == "release" for origin in build.sources):
+        released = any(origin.kind == "release" for origin in build.sources)
+        if "smoke" not in build.profiles or not released:
             continue
         acquired = store.find(build)
         if acquired is None:
-            raise UsageError(f"{build.id} is not in the store: `llama-harness builds get {build.id}`")
+            raise UsageError(
+                f"{build.id} is not in the store: `llama-harness builds get {build.id}`"
+            )
         found[build.id] = archive(acquired.binary, build.id)
     return found
 

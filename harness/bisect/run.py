@@ -3,7 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from harness.bisect.bisector import Bisector, Hinter
 from harness.bisect.command import run_command
@@ -24,6 +25,9 @@ from harness.model import Cell
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
 from harness.terminal import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def go_on(
@@ -149,11 +153,18 @@ def _is_stored(wanted: Wanted, catalogue: Catalogue, store: Store) -> bool:
     return True
 
 
+@contextmanager
 def _lookahead(
     catalogue: Catalogue, store: Store, progress: Progress, *, enabled: bool
-) -> Lookahead:
+) -> Iterator[Lookahead]:
+    archives: dict[Wanted, Path] = {}
+    fetches: dict[Wanted, ThreadJob] = {}
+
     def acquire(wanted: Wanted, cancelled: threading.Event) -> None:
         if wanted.axis == "build":
+            if begun := fetches.get(wanted):
+                with suppress(HarnessError):  # it is fetched again, and the reason told
+                    begun.wait()
             store.acquire(catalogue.get(wanted.id), progress=progress, cancelled=cancelled)
         else:
             with open_subject(wanted.id):
@@ -166,7 +177,22 @@ def _lookahead(
     def exclusive(wanted: Wanted) -> bool:
         return wanted.axis == "build" and is_compiled(catalogue.get(wanted.id).sources[0])
 
-    return Lookahead(start, exclusive=exclusive, enabled=enabled)
+    def fetch(wanted: Wanted) -> ThreadJob:
+        def fetched(cancelled: threading.Event) -> None:
+            build = catalogue.get(wanted.id)
+            archive = store.fetch(build, progress=progress, cancelled=cancelled)
+            if archive is not None:
+                archives[wanted] = archive
+
+        fetches[wanted] = ThreadJob(fetched)
+        return fetches[wanted]
+
+    try:
+        with Lookahead(start, exclusive=exclusive, fetch=fetch, enabled=enabled) as ahead:
+            yield ahead
+    finally:
+        for archive in archives.values():  # of points that were not tested
+            archive.unlink(missing_ok=True)
 
 
 def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:

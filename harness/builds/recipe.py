@@ -281,7 +281,8 @@ class _Compile:
         if step := re.match(r"\[(\d+)/(\d+)\]", line):
             done, of = int(step[1]), int(step[2])
             self.task.reach(done, of)
-            if self.turn and 0 < of - done <= TAIL:
+            # On one core what is left has not begun.
+            if self.turn and 0 < of - done <= min(TAIL, 2 * usable_cores() - 1):
                 self.turn.end()
 
 

@@ -24,6 +24,7 @@ from harness.builds.catalogue import (
     GitReference,
     LocalBinary,
     Origin,
+    PackageFile,
     is_compiled,
 )
 from harness.builds.headers import FOLDER, HEADERS, NO_HEADERS, WITHOUT, fetched_headers, headers_of
@@ -39,7 +40,7 @@ from harness.builds.manifest import (
     write_manifest,
 )
 from harness.builds.platforms import Platform, this_platform
-from harness.builds.sources.base import Delivery, Source, Turn, Workspace
+from harness.builds.sources.base import Delivery, HasArchives, Source, Turn, Workspace
 from harness.config.configuration import load_configuration
 from harness.config.paths import entries, is_file, take_place
 from harness.errors import (
@@ -220,6 +221,40 @@ class Store:
             with suppress(OSError):
                 os.utime(self.directory(build.id))
         return acquired
+
+    def fetch(
+        self,
+        build: Build,
+        *,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Path | None:
+        """Download what a build will be compiled from; its archive, None where there is none.
+
+        Acquiring the build then takes no time for the network, and removes the archive.
+
+        Raises:
+            BuildUnavailableError: It cannot be had; the message says why.
+            DigestMismatchError: Fetched bytes are not the pinned ones.
+            StoreError: The store cannot be read or written.
+            CancelledError: ``cancelled`` was set before it began.
+        """
+        progress = progress or Progress()
+        cancelled = cancelled or threading.Event()
+        origin, source = build.sources[0], self._sources(build.sources[0].kind)
+        if not isinstance(origin, PackageFile) or not isinstance(source, HasArchives):
+            return None
+        with (
+            self._readable_errors(),
+            self._lock(build.id, progress, cancelled),
+            self.scratch_of(build.id) as work,
+        ):
+            if self.find(build) is not None:
+                return None
+            try:
+                return source.fetch(origin, self._workspace(work, progress, cancelled))
+            except SourceUnavailableError as error:
+                raise BuildUnavailableError(f"{build.id}: {error}") from error
 
     def qualification(self, acquired: AcquiredBuild) -> Qualification | None:
         """What came of trying a stored build on this host; None where nobody has."""

