@@ -281,7 +281,7 @@ class Archives:
         self.there = there
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
-        raise AssertionError("nothing is compiled ahead")
+        raise AssertionError(f"{build.id} is compiled ahead: {origin} in {workspace}")
 
     def fetch(self, origin: PackageFile, workspace: Workspace) -> Path:
         if not self.there:
