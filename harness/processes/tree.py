@@ -37,17 +37,25 @@ def group_options(platform: str = sys.platform) -> GroupOptions:
 
 
 def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) -> int:
-    """Kill a program started with ``group_options``, and all that it started.
+    """Kill a program as ``strike_tree`` does, and wait for its end.
 
-    Harmless when it has ended already; what it left in its group then ends.
+    Returns:
+        Its exit status.
+    """
+    strike_tree(process, platform)
+    return process.wait()
+
+
+def strike_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) -> None:
+    """Kill a program started with ``group_options``, and all that it started, without a wait.
+
+    Harmless when it has ended already; what it left in its group then ends. A system takes
+    milliseconds to take a server's memory back.
 
     Args:
         process: The program.
         platform: As ``sys.platform`` names it. Windows' way works on every system; Windows has no
             other.
-
-    Returns:
-        Its exit status.
     """
     # Those in groups of their own are found only as long as their ancestors run.
     descendants = _descendants(process.pid) if process.poll() is None else []
@@ -71,7 +79,6 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
         if platform == "win32":
             # Files can be removed only once nobody has them open.
             psutil.wait_procs(descendants, timeout=_GONE_WITHIN_S)
-    return process.wait()
 
 
 def _descendants(pid: int) -> "list[psutil.Process]":

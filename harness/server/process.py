@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from harness.processes.tree import group_options, kill_tree
+from harness.processes.tree import group_options, kill_tree, strike_tree
 
 
 class ServerProcess:
@@ -42,6 +42,10 @@ class ServerProcess:
     def poll(self) -> int | None:
         """Exit status, None while it runs."""
         return self._popen.poll()
+
+    def strike(self) -> None:
+        """Begin to end it and all it started; ``kill`` waits for that."""
+        strike_tree(self._popen)
 
     def kill(self) -> int:
         """End it and all it started; return the exit status. Harmless when it has ended already.

@@ -268,9 +268,13 @@ def observe(
             prefix=server.client.prefix,
             router=look_at_router(server.client, server.log),
         )
-    completion = _generate(server, FORK_TOKENS if fork else TOKENS)
-    slots = server.client.json("/slots", _ANSWER_S)
-    metrics = server.client.text("/metrics", _ANSWER_S)
+    # What waits for nothing is asked beside it, and read behind it.
+    with server.client.asking("/v1/models", _GENERATION_S + _ANSWER_S) as asked:
+        completion = _generate(server, FORK_TOKENS if fork else TOKENS)
+        models = asked.json()
+    with server.client.asking("/metrics", _ANSWER_S) as asked:
+        slots = server.client.json("/slots", _ANSWER_S)
+        metrics = asked.text()
     if fork:
         _flush_fork(server, started)
     else:
@@ -279,7 +283,6 @@ def observe(
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
     run_lines = tuple(server.log.lines()[started:])
-    models = server.client.json("/v1/models", _ANSWER_S)
     observation = Observation(
         build_number=build_number,
         completion=completion,

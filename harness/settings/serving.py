@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
+from harness.flags.families import HOST, HTTP_THREADS, MODEL, PORT, REMOTE_MODEL, Family
 from harness.model import Basis
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation, Probed
@@ -53,7 +53,6 @@ _THREADS: Final = Family(flags=("--threads", "-t"), variables=("LLAMA_ARG_THREAD
 _BATCH_THREADS: Final = Family(
     flags=("--threads-batch", "-tb"), variables=("LLAMA_ARG_THREADS_BATCH",)
 )
-_HTTP_THREADS: Final = Family(flags=("--threads-http",), variables=("LLAMA_ARG_THREADS_HTTP",))
 _TAGS: Final = Family(flags=("--tags",), variables=("LLAMA_ARG_TAGS",))
 _TOOLS: Final = Family(flags=("--tools",), variables=("LLAMA_ARG_TOOLS",))
 _AGENT: Final = Family(
@@ -306,7 +305,7 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="threads_http",
-        families=(_HTTP_THREADS,),
+        families=(HTTP_THREADS,),
         asks=positive,
         readings=(logged(r"(?:init: using|http threads:) (\d+)", int, main=False),),
     ),
