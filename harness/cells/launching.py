@@ -26,7 +26,7 @@ from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.failure import UNEXPLAINED
 from harness.server.ports import LAST_PORT
-from harness.settings.observation import observing_environment
+from harness.settings.observation import AT_ONCE, observing_environment
 
 PORT_PLACEHOLDER: Final = "{port}"
 (PORT_VARIABLE,) = PORT.variables
@@ -87,7 +87,7 @@ def launched(
                 health_timeout_s=workbench.health_timeout_s if where else _NO_PORT_S,
                 prefix=api_prefix(plan.argv, variables),
                 key=api_key(plan.argv, variables, workbench.capabilities(build, environment)),
-                one_at_a_time=has_one_http_thread(plan.argv, variables),
+                one_at_a_time=has_few_http_threads(plan.argv, variables),
             ) as server:
                 yield server
         except LaunchFailedError as error:
@@ -224,13 +224,13 @@ def api_key(
     return (keys.split(",")[0] if takes_list else keys) or None
 
 
-def has_one_http_thread(argv: Sequence[str], variables: Mapping[str, str]) -> bool:
-    """Whether a server has no second thread for a second connection."""
+def has_few_http_threads(argv: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """Whether a server has no thread for each connection that the harness opens at once."""
     count = variables.get(HTTP_THREADS.variables[0], "")
     for flag, value in pairwise(argv):
         if flag in HTTP_THREADS:
             count = value
-    return count.strip() == "1"
+    return count.strip().isdecimal() and 0 < int(count) <= AT_ONCE
 
 
 def _no_port(argv: Sequence[str], failure: Failure) -> Failure:

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 if TYPE_CHECKING:
@@ -93,8 +92,18 @@ def _descendants(pid: int) -> "list[psutil.Process]":
 
 def _is_childless(pid: int) -> bool:
     """Whether a process is known to have no children; psutil looks at every process there is."""
-    tasks = Path(f"/proc/{pid}/task")
+    tasks = f"/proc/{pid}/task"
     try:
-        return not any(Path(task, "children").read_bytes() for task in tasks.iterdir())
+        with os.scandir(tasks) as threads:
+            return not any(map(_first_child, threads))
     except OSError:  # another system, or a kernel that does not tell
         return False
+
+
+def _first_child(task: "os.DirEntry[str]") -> bytes:
+    """The beginning of a thread's list of children; a fifth of what a file object would take."""
+    descriptor = os.open(f"{task.path}/children", os.O_RDONLY)
+    try:
+        return os.read(descriptor, 1)
+    finally:
+        os.close(descriptor)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness import cli
 from harness.builds import load_catalogue
 from harness.builds.manifest import Manifest
-from harness.cells.launching import has_one_http_thread, listening_port, switches
+from harness.cells.launching import has_few_http_threads, listening_port, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
@@ -94,16 +94,19 @@ def test_the_port_that_argv_makes_a_server_listen_on(argv: tuple[str, ...], port
 
 
 @pytest.mark.parametrize(
-    ("argv", "one"),
+    ("argv", "few"),
     [
         ((), False),
         (("--threads-http", "1"), True),
-        (("--threads-http", "1", "--threads-http", "2"), False),
+        (("--threads-http", "3"), True),
+        (("--threads-http", "1", "--threads-http", "4"), False),
+        (("--threads-http", "-1"), False),
+        (("--threads-http", "x"), False),
     ],
 )
-def test_what_has_one_thread_for_http(argv: tuple[str, ...], *, one: bool) -> None:
-    assert has_one_http_thread(argv, {}) is one
-    assert has_one_http_thread((), {"LLAMA_ARG_THREADS_HTTP": "1"})
+def test_what_has_few_threads_for_http(argv: tuple[str, ...], *, few: bool) -> None:
+    assert has_few_http_threads(argv, {}) is few
+    assert has_few_http_threads((), {"LLAMA_ARG_THREADS_HTTP": "1"})
 
 
 def test_own_variables_leave_what_argv_sets_to_argv() -> None:

@@ -265,4 +265,4 @@ def test_tools_need_a_jinja_template(answer: str, taken: bool) -> None:
 )
 def test_lines_of_the_model_itself_end_where_another_is_loaded(mark: str, main: int) -> None:
     seen = observe(PaperServer(startup=("print_info: a", mark, UPSTREAM[-1])), 9246)
-    assert len(seen.main_lines) == main
+    assert len(seen.main.lines) == main
