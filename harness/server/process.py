@@ -38,6 +38,7 @@ class ServerProcess:
         self.output: IO[bytes] = self._popen.stdout
         """Standard output and error, merged."""
         self.pid: int = self._popen.pid
+        self._struck = False
 
     def poll(self) -> int | None:
         """Exit status, None while it runs."""
@@ -46,6 +47,7 @@ class ServerProcess:
     def strike(self) -> None:
         """Begin to end it and all it started; ``kill`` waits for that."""
         strike_tree(self._popen)
+        self._struck = True
 
     def kill(self) -> int:
         """End it and all it started; return the exit status. Harmless when it has ended already.
@@ -53,7 +55,7 @@ class ServerProcess:
         Nothing is lost by killing: a llama-server keeps no state, and its orderly shutdown
         costs up to a second.
         """
-        return kill_tree(self._popen)
+        return self._popen.wait() if self._struck else kill_tree(self._popen)
 
 
 def listening_ports(pid: int) -> set[int]:

@@ -127,9 +127,13 @@ class ValueSetting:
 
     def testify(self, observation: Observation) -> tuple[Evidence, ...]:
         """What each reading tells."""
-        told = ((one, reading.read(observation)) for reading, one in self._silences)
         return tuple(
-            silence if value is None else self._evidence(silence, value) for silence, value in told
+            [  # a list, which is made faster, and here that counts
+                silence
+                if (value := reading.read(observation)) is None
+                else self._evidence(silence, value)
+                for reading, silence in self._silences
+            ]
         )
 
     def _evidence(self, silence: Evidence, value: Any) -> Evidence:

@@ -219,23 +219,20 @@ class Metrics:
     name = "metrics"
     basis = Basis.BEHAVIOUR
 
-    _TOTAL: Final = re.compile(r"^llamacpp:spec_decode_num_drafts_total (?P<n>\d+)", re.MULTILINE)
-    _POSITION: Final = re.compile(
+    _TOTAL: Final = LinePattern(r"^llamacpp:spec_decode_num_drafts_total (?P<n>\d+)")
+    _POSITION: Final = LinePattern(
         r"^llamacpp:spec_decode_num_accepted_tokens_per_pos_total"
-        r"\{position=\"(?P<position>\d+)\"\} (?P<n>\d+)",
-        re.MULTILINE,
+        r"\{position=\"(?P<position>\d+)\"\} (?P<n>\d+)"
     )
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
-        text = observation.metrics or ""
-        total = self._TOTAL.search(text)
+        said = Said(observation.metrics or "")
+        total = said.last(self._TOTAL)
         if total is None:
             return None
         positions = [
-            int(found["position"]) + 1
-            for found in self._POSITION.finditer(text)
-            if int(found["n"]) > 0
+            int(found["position"]) + 1 for found in said.all(self._POSITION) if int(found["n"]) > 0
         ]
         longest = max(positions, default=0)
         return Evidence(
