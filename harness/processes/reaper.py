@@ -11,6 +11,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -31,11 +32,11 @@ class Reaper:
         self._companion: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # -S -E: starts in a few milliseconds, and imports psutil only when there is work.
+        # -S -E: starts in a few milliseconds, and has imported psutil before there is work.
         self._companion = subprocess.Popen(
             [sys.executable, "-S", "-E", str(Path(__file__)), self.token, *sys.path],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,  # Its end is seen at once; for the exit status one would poll.
             stderr=subprocess.DEVNULL,
             # A reaper around this one must not take the companion for something to end.
             env=unowned(os.environ),
@@ -113,8 +114,10 @@ def _kill_owned(token: str) -> None:
 
 def _main() -> None:
     token, *search_path = sys.argv[1:]
-    sys.stdin.buffer.read()
     sys.path[:] = search_path
+    with suppress(ImportError):
+        import psutil  # noqa: F401
+    sys.stdin.buffer.read()
     _kill_owned(token)
 
 
