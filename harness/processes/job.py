@@ -10,7 +10,7 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 _EXTENDED_LIMITS: Final = 9
@@ -96,54 +96,58 @@ if sys.platform == "win32":
             OSError: The system refuses.
         """
         kernel = _kernel()
-        job, is_new = _own_job(kernel)
+        name = f"llama-harness-{os.getpid()}"
+        # Whoever makes the event is the first; Wine does not say which limits a job has.
+        event, is_first = _named(kernel.CreateEventW, None, True, False, f"{name}-open")
         try:
-            if _flags(kernel, job) & _KILL_ON_CLOSE:
+            if not is_first:
                 yield
                 return
-            _set_flags(kernel, job, _BREAKAWAY_OK | _KILL_ON_CLOSE)
+            job, is_new = _named(kernel.CreateJobObjectW, None, name)
+            try:
+                if is_new:
+                    _check(kernel.AssignProcessToJobObject(job, kernel.GetCurrentProcess()))
+                _limit(kernel, job, _BREAKAWAY_OK | _KILL_ON_CLOSE)
+            except OSError:
+                kernel.CloseHandle(job)
+                raise
             try:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    _set_flags(kernel, job, _BREAKAWAY_OK)
+                    _limit(kernel, job, _BREAKAWAY_OK)
+                # The very first handle is the system's to close, when this process has ended.
+                if not is_new:
+                    kernel.CloseHandle(job)
         finally:
-            # The first handle is the system's to close, when this process has ended.
-            if not is_new:
-                kernel.CloseHandle(job)
+            kernel.CloseHandle(event)
 
     def _kernel() -> ctypes.WinDLL:
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         handle, pointer, number = wintypes.HANDLE, ctypes.c_void_p, wintypes.DWORD
-        kernel.CreateJobObjectW.restype = kernel.GetCurrentProcess.restype = handle
-        kernel.CreateJobObjectW.argtypes = [pointer, wintypes.LPCWSTR]
+        text, yes_or_no = wintypes.LPCWSTR, wintypes.BOOL
+        for create in (kernel.CreateEventW, kernel.CreateJobObjectW, kernel.GetCurrentProcess):
+            create.restype = handle
+        kernel.CreateEventW.argtypes = [pointer, yes_or_no, yes_or_no, text]
+        kernel.CreateJobObjectW.argtypes = [pointer, text]
         kernel.AssignProcessToJobObject.argtypes = [handle, handle]
-        kernel.QueryInformationJobObject.argtypes = [handle, ctypes.c_int, pointer, number, pointer]
         kernel.SetInformationJobObject.argtypes = [handle, ctypes.c_int, pointer, number]
         kernel.CloseHandle.argtypes = [handle]
         return kernel
 
-    def _own_job(kernel: ctypes.WinDLL) -> tuple[int, bool]:
-        """Return a handle to the job that this process is in, and whether it was made just now."""
-        job = kernel.CreateJobObjectW(None, f"llama-harness-{os.getpid()}")
-        is_new = ctypes.get_last_error() != _ALREADY_EXISTS
-        if not job:
+    def _named(create: Callable[..., int | None], *words: object) -> tuple[int, bool]:
+        """Return a handle to an object with a name, and whether it was made just now."""
+        ctypes.set_last_error(0)
+        handle = create(*words)
+        if not handle:
             raise ctypes.WinError(ctypes.get_last_error())
-        if is_new and not kernel.AssignProcessToJobObject(job, kernel.GetCurrentProcess()):
-            refused = ctypes.WinError(ctypes.get_last_error())
-            kernel.CloseHandle(job)
-            raise refused
-        return job, is_new
+        return handle, ctypes.get_last_error() != _ALREADY_EXISTS
 
-    def _flags(kernel: ctypes.WinDLL, job: int) -> int:
-        limits = _Limits()
-        place, size = ctypes.byref(limits), ctypes.sizeof(limits)
-        if not kernel.QueryInformationJobObject(job, _EXTENDED_LIMITS, place, size, None):
-            raise ctypes.WinError(ctypes.get_last_error())
-        return int(limits.flags)
-
-    def _set_flags(kernel: ctypes.WinDLL, job: int, flags: int) -> None:
+    def _limit(kernel: ctypes.WinDLL, job: int, flags: int) -> None:
         limits = _Limits(flags=flags)
         place, size = ctypes.byref(limits), ctypes.sizeof(limits)
-        if not kernel.SetInformationJobObject(job, _EXTENDED_LIMITS, place, size):
+        _check(kernel.SetInformationJobObject(job, _EXTENDED_LIMITS, place, size))
+
+    def _check(done: int) -> None:
+        if not done:
             raise ctypes.WinError(ctypes.get_last_error())
