@@ -430,15 +430,16 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
             if death is None:
                 raise
             raise LaunchFailedError(death) from error
-        startup_ms = server.startup_ms
-    workbench.watcher(cell, observation)
-    return Launched(
-        seen=testify(observation),
-        log=check_log(observation.startup_lines),
-        warnings=warnings_in(observation.startup_lines),
-        reads_config=any("using config file" in line for line in observation.startup_lines),
-        startup_ms=startup_ms,
-    )
+        server.dismiss()  # and think while it goes
+        workbench.watcher(cell, observation)
+        return Launched(
+            seen=testify(observation),
+            log=check_log(observation.startup_lines),
+            # Only who writes a command line of his own is told of them.
+            warnings=warnings_in(observation.startup_lines) if thorough else (),
+            reads_config=any("using config file" in line for line in observation.startup_lines),
+            startup_ms=server.startup_ms,
+        )
 
 
 def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellResult:
@@ -456,7 +457,7 @@ def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellRes
     progress.silent = silent_effects(
         progress.plan, progress.arguments, demands.situation.capabilities, state, demanded
     )
-    checks = demands.of_state(state, progress.arguments)
+    checks = demands.of_state(state, progress.arguments, demanded)
     doubts = [check for check in checks if check.name == TWO_WITNESSES]
     progress.checks += [check for check in checks if check.name != TWO_WITNESSES]
     if progress.failed:

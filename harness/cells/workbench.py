@@ -68,7 +68,7 @@ class Launched:
     Attributes:
         seen: What the witnesses of each setting saw.
         log: Whether the start-up log warns of an argument.
-        warnings: Every line of it that warns of something.
+        warnings: Every line of it that warns of something; empty where the contract demands.
         reads_config: Whether it tells of a configuration file that is read.
         startup_ms: Process start to healthy.
     """
