@@ -71,7 +71,7 @@ def test_an_orphan_of_a_killed_runner_is_ended() -> None:
         orphan = psutil.Process(int(runner.stdout.readline()))
         assert orphan.is_running()
         runner.kill()
-    psutil.wait_procs([orphan], timeout=30)
+    psutil.wait_procs([orphan], timeout=60)
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
 
@@ -86,7 +86,7 @@ def test_a_runner_that_is_killed_while_it_starts_something_leaves_nothing() -> N
             time.sleep(number * 0.003)
             runner.kill()
         started = [process for process in psutil.process_iter() if name in words(process)]
-        psutil.wait_procs(started, timeout=30)
+        psutil.wait_procs(started, timeout=60)
         time.sleep(0.1)
         assert not [process for process in psutil.process_iter() if name in words(process)]
 
@@ -117,7 +117,7 @@ def test_a_child_without_a_token_ends_with_its_killed_runner() -> None:
         assert child.is_running()
         assert child.ppid() == runner.pid
         runner.kill()
-    psutil.wait_procs([child], timeout=30)
+    psutil.wait_procs([child], timeout=60)
     try:
         assert not child.is_running()
         assert apart.is_running(), "it was started apart"
@@ -141,7 +141,7 @@ def test_a_runner_that_ends_in_order_leaves_nothing_either() -> None:
     with sleeper("another-runner") as foreign, sleeper(None) as free:
         with Reaper() as reaper, sleeper(reaper.token) as owned:
             reaper.__exit__(None, None, None)
-            assert owned.wait(timeout=30) != 0
+            assert owned.wait(timeout=60) != 0
         assert foreign.poll() is None
         assert free.poll() is None
 
@@ -160,7 +160,7 @@ def test_an_interrupted_runner_sweeps_its_own_and_spares_others() -> None:
     ):
         with pytest.raises(KeyboardInterrupt):
             interrupted(reaper)
-        assert owned.wait(timeout=30) != 0
+        assert owned.wait(timeout=60) != 0
         assert foreign.poll() is None
         assert free.poll() is None
 
