@@ -28,7 +28,7 @@ _ROUNDS: Final = 5
 _SWEEP_S: Final = 30.0
 _IN_ORDER: Final = b"."
 """What the companion reads at the end of a runner that leaves nothing half started."""
-_LATE_S: Final = 1.0
+_LATE_S: Final = 0.5
 """For how long after a kill nothing may be found; a start takes some milliseconds."""
 _POLL_S: Final = 0.1
 
