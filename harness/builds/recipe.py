@@ -126,7 +126,11 @@ def compile_server(
             task=task,
             cancelled=cancelled,
         )
-        starter = compile_starter(tree, scratch, recipe.options, toolchain, platform)
+        starter = compile_starter(
+            *(tree, scratch, recipe.options, toolchain, platform),
+            env=work.env,
+            cancelled=cancelled,
+        )
         if starter and recipe.unity:
             work.starter = starter
             work.details[CARD_STARTER] = starter.headers

@@ -300,8 +300,13 @@ class Workbench:
             home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
             opened = self.resources.enter_context(open_environment(name, home=home))
             owned = {**opened.variables, OWNER_VARIABLE: self.owner}
+            host = detect_host(owned)
+            if opened.shows_card and not host.has_gpu:
+                raise EnvironmentUnavailableError(
+                    f"this host did not show the card of {name}: {host.note}"
+                )
             self._environments[name] = OpenEnvironment(
-                variables=owned, host=detect_host(owned), home=home, spoof=opened.spoof
+                variables=owned, host=host, home=home, spoof=opened.spoof
             )
         return self._environments[name]
 
