@@ -111,8 +111,8 @@ def test_servers_of_a_killed_runner_are_ended(tmp_path: Path, workers: str) -> N
         reapers = [process for process in family if "reaper.py" in "".join(process.cmdline())]
         run.kill()
         assert eventually(lambda: not owned_processes(home=tmp_path), REAPED_WITHIN_S)
-        workers = [process for process in family if process not in reapers]
-        assert eventually(lambda: not any(map(works, workers)), REAPED_WITHIN_S)
+        others = [process for process in family if process not in reapers]
+        assert eventually(lambda: not any(map(works, others)), REAPED_WITHIN_S)
         # Those look on for a while, lest something show late.
         assert reapers
         assert eventually(lambda: not any(map(works, reapers)), PATIENCE_S)
