@@ -135,7 +135,11 @@ def compile_server(
             cancelled=cancelled,
             turn=turn,
         )
-        starter = compile_starter(tree, scratch, recipe.options, toolchain, platform)
+        starter = compile_starter(
+            *(tree, scratch, recipe.options, toolchain, platform),
+            env=work.env,
+            cancelled=cancelled,
+        )
         if starter and recipe.unity:
             work.starter = starter
             work.details[CARD_STARTER] = starter.headers
