@@ -38,6 +38,7 @@ _SPECIALISED = re.compile(
     r"^template\s*<\s*>[^;{(]*?\b((?:\w+(?:<[^;{(]*?>)?::)*~?\w+)(?:<[^;{(]*?>)?\s*\(", re.MULTILINE
 )
 _TEMPLATE = re.compile(r"^\s*template\s*<[^>\n][^\n]*>[^;{(]*?\b(\w+)\s*\(", re.MULTILINE)
+_GUARD = re.compile(r"^[ \t]*#[ \t]*(?:pragma[ \t]+once|ifndef|if[ \t]+!)", re.MULTILINE)
 _CONDITION = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)", re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 SINGLE_SOURCES = """\
@@ -169,12 +170,11 @@ class UnityPlanner:
         )
         for source in sorted(group.sources):
             names = self._names(source, group, specialised)
-            first = zlib.crc32(source.name.encode()) % len(bins)
-            order = [*bins[first:], *bins[:first]]
-            free = next((each for each in order if not each.names.clash(names)), None)
-            if free is None:
-                bins.append(free := _Bin())
-            free.add(source, names)
+            free = [each for each in bins if not each.names.clash(names)]
+            if not free:
+                bins.append(_Bin())
+                free = bins[-1:]
+            free[zlib.crc32(source.name.encode()) % len(free)].add(source, names)
         yield from (
             tuple(sorted(each.sources, key=group.sources.index)) for each in bins if each.sources
         )
@@ -182,7 +182,7 @@ class UnityPlanner:
     def _names(self, source: Path, group: SourceGroup, specialised: frozenset[str]) -> "Names":
         """Read the names of a source, with what the tree's own headers bring it."""
         names = Names.of(self._text(source))
-        macros, words = set(names.macros), set(names.words)
+        local, macros, words = set(names.local), set(names.macros), set(names.words)
         seen: set[Path] = set()
         left = [(source.parent, name) for name in _INCLUDE.findall(self._text(source))]
         while left:
@@ -194,9 +194,14 @@ class UnityPlanner:
             seen.add(header)
             mentioned, includes = self._header(header)
             macros |= mentioned
+            if not _GUARD.search(self._text(header)):
+                # Two sources of one unit would bring it twice.
+                local |= Names.of(self._text(header)).local
             words |= {word for word in specialised if word in self._text(header)}
             left += [(header.parent, each) for each in includes]
-        return replace(names, macros=frozenset(macros), words=frozenset(words))
+        return replace(
+            names, local=frozenset(local), macros=frozenset(macros), words=frozenset(words)
+        )
 
     def _header(self, header: Path) -> tuple[frozenset[str], tuple[str, ...]]:
         """What a header defines, and what it includes."""

@@ -101,6 +101,20 @@ def test_a_source_that_refuses_a_macro_is_kept_from_those_whose_headers_define_i
         assert len(units) == 2
 
 
+def test_sources_are_kept_apart_that_share_a_header_without_a_guard(tmp_path: Path) -> None:
+    source = '#include "shared.h"\n'
+    for text, count in (
+        ("struct shared {\n    int x;\n};\n", 2),
+        ("#pragma once\nstruct shared {\n    int x;\n};\n", 1),
+        ("#ifndef SHARED\n#define SHARED\nstruct shared {\n    int x;\n};\n#endif\n", 1),
+        ("int shared(void);\n", 1),
+    ):
+        (tmp_path / "shared.h").write_text(text, encoding="utf-8")
+        sources = {"a.cpp": source, "b.cpp": source, "c.cpp": "int c;\n"}
+        units = UnityPlanner([group(tmp_path, sources)], jobs=1).plan()
+        assert len(units) == count, text
+
+
 def test_a_name_that_stands_for_different_things_keeps_sources_apart() -> None:
     brought = Names.of("using far::json;\n")
     other = Names.of("using json = near_json;\n")
