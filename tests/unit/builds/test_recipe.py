@@ -4,6 +4,8 @@ import subprocess
 import sys
 import sysconfig
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from harness.builds.cmake_model import read_sources
 from harness.builds.platforms import this_platform
 from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
+from harness.builds.sources.base import Turn
 from harness.builds.toolchain import Toolchain, find_toolchain
 from harness.errors import CompileError, SourceUnavailableError
 from harness.processes.running import CancelledError
@@ -80,6 +83,32 @@ def test_the_tree_is_not_written_to(tmp_path: Path, toolchain: Toolchain) -> Non
     before = sorted(write_tree(tmp_path / "tree").rglob("*"))
     make(tmp_path, toolchain)
     assert sorted((tmp_path / "tree").rglob("*")) == before
+
+
+def test_its_turn_begins_once_it_is_configured_and_ends_with_the_last_unit(
+    tmp_path: Path, toolchain: Toolchain
+) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def slot(name: str) -> Iterator[None]:
+        configured = (tmp_path / "build" / "build.ninja").is_file()
+        seen.append(f"{name} {configured}")
+        yield
+        seen.append(f"{name} ended")
+
+    with Turn(lambda: slot("prepare"), lambda: slot("compile")) as turn:
+        compile_server(
+            write_tree(tmp_path / "tree"),
+            tmp_path,
+            toolchain=toolchain,
+            platform=this_platform(),
+            progress=Progress(),
+            cancelled=threading.Event(),
+            label="tiny",
+            turn=turn,
+        )
+        assert seen == ["prepare False", "compile True", "prepare ended", "compile ended"]
 
 
 @pytest.mark.parametrize("recipe", [FAST, PLAIN], ids=["unity", "plain"])
