@@ -191,8 +191,11 @@ def _lookahead(
         with Lookahead(start, exclusive=exclusive, fetch=fetch, enabled=enabled) as ahead:
             yield ahead
     finally:
-        for archive in archives.values():  # of points that were not tested
-            archive.unlink(missing_ok=True)
+        # Of points that were not tested; not what another process is compiling from.
+        for wanted, archive in archives.items():
+            with store.try_lock(wanted.id) as locked:
+                if locked:
+                    archive.unlink(missing_ok=True)
 
 
 def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:
