@@ -157,45 +157,63 @@ def _is_stored(wanted: Wanted, catalogue: Catalogue, store: Store) -> bool:
 def _lookahead(
     catalogue: Catalogue, store: Store, progress: Progress, *, enabled: bool
 ) -> Iterator[Lookahead]:
-    archives: dict[Wanted, Path] = {}
-    fetches: dict[Wanted, ThreadJob] = {}
-
-    def acquire(wanted: Wanted, cancelled: threading.Event) -> None:
-        if wanted.axis == "build":
-            if begun := fetches.get(wanted):
-                with suppress(HarnessError):  # it is fetched again, and the reason told
-                    begun.wait()
-            store.acquire(catalogue.get(wanted.id), progress=progress, cancelled=cancelled)
-        else:
-            with open_subject(wanted.id):
-                pass
-
-    def start(wanted: Wanted) -> ThreadJob:
-        grace_s = GRACE_S if exclusive(wanted) else 0.0
-        return ThreadJob(lambda cancelled: acquire(wanted, cancelled), grace_s=grace_s)
-
-    def exclusive(wanted: Wanted) -> bool:
-        return wanted.axis == "build" and is_compiled(catalogue.get(wanted.id).sources[0])
-
-    def fetch(wanted: Wanted) -> ThreadJob:
-        def fetched(cancelled: threading.Event) -> None:
-            build = catalogue.get(wanted.id)
-            archive = store.fetch(build, progress=progress, cancelled=cancelled)
-            if archive is not None:
-                archives[wanted] = archive
-
-        fetches[wanted] = ThreadJob(fetched)
-        return fetches[wanted]
-
+    work = _Acquisitions(catalogue, store, progress)
     try:
-        with Lookahead(start, exclusive=exclusive, fetch=fetch, enabled=enabled) as ahead:
+        with Lookahead(
+            work.start, exclusive=work.exclusive, fetch=work.fetch, enabled=enabled
+        ) as ahead:
             yield ahead
     finally:
-        # Of points that were not tested; not what another process is compiling from.
-        for wanted, archive in archives.items():
-            with store.try_lock(wanted.id) as locked:
-                if locked:
+        work.remove_archives()
+
+
+class _Acquisitions:
+    """Begins what the look-ahead wants."""
+
+    def __init__(self, catalogue: Catalogue, store: Store, progress: Progress) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._progress = progress
+        self._fetches: dict[Wanted, ThreadJob] = {}
+        self._archives: dict[Wanted, Path] = {}
+
+    def exclusive(self, wanted: Wanted) -> bool:
+        """Whether it is compiled."""
+        build = wanted.axis == "build"
+        return build and is_compiled(self._catalogue.get(wanted.id).sources[0])
+
+    def start(self, wanted: Wanted) -> ThreadJob:
+        """Begin to acquire it."""
+        grace_s = GRACE_S if self.exclusive(wanted) else 0.0
+        return ThreadJob(lambda cancelled: self._acquire(wanted, cancelled), grace_s=grace_s)
+
+    def fetch(self, wanted: Wanted) -> ThreadJob:
+        """Begin to download what it will be compiled from."""
+        self._fetches[wanted] = ThreadJob(lambda cancelled: self._fetch(wanted, cancelled))
+        return self._fetches[wanted]
+
+    def remove_archives(self) -> None:
+        """Remove what was downloaded for points that were not tested."""
+        for wanted, archive in self._archives.items():
+            with self._store.try_lock(wanted.id) as locked:
+                if locked:  # else another process compiles from it
                     archive.unlink(missing_ok=True)
+
+    def _acquire(self, wanted: Wanted, cancelled: threading.Event) -> None:
+        if wanted.axis == "subject":
+            with open_subject(wanted.id):
+                return
+        if begun := self._fetches.get(wanted):
+            with suppress(HarnessError):  # it is fetched again, and the reason told
+                begun.wait()
+        build = self._catalogue.get(wanted.id)
+        self._store.acquire(build, progress=self._progress, cancelled=cancelled)
+
+    def _fetch(self, wanted: Wanted, cancelled: threading.Event) -> None:
+        build = self._catalogue.get(wanted.id)
+        archive = self._store.fetch(build, progress=self._progress, cancelled=cancelled)
+        if archive is not None:
+            self._archives[wanted] = archive
 
 
 def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:
