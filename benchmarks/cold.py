@@ -2,11 +2,11 @@
 
 Each time anew: the committed tree is cloned, nox makes the environment, and the smoke matrix runs
 on a new store with an empty compiler cache. *releases*: GitHub's API and its archives come from a
-server on this machine, at 50 Mbit/s for all of them together; the archives have the folder and about
-the size of upstream's, and hold the servers of this user's own store, each one file, where upstream's
-have libraries beside them. *packages*: no release can be
-reached, so that every build is compiled from its package. pip's own cache is left as it is, and so
-is the network to the package index.
+server on this machine, at 50 Mbit/s for all of them together; the archives have the folder and
+about the size of upstream's, and hold the servers of this user's own store, each one file, where
+upstream's have libraries beside them. *packages*: no release can be reached, so that every build is
+compiled from its package. pip's own cache is left as it is, and so is the network to the package
+index.
 
     nox -s bench -- cold
     python benchmarks/cold.py --times 3 releases packages
