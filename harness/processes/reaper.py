@@ -14,7 +14,6 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -43,21 +42,12 @@ class Reaper:
         self._job = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-<<<<<<< HEAD
         # Not at the top: as a companion this file runs alone, without the package.
         from harness.processes.job import children_end_with_this, start_apart
 
-        # -S -E: starts in a few milliseconds, and imports psutil only when there is work.
+        # -S -E: starts in a few milliseconds, and has imported psutil before there is work.
         self._companion = start_apart(
             [sys.executable, "-S", "-E", str(Path(__file__)), self.token, *sys.path],
-=======
-        # -S -E: starts in a few milliseconds, and has imported psutil before there is work.
-        self._companion = subprocess.Popen(
-            [sys.executable, "-S", "-E", str(Path(__file__)), self.token, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,  # Its end is seen at once; for the exit status one would poll.
-            stderr=subprocess.DEVNULL,
->>>>>>> main
             # A reaper around this one must not take the companion for something to end.
             unowned(os.environ),
         )
@@ -137,17 +127,11 @@ def _kill_owned(token: str, *, for_s: float) -> None:
 
 def _main() -> None:
     token, *search_path = sys.argv[1:]
-<<<<<<< HEAD
-    in_order = sys.stdin.buffer.read() == _IN_ORDER
     sys.path[:] = search_path
-    _kill_owned(token, for_s=0 if in_order else _LATE_S)
-=======
-    sys.path[:] = search_path
-    with suppress(ImportError):
+    with contextlib.suppress(ImportError):
         import psutil  # noqa: F401
-    sys.stdin.buffer.read()
-    _kill_owned(token)
->>>>>>> main
+    in_order = sys.stdin.buffer.read() == _IN_ORDER
+    _kill_owned(token, for_s=0 if in_order else _LATE_S)
 
 
 if __name__ == "__main__":
