@@ -8,12 +8,12 @@ killed shows its variables late: after such an end the companion looks for some 
 the system ends what it has not told the variables of yet, see ``harness.processes.job``.
 """
 
-import contextlib
 import os
 import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -39,7 +39,7 @@ class Reaper:
     def __init__(self) -> None:
         self.token = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._companion: subprocess.Popen[bytes] | None = None
-        self._job = contextlib.ExitStack()
+        self._job = ExitStack()
 
     def __enter__(self) -> Self:
         # Not at the top: as a companion this file runs alone, without the package.
@@ -128,7 +128,7 @@ def _kill_owned(token: str, *, for_s: float) -> None:
 def _main() -> None:
     token, *search_path = sys.argv[1:]
     sys.path[:] = search_path
-    with contextlib.suppress(ImportError):
+    with suppress(ImportError):
         import psutil  # noqa: F401
     in_order = sys.stdin.buffer.read() == _IN_ORDER
     _kill_owned(token, for_s=0 if in_order else _LATE_S)
