@@ -50,24 +50,24 @@ def children_end_with_this() -> Iterator[None]:
 
 
 def start_apart(command: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start a program that outlives this process; it reads from a pipe, and is not heard.
+    """Start a program that outlives this process, with pipes to its input and from its output.
 
     Raises:
         OSError: It cannot be started.
     """
     if sys.platform != "win32":
-        return _start_silent(command, env, start_new_session=True)
+        return _start(command, env, start_new_session=True)
     group = subprocess.CREATE_NEW_PROCESS_GROUP
     try:
-        return _start_silent(command, env, flags=group | subprocess.CREATE_BREAKAWAY_FROM_JOB)
+        return _start(command, env, flags=group | subprocess.CREATE_BREAKAWAY_FROM_JOB)
     except OSError as error:
         if error.winerror != _ACCESS_DENIED:
             raise
     # A job that is not ours, around this process, keeps it in.
-    return _start_silent(command, env, flags=group)
+    return _start(command, env, flags=group)
 
 
-def _start_silent(
+def _start(
     command: Sequence[str],
     env: Mapping[str, str],
     *,

@@ -15,6 +15,8 @@ _DEBIANS: Final = "/usr/lib/wine"
 """Where Debian's wine64 keeps what it puts on nobody's PATH."""
 
 
+_KEPT: Final = "-p600"
+"""Seconds without a program after which the server ends, were this process killed."""
 _PREFIX_S: Final = 300
 """A prefix is some thousand files, and a Windows that starts."""
 
@@ -133,7 +135,7 @@ def opened_wine() -> Iterator[Wine]:
         wine.prefix.mkdir()  # Its server takes none that is not there.
         try:
             # What these leave running would hold on to the output of the first program.
-            for command in ((wine.server, "-p"), (wine.program, "cmd", "/c", "ver")):
+            for command in ((wine.server, _KEPT), (wine.program, "cmd", "/c", "ver")):
                 if _quietly(wine, *command):
                     raise WineError(f"Wine makes no prefix in {wine.prefix}")
             yield wine
