@@ -92,8 +92,11 @@ def _id(observation: Observation) -> str | None:
 
 
 def _shortened(name: object, observation: Observation) -> str | None:
-    """A model's name; ``PATH`` where it is the path of the model file, which differs by host."""
-    if not isinstance(name, str):
+    """A model's name; ``PATH`` where it is the path of the model file, which differs by host.
+
+    None where it is empty: without ``--alias`` some builds of late 2025 leave it so in ``/props``.
+    """
+    if not isinstance(name, str) or not name:
         return None
     path = at(observation.properties, "model_path")
     return "PATH" if name == path else name
