@@ -212,8 +212,9 @@ def history_builds(offers: Offers, days: int, catalogue: Catalogue) -> tuple[Bui
     kept = {number for number, build in known.items() if HISTORY in build.profiles}
     chosen = evenly(dates, days, kept)
     if not chosen:
-        reasons = offers.problems or ("no index says when its files were uploaded",)
-        raise SourceUnavailableError(f"no builds can be chosen by time: {'; '.join(reasons)}")
+        undated = "no index says when its files were uploaded"
+        reason = undated if offers.builds else "; ".join(offers.problems) or "packages carry none"
+        raise SourceUnavailableError(f"no builds can be chosen by time: {reason}")
     builds = (
         known.get(number)
         or Build(

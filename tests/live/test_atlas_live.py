@@ -95,6 +95,20 @@ def test_values_that_the_atlas_has_refused_are_refused(
     assert tried > 30
 
 
+SYNONYMS = ("true", "false", "True", "1", "0", "enabled", "disabled", "-1")
+
+
+def test_synonyms_of_on_and_off_are_taken_where_the_atlas_says_so(
+    acquired: AcquiredBuild, number: int, variables: Mapping[str, str]
+) -> None:
+    for name, facts in ATLAS.table(number).items():
+        flag = flag_of(facts)
+        for value in SYNONYMS if facts.works and {"on", "off"} <= {*facts.values} else ():
+            told = standing([flag, value], {}, number).status
+            refused = refuses(acquired, variables, flag, value)
+            assert told in {Status.REFUSED if refused else Status.OK, Status.OPEN}, (name, value)
+
+
 def test_values_that_the_atlas_lists_are_taken(
     acquired: AcquiredBuild, number: int, variables: Mapping[str, str]
 ) -> None:
