@@ -220,7 +220,6 @@ def history_builds(offers: Offers, days: int, catalogue: Catalogue) -> tuple[Bui
         or Build(
             id=f"b{number}",
             number=number,
-            date=offers.builds[number].date,
             sources=offers.builds[number].origins,
         )
         for number in chosen

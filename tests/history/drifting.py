@@ -8,6 +8,7 @@ from typing import Any, Final
 from harness.flags.atlas import Atlas
 from harness.report.atlas_lines import event_text
 from harness.settings.state import SETTINGS
+from harness.settings.value import spoken
 from harness.verdicts.drift import Drift, drift
 
 FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -17,7 +18,11 @@ FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Settings without a flag of their own for this, by those that they follow."""
 
-BY_HAND: Final[Mapping[tuple[str, str], str]] = {}
+BY_HAND: Final[Mapping[tuple[str, str], str]] = {
+    ("reasoning_format", "deepseek"): "after b6666, by b6792 in the sources; `--help` says auto",
+    ("model_id", "tiny-llama.gguf"): "after b7217, by b7278 in the sources: the file's name",
+    ("model_id", "PATH"): "the file's path again",
+}
 """What no option table and no note of the atlas tells, by setting and value that it comes to."""
 
 
@@ -59,7 +64,7 @@ def rows(states: Sequence[tuple[str, Mapping[str, Any]]], atlas: Atlas) -> Itera
             for other in FOLLOWS.get(one.setting, ())
             if (other, one.since) in changed
         ]
-        known = BY_HAND.get((one.setting, str(one).split(" → ")[1].partition(" since ")[0]))
+        known = BY_HAND.get((one.setting, spoken(one.after)))
         yield Row(older=older, change=one, why=(*why, *filter(None, (known,))))
 
 

@@ -57,6 +57,8 @@ def _done(results: Sequence[CellResult]) -> frozenset[object]:
 
 def era_tables(found: Sequence[Era]) -> Iterator[str]:
     """The table that a run ends with, a build for each era."""
+    shown = [replace(one, build=str(era), remembered="") for era in found for one in era.results]
     printed = io.StringIO()
-    print_tables([replace(one, build=str(era)) for era in found for one in era.results], printed)
-    yield from (line.rstrip() for line in printed.getvalue().splitlines())
+    print_tables(shown, printed)
+    *lines, _counted = printed.getvalue().splitlines()  # only of what is shown
+    yield from (line.rstrip() for line in lines)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.builds import Build, load_catalogue
+from harness.builds.offers import package_offers
 from harness.cells.qualification import open_store
 from harness.cli import main as harness
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK
@@ -23,10 +24,12 @@ from harness.report.outline import counts
 from tests.atlas.reading import differences
 from tests.history.drifting import Row, rows, table
 from tests.history.eras import era_tables, eras
+from tests.history.heat_map import heat_map
 from tests.page_parts import write_parts
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "history.md"
+PICTURE: Final = ROOT / "docs" / "images" / "history.svg"
 BARE: Final = ("-m", "MODEL")
 LINES: Final = ROOT / "fixtures" / "argv"
 _DRAFTING: Final = frozenset({"drafts", "draft_type", "draft_max"})
@@ -46,13 +49,14 @@ def write_page(files: Sequence[Path]) -> int:
         PAGE,
         {
             "run": [_run_text(builds, counts(results))],
-            "builds": [*_build_rows(builds)],
+            "builds": [*_build_rows(builds, _dates())],
             "eras": ["```text", *era_tables([*eras(results)]), "```"],
             "drift": [*table(drifted)],
             "lines": [*_line_rows(lines)],
             "atlas": [*_atlas_rows(stored, wrong)],
         },
     )
+    PICTURE.write_text("".join(f"{line}\n" for line in heat_map(results)), encoding="utf-8")
     disagreements = [text for line in lines for text in line["disagreements"]]
     surprises = [str(one.change) for one in drifted if not one.why]
     for text in (*surprises, *disagreements, *wrong):
@@ -65,9 +69,17 @@ def _run_text(builds: Sequence[Build], counted: str) -> str:
     return f"{today}, {len(builds)} builds, {builds[0].id} to {builds[-1].id}: {counted}."
 
 
-def _build_rows(builds: Sequence[Build]) -> Iterator[str]:
-    for month, group in groupby(builds, key=lambda one: one.date[:7]):
-        yield f"- {month}: {', '.join(one.id for one in group)}"
+def _dates() -> Mapping[int, str]:
+    """When each build that packages carry was uploaded."""
+    return {number: offer.date for number, offer in package_offers().builds.items()}
+
+
+def _build_rows(builds: Sequence[Build], dates: Mapping[int, str]) -> Iterator[str]:
+    """The builds of each month in a row."""
+    yield "| uploaded in | builds |"
+    yield "|---|---|"
+    for month, group in groupby(builds, key=lambda one: dates.get(one.number, "")[:7]):
+        yield f"| {month} | {', '.join(one.id for one in group)} |"
 
 
 def _checked(builds: Sequence[Build], words: Sequence[str]) -> Sequence[Mapping[str, Any]]:
