@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from harness.flags.atlas import Atlas
+from harness.flags.atlas import Atlas, Moment
 from harness.report.atlas_lines import event_text
 from harness.settings.state import SETTINGS
-from harness.settings.value import spoken
 from harness.verdicts.drift import Drift, drift
 
 FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -18,21 +17,13 @@ FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Settings without a flag of their own for this, by those that they follow."""
 
-BY_HAND: Final[Mapping[tuple[str, str], str]] = {
-    ("reasoning_format", "deepseek"): "after b6666, by b6792 in the sources; `--help` says auto",
-    ("model_id", "tiny-llama.gguf"): "after b7217, by b7278 in the sources: the file's name",
-    ("model_id", "PATH"): "the file's path again",
-}
-"""What no option table and no note of the atlas tells, by setting and value that it comes to."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One change of one setting between two builds that follow each other.
 
     Attributes:
         older: The last build before that tells the setting.
-        why: What the atlas says happened in between, or what is known otherwise; none: a surprise.
+        why: What the atlas says happened in between; nothing: a surprise.
     """
 
     older: str
@@ -64,8 +55,7 @@ def rows(states: Sequence[tuple[str, Mapping[str, Any]]], atlas: Atlas) -> Itera
             for other in FOLLOWS.get(one.setting, ())
             if (other, one.since) in changed
         ]
-        known = BY_HAND.get((one.setting, spoken(one.after)))
-        yield Row(older=older, change=one, why=(*why, *filter(None, (known,))))
+        yield Row(older=older, change=one, why=tuple(why))
 
 
 def _by_the_atlas(one: Drift, older: int, newer: int, atlas: Atlas) -> Iterator[str]:
@@ -74,14 +64,15 @@ def _by_the_atlas(one: Drift, older: int, newer: int, atlas: Atlas) -> Iterator[
     options = {name for flag in flags for name in atlas.options_of(flag)}
     for note in atlas.notes(older, newer):
         if options.intersection(name for flag in note.flags for name in atlas.options_of(flag)):
-            moment = atlas.moment(note)
-            yield f"{moment.builds}, {moment.link}: {note.what}"
+            yield f"{_when(atlas.moment(note))}: {note.what}"
     for happening in atlas.changes(older, newer):
         event = happening.event
         if happening.option in options and event.kind in {"default", "added"}:
-            moment = atlas.moment(event)
-            told = ", ".join(filter(None, (moment.builds, moment.link)))
-            yield f"{told}: `{happening.option}` {event_text(event)}"
+            yield f"{_when(atlas.moment(event))}: `{happening.option}` {event_text(event)}"
+
+
+def _when(moment: Moment) -> str:
+    return ", ".join(filter(None, (moment.builds, moment.link)))
 
 
 def table(found: Sequence[Row]) -> Iterator[str]:

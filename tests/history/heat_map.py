@@ -9,6 +9,8 @@ from harness.report.outline import SHORT_NAMES, grouped
 
 _SIDE, _LEFT, _TOP, _GAP = 16, 190, 60, 14
 """Points: of a field, left of the first, above it, and between two environments."""
+_LEGEND: Final = 560
+"""Points that all colours with their names take."""
 _FAIL: Final = "fails"
 _UNKNOWN: Final = "cannot tell"
 _COLOURS: Final = {
@@ -44,7 +46,7 @@ def heat_map(results: Sequence[CellResult]) -> Iterator[str]:
     places = {
         key: _TOP + at * _SIDE + environments.index(key[0]) * _GAP for at, key in enumerate(rows)
     }
-    width = _LEFT + len(builds) * _SIDE + 20
+    width = _LEFT + max(len(builds) * _SIDE + 20, _LEGEND)
     bottom = max(places.values(), default=_TOP) + _SIDE
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + 40}" '

@@ -1,6 +1,7 @@
 """What the page on the whole history is made of: eras, changes with their reasons, rows."""
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -9,14 +10,11 @@ from harness.model import Verdict
 from tests.history import __main__ as history
 from tests.history.drifting import rows, table
 from tests.history.eras import era_tables, eras
+from tests.history.heat_map import heat_map, state
 from tests.history.page import _line_rows, _runs
 from tests.unit.results import lengths, result
 
 ATLAS = load_atlas()
-
-
-def did(build: str, **told: object) -> object:
-    return replace(result(build=build, effective={"draft-mtp": lengths(5)}), **told)  # type: ignore[arg-type]
 
 
 def test_builds_that_do_the_same_are_one_era() -> None:
@@ -51,6 +49,28 @@ def test_whatever_differs_parts_two_eras(other: object) -> None:
 def test_a_reason_that_names_the_build_does_not() -> None:
     told = [replace(result(build=one), reason=f"{one} lacks it") for one in ("b1", "b2")]
     assert len([*eras(told)]) == 1
+
+
+def test_a_field_of_the_picture_has_the_worst_of_its_cells() -> None:
+    fine = result(effective={"draft-mtp": lengths(5), "ngram-mod": lengths(64)})
+    assert state([fine]) == "mtp + ngram"
+    assert state([result(effective={})]) == "off"
+    assert state([fine, result(failed=("starts",), effective={})]) == "fails"
+    assert state([fine, result(status=Verdict.ERROR)]) == "cannot tell"
+    assert state([fine, result(status=Verdict.FLAKY, effective={})]) == "cannot tell"
+
+
+def test_the_picture_has_a_field_for_each_build_and_request() -> None:
+    cells = [
+        result(build=build, mode=mode, draft_n_max=length, effective={})
+        for build in ("b1", "b2", "b3")
+        for mode in ("mtp", "off")
+        for length in (1, 5)
+    ]
+    drawn = ElementTree.fromstring("".join(heat_map(cells)))
+    titles = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == 6
+    assert "b3 cpu tiny-mtp off: off" in titles
 
 
 def test_the_atlas_gives_the_reason_of_a_change() -> None:
