@@ -136,13 +136,19 @@ def _endpoint(variable: str, serves: Callable[[Observation], bool]) -> Reading:
     )
 
 
+def _says_ui(observation: Observation) -> bool | None:
+    properties = observation.properties or {}
+    told: bool | None = at(properties, "ui" if "ui" in properties else "webui")
+    return told
+
+
 def _serves_ui(observation: Observation) -> bool | None:
     """Newer builds may be compiled without a page, and say all the same that they serve it."""
     status = observation.probed.home if observation.probed else None
     if status == http.HTTPStatus.OK:
         return True
-    of_old = (observation.build_number or _TOOLS_SINCE) < _TOOLS_SINCE
-    return False if of_old and status == http.HTTPStatus.NOT_FOUND else None
+    missing = status == http.HTTPStatus.NOT_FOUND
+    return False if missing and _says_ui(observation) is None else None
 
 
 def _tools(observation: Observation) -> list[str] | None:
@@ -266,12 +272,7 @@ SETTINGS: Final = (
         families=(_UI,),
         asks=switch(_UI),
         readings=(
-            Reading(
-                witness="props",
-                read=lambda seen: at(
-                    seen.properties, "ui" if "ui" in (seen.properties or {}) else "webui"
-                ),
-            ),
+            Reading(witness="props", read=_says_ui),
             Reading(witness="request", read=_serves_ui, basis=Basis.BEHAVIOUR),
         ),
     ),

@@ -599,3 +599,14 @@ def test_a_build_that_leaves_the_alias_empty_is_named_by_its_list_of_models() ->
     observation = replace(seen, properties=properties, models=({"id": path},))
     assert effective_state(observation)["model_id"] == "PATH"
     assert "model_id" not in effective_state(replace(observation, models=()))
+
+
+@pytest.mark.parametrize("number", [6332, 8660, 8929])
+def test_a_page_that_was_not_compiled_in_says_nothing_of_the_setting(number: int) -> None:
+    seen = replace(recording("b8929", "plain").observation, build_number=number)
+    assert seen.probed is not None
+    assert seen.probed.home == 404
+    assert effective_state(seen)["ui"] is True
+    properties = {**(seen.properties or {})}
+    del properties["webui"]
+    assert effective_state(replace(seen, properties=properties))["ui"] is False
