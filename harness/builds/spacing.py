@@ -8,9 +8,7 @@ HISTORY: Final = "history"
 """The profile of the builds that are chosen so."""
 
 
-def evenly(
-    dates: Mapping[int, str], days: int, kept: Collection[int] = ()
-) -> tuple[int, ...]:
+def evenly(dates: Mapping[int, str], days: int, kept: Collection[int] = ()) -> tuple[int, ...]:
     """One build of each stretch of time, counted from the oldest one, and the newest of all.
 
     A stretch that has builds that are kept has these; another one has its first. So what was

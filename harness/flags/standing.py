@@ -288,8 +288,8 @@ class _Reader:
         if facts.placeholder == _FLASH_ATTN:
             taken |= {"enabled", "disabled"}
         elif (facts.placeholder or "").startswith(_ON_OFF):
-            words = self._build > _WORDS_AFTER if self._late else self._build >= _WORDS_SINCE
-            taken |= _TRUE_OR_FALSE if words else _SHORT
+            read = self._build > _WORDS_AFTER if self._late else self._build >= _WORDS_SINCE
+            taken |= _TRUE_OR_FALSE if read else _SHORT
             taken |= {"-1"} if "auto" in taken else set()
         counts = facts.placeholder == "N" or taken <= {"0", "1"}
         if counts and _is_integer(value):

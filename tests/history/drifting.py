@@ -17,6 +17,7 @@ FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Settings without a flag of their own for this, by those that they follow."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One change of one setting between two builds that follow each other.

@@ -1,4 +1,4 @@
-"""The results of a run as one picture: builds go across, requests down, a colour for what drafts."""
+"""The results of a run as a picture: builds across, requests down, a colour for what drafts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -39,9 +39,7 @@ def state(results: Sequence[CellResult]) -> str:
 def heat_map(results: Sequence[CellResult]) -> Iterator[str]:
     """The picture as SVG, line by line."""
     builds = [*dict.fromkeys(one.build for one in results)]
-    rows = grouped(
-        results, lambda one: (one.environment, one.request.model, one.request.spelling)
-    )
+    rows = grouped(results, lambda one: (one.environment, one.request.model, one.request.spelling))
     environments = [*dict.fromkeys(environment for environment, *_ in rows)]
     places = {
         key: _TOP + at * _SIDE + environments.index(key[0]) * _GAP for at, key in enumerate(rows)

@@ -21,7 +21,7 @@ from harness.flags.capabilities import probe
 from harness.report.jsonl import merge_results
 from harness.report.order import in_reading_order
 from harness.report.outline import counts
-from tests.atlas.reading import differences
+from tests.atlas.reading import unlike
 from tests.history.drifting import Row, rows, table
 from tests.history.eras import era_tables, eras
 from tests.history.heat_map import heat_map
@@ -134,7 +134,7 @@ def _runs(
     told: Mapping[str, str], order: Mapping[str, object]
 ) -> Iterator[tuple[Sequence[str], str]]:
     """Builds that follow each other and of which the same is told."""
-    for why, group in groupby(order, key=lambda build: told.get(build)):
+    for why, group in groupby(order, key=told.get):
         if why is not None:
             yield [*group], why
 
@@ -152,11 +152,7 @@ def _unlike_the_atlas(builds: Sequence[Build]) -> Iterator[str]:
     for build in builds:
         acquired = store.acquire(build)
         told = probe(acquired.binary, {**plain, **acquired.env})
-        early, late = (
-            differences(build.number, told, atlas.table(build.number, late=late))
-            for late in (False, True)
-        )
-        yield from (entry for entry in early if entry in late)
+        yield from unlike(build.number, told, atlas)
 
 
 def _atlas_rows(builds: Sequence[Build], wrong: Sequence[str]) -> Iterator[str]:

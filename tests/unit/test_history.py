@@ -1,7 +1,7 @@
 """What the page on the whole history is made of: eras, changes with their reasons, rows."""
 
 from dataclasses import replace
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_the_picture_has_a_field_for_each_build_and_request() -> None:
         for mode in ("mtp", "off")
         for length in (1, 5)
     ]
-    drawn = ElementTree.fromstring("".join(heat_map(cells)))
+    drawn = ET.fromstring("".join(heat_map(cells)))
     titles = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}title")]
     assert len(titles) == 6
     assert "b3 cpu tiny-mtp off: off" in titles
@@ -91,7 +91,9 @@ def test_what_follows_another_setting_names_it_only_where_that_changed_too() -> 
     (row,) = rows([("b9000", before), ("b9001", after)], ATLAS)
     assert row.why == ()
     before, after = {"context": 1, "dry_penalty_last_n": 1}, {"context": 2, "dry_penalty_last_n": 2}
-    found = {row.change.setting: row.why for row in rows([("b9000", before), ("b9001", after)], ATLAS)}
+    found = {
+        row.change.setting: row.why for row in rows([("b9000", before), ("b9001", after)], ATLAS)
+    }
     assert found["dry_penalty_last_n"] == ("follows context",)
 
 

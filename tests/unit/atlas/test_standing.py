@@ -402,7 +402,7 @@ def test_whatever_is_given_there_is_an_answer_for_every_build(
 
 
 SYNONYMS = {
-    # b6332, b6341: on, off, auto, enabled and disabled alone; b6451: 1, 0 and -1 as well.
+    # b6332, b6341: on, off, auto, enabled and disabled alone; b6457: 1, 0 and -1 as well.
     ("-fa", "enabled"): {6325: Status.OK},
     ("-fa", "1"): {6325: Status.REFUSED, 6392: Status.REFUSED, 6393: Status.OK},
     ("-fa", "-1"): {6392: Status.REFUSED, 6393: Status.OK},

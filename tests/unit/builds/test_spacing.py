@@ -63,9 +63,7 @@ def test_no_stretch_is_left_out(dates: Mapping[int, str], days: int) -> None:
 
 
 @given(DATES, st.integers(1, 60), st.integers(1, 100))
-def test_what_was_chosen_is_chosen_again(
-    dates: Mapping[int, str], days: int, later: int
-) -> None:
+def test_what_was_chosen_is_chosen_again(dates: Mapping[int, str], days: int, later: int) -> None:
     chosen = evenly(dates, days)
     newest = max(map(date.fromisoformat, dates.values()))
     more = {500 + one: (newest + timedelta(days=one)).isoformat() for one in range(1, later)}
@@ -178,9 +176,7 @@ def test_every_writes_what_the_catalogue_lacks_and_only_once(bench: Workbench, w
         (("--every", "week"), "'week' is no number of days"),
     ],
 )
-def test_words_that_do_not_go_together(
-    bench: Workbench, words: tuple[str, ...], said: str
-) -> None:
+def test_words_that_do_not_go_together(bench: Workbench, words: tuple[str, ...], said: str) -> None:
     refused = bench.run("add", *words)
     assert refused.returncode == EXIT_USAGE
     assert said in refused.stderr
