@@ -6,7 +6,7 @@ starter answers it, see ``resources/card_starter.c``. Without the variable it an
 none, and the server is as one compiled without.
 """
 
-import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -17,10 +17,10 @@ from harness.builds.headers import FOLDER, GGML, headers_digest, keep_headers
 from harness.builds.platforms import Platform
 from harness.builds.toolchain import Toolchain
 from harness.errors import CompileError, SourceUnavailableError
+from harness.processes.running import run_program
 
 DEFINITION: Final = "GGML_USE_CUDA"
 _SOURCE: Final = "card_starter.c"
-_COMPILE_TIMEOUT_S: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,9 @@ def compile_starter(
     options: Mapping[str, str],
     toolchain: Toolchain,
     platform: Platform,
+    *,
+    env: Mapping[str, str],
+    cancelled: threading.Event,
 ) -> CardStarter | None:
     """Compile the starter for a source tree; None where its server cannot have or needs none.
 
@@ -60,9 +63,13 @@ def compile_starter(
         toolchain: What to compile with.
         platform: The machine to compile for. Linux alone so far: other linkers want every name of
             the starter in cmake's own trial programs too.
+        env: The compiler's variables.
+        cancelled: Ends the compiler when set.
 
     Raises:
         CompileError: It does not compile.
+        SourceUnavailableError: The compiler cannot be started.
+        CancelledError: The user gave up.
     """
     registry = tree / GGML / "src" / "ggml-backend-reg.cpp"
     if (
@@ -84,19 +91,9 @@ def compile_starter(
     text = (resources.files("harness.builds") / "resources" / _SOURCE).read_text(encoding="utf-8")
     source.write_text(text, encoding="utf-8", newline="\n")
     command = [toolchain.c_compiler, "-O1", "-w", "-fPIC", f'-DCARD_HEADERS="{digest}"']
-    try:
-        done = subprocess.run(
-            [*command, "-c", str(source), "-o", str(made)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMPILE_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CompileError(f"{toolchain.c_compiler} cannot be run on {_SOURCE}: {error}") from error
+    command += ["-c", str(source), "-o", str(made)]
+    done = run_program(command, directory=scratch, cancelled=cancelled, env=env)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line]
+        lines = [line for line in done.stdout.splitlines() if "error" in line]
         raise CompileError(f"{_SOURCE} does not compile: {(lines or ['no message'])[0]}")
     return CardStarter(object=made, headers=digest)

@@ -17,7 +17,7 @@ from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
 from harness.builds.tables import read_table
 from harness.builds.toolchain import Toolchain
-from harness.builds.unity import UnityPlanner, cmake_text, divide
+from harness.builds.unity import SINGLE_SOURCES, UnityPlanner, cmake_text, divide
 from harness.errors import CompileError
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.processes.running import Answer, run_program, usable_cores
@@ -126,13 +126,18 @@ def compile_server(
             task=task,
             cancelled=cancelled,
         )
-        starter = compile_starter(tree, scratch, recipe.options, toolchain, platform)
+        starter = compile_starter(
+            *(tree, scratch, recipe.options, toolchain, platform),
+            env=work.env,
+            cancelled=cancelled,
+        )
         if starter and recipe.unity:
             work.starter = starter
             work.details[CARD_STARTER] = starter.headers
         try:
-            work.configure(tree, recipe, number, commit)
-            if not (recipe.unity and toolchain.can_join and work.by_units()):
+            joins = recipe.unity and toolchain.can_join
+            work.configure(tree, recipe, number, commit, joins=joins)
+            if not (joins and work.by_units()):
                 work.by_ninja()
             binary = work.build / "bin" / platform.server_name
             work.strip(binary)
@@ -167,7 +172,14 @@ class _Compile:
     def build(self) -> Path:
         return self.scratch / "build"
 
-    def configure(self, tree: Path, recipe: Recipe, number: int, commit: str) -> None:
+    @property
+    def units(self) -> Path:
+        """What cmake is told of which sources to join."""
+        return self.scratch / "units.cmake"
+
+    def configure(
+        self, tree: Path, recipe: Recipe, number: int, commit: str, *, joins: bool
+    ) -> None:
         ask_for_model(self.build)
         compilers = {"C": self.toolchain.c_compiler, "CXX": self.toolchain.compiler}
         variables = {
@@ -188,6 +200,9 @@ class _Compile:
                     variables[f"CMAKE_{language}_FLAGS_RELEASE"] = recipe.flags + memory
             if self.toolchain.cache:
                 variables[f"CMAKE_{language}_COMPILER_LAUNCHER"] = str(self.toolchain.cache)
+        if joins:
+            self._tell_cmake(SINGLE_SOURCES)
+            variables["CMAKE_PROJECT_TOP_LEVEL_INCLUDES"] = str(self.units)
         if self.starter:
             for name, more in self.starter.variables.items():
                 variables[name] = f"{variables.get(name, '')} {more}".strip()
@@ -202,13 +217,10 @@ class _Compile:
         if not {group.language for group in groups} <= {"C", "CXX"}:
             return False
         units = {unit.name: unit for unit in UnityPlanner(groups, jobs=usable_cores()).plan()}
-        told = self.scratch / "units.cmake"
         divided = 0
         while True:
-            told.write_text(
-                cmake_text(list(units.values()), LIGHT_FLAGS), encoding="utf-8", newline="\n"
-            )
-            self._cmake(f"-DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={told}", str(self.build))
+            self._tell_cmake(cmake_text(list(units.values()), LIGHT_FLAGS))
+            self._cmake(str(self.build))
             # All that compiles is compiled before what does not is divided.
             outcome = self._ninja("-k", "0", _SERVER)
             if outcome.returncode == 0:
@@ -236,6 +248,9 @@ class _Compile:
     def strip(self, binary: Path) -> None:
         if self.toolchain.strip:
             self._run(self.toolchain.strip, binary)
+
+    def _tell_cmake(self, text: str) -> None:
+        self.units.write_text(text, encoding="utf-8", newline="\n")
 
     def _cmake(self, *arguments: str) -> None:
         outcome = self._run(self.toolchain.cmake, *arguments)

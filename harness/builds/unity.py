@@ -28,6 +28,23 @@ _LOCAL_NAME = re.compile(
 _DEFINED = re.compile(r"^\s*#\s*define\s+(\w+)(?:\([^)\n]*\))?[ \t]+\S", re.MULTILINE)
 _CONDITION = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)", re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
+SINGLE_SOURCES = """\
+function(llama_harness_single_sources directory)
+  get_property(targets DIRECTORY ${directory} PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS targets)
+    set_property(TARGET ${target} PROPERTY UNITY_BUILD OFF)
+  endforeach()
+  get_property(directories DIRECTORY ${directory} PROPERTY SUBDIRECTORIES)
+  foreach(each IN LISTS directories)
+    llama_harness_single_sources(${each})
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL llama_harness_single_sources ${CMAKE_CURRENT_SOURCE_DIR})
+"""
+"""Has cmake list every source by itself, for ``CMAKE_PROJECT_TOP_LEVEL_INCLUDES``.
+
+Upstream joins some itself (b11434); its model would then tell of what it joined, and no more.
+"""
 COMPUTES = re.compile(r"ggml.*|llama")
 """cmake targets whose code runs once per token and number, not once per request."""
 _ERROR_LINE = re.compile(r"^(.+?):\d+(?::\d+)?: (?:fatal )?error: ", re.MULTILINE)
@@ -90,7 +107,7 @@ def cmake_text(units: Sequence[Unit], light_flags: Sequence[str]) -> str:
             files = " ".join(f"[[{source.as_posix()}]]" for source in unit.sources)
             lines.append(
                 f"set_source_files_properties({files} TARGET_DIRECTORY {unit.target}"
-                f" PROPERTIES UNITY_GROUP {unit.name})"
+                f" PROPERTIES UNITY_GROUP {unit.name} SKIP_UNITY_BUILD_INCLUSION OFF)"
             )
     # Called at the end of the tree's top CMakeLists.txt, when there are all targets.
     lines += ["endfunction()", "cmake_language(DEFER CALL llama_harness_units)"]

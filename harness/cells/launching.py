@@ -19,14 +19,14 @@ from harness.environments.hermetic import home_variables
 from harness.errors import EnvironmentUnavailableError
 from harness.flags.arguments import Argument, read_arguments
 from harness.flags.capabilities import Capabilities
-from harness.flags.families import PORT, THREADS
+from harness.flags.families import HTTP_THREADS, PORT, THREADS
 from harness.model import Failure, FailureKind, LaunchPlan, Provenance, Replacement, TinyModel
 from harness.processes.loopback import HOST_FLAG, HOST_VARIABLE, WHY, is_address, on_loopback
 from harness.processes.variables import joined
 from harness.server import LaunchFailedError, RunningServer, launch
 from harness.server.failure import UNEXPLAINED
 from harness.server.ports import LAST_PORT
-from harness.settings.observation import observing_environment
+from harness.settings.observation import AT_ONCE, observing_environment
 
 PORT_PLACEHOLDER: Final = "{port}"
 (PORT_VARIABLE,) = PORT.variables
@@ -87,6 +87,7 @@ def launched(
                 health_timeout_s=workbench.health_timeout_s if where else _NO_PORT_S,
                 prefix=api_prefix(plan.argv, variables),
                 key=api_key(plan.argv, variables, workbench.capabilities(build, environment)),
+                one_at_a_time=has_few_http_threads(plan.argv, variables),
             ) as server:
                 yield server
         except LaunchFailedError as error:
@@ -221,6 +222,15 @@ def api_key(
             with suppress(OSError, UnicodeDecodeError):
                 return Path(value).read_text(encoding="utf-8").partition("\n")[0] or None
     return (keys.split(",")[0] if takes_list else keys) or None
+
+
+def has_few_http_threads(argv: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """Whether a server has no thread for each connection that the harness opens at once."""
+    count = variables.get(HTTP_THREADS.variables[0], "")
+    for flag, value in pairwise(argv):
+        if flag in HTTP_THREADS:
+            count = value
+    return count.strip().isdecimal() and 0 < int(count) <= AT_ONCE
 
 
 def _no_port(argv: Sequence[str], failure: Failure) -> Failure:

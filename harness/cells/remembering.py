@@ -166,7 +166,9 @@ def asked_once(
         depends: What the answer depends on besides build, environment, host and harness.
     """
     memory = workbench.memory
-    around = None if memory is None else _of_build(*place, workbench, memory)
+    if memory is not None and place not in workbench.surroundings:
+        workbench.surroundings[place] = _of_build(*place, workbench, memory)
+    around = workbench.surroundings.get(place)
     if memory is None or around is None:
         return ask()
     key = digest_of(kind, own_digest(), place, around, *depends)

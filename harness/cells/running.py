@@ -1,9 +1,10 @@
 """``run_cell``: the one place where builds, subjects, environments and witnesses meet."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.cells.fitting import Fitted
@@ -208,9 +209,11 @@ def _launch_and_judge(
             model=situation.model,
         ),
     )
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
-            shown = _plan_and_launch(cell, situation, demands, workbench, progress)
+            return _plan_and_launch(cell, situation, demands, workbench, progress)
         except HarnessError as error:
             return progress.error(FailureKind.SUBJECT, str(error))
         except OSError as error:
@@ -223,10 +226,6 @@ def _launch_and_judge(
             if again and attempt < ATTEMPTS:
                 continue
             return progress.not_started(_or_of_the_host(error.failure, cell, workbench))
-        break
-    if isinstance(shown, CellResult):
-        return shown
-    return _told(shown, situation, progress.demands or demands, workbench, progress)
 
 
 def _told(
@@ -362,8 +361,8 @@ def _plan_and_launch(
     demands: Demands,
     workbench: Workbench,
     progress: _Progress,
-) -> Launched | CellResult:
-    """What a launch showed, or what the cell came to when an earlier run launched the same."""
+) -> CellResult:
+    """What a cell comes to: by a launch, or by an earlier one of the same."""
     with reserved_port() as port:
         target = LaunchTarget(
             binary=situation.program,
@@ -398,15 +397,18 @@ def _plan_and_launch(
                 return remembered
         thorough = cell.demanded_by is not DemandedBy.CONTRACT
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
+        tell = partial(_told, situation=situation, workbench=workbench, progress=progress)
         if key in workbench.launches:
-            return workbench.launches[key]
-        shown = _launch_and_observe(cell, plan, port, workbench)
-        if workbench.share_launches:
-            workbench.launches[key] = shown
-        return shown
+            return tell(workbench.launches[key], demands=demands)
+        with _observed(cell, plan, port, workbench) as shown:
+            if workbench.share_launches:
+                workbench.launches[key] = shown
+            return tell(shown, demands=demands)
 
 
-def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> Launched:
+@contextmanager
+def _observed(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> Iterator[Launched]:
+    """What a launch shows, while its server is on its way out."""
     build = workbench.build(cell.build).build
     arguments = read_arguments(plan.argv, workbench.capabilities(cell.build, cell.environment))
     thorough = cell.demanded_by is not DemandedBy.CONTRACT
@@ -430,15 +432,16 @@ def _launch_and_observe(cell: Cell, plan: LaunchPlan, port: int, workbench: Work
             if death is None:
                 raise
             raise LaunchFailedError(death) from error
-        startup_ms = server.startup_ms
-    workbench.watcher(cell, observation)
-    return Launched(
-        seen=testify(observation),
-        log=check_log(observation.startup_lines),
-        warnings=warnings_in(observation.startup_lines),
-        reads_config=any("using config file" in line for line in observation.startup_lines),
-        startup_ms=startup_ms,
-    )
+        server.dismiss()  # and think while it goes
+        workbench.watcher(cell, observation)
+        yield Launched(
+            seen=testify(observation),
+            log=check_log(observation.startup_lines),
+            # Only who writes a command line of his own is told of them.
+            warnings=warnings_in(observation.startup_lines) if thorough else (),
+            reads_config=any("using config file" in line for line in observation.startup_lines),
+            startup_ms=server.startup_ms,
+        )
 
 
 def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellResult:
@@ -456,7 +459,7 @@ def _judge(launched: Launched, demands: Demands, progress: _Progress) -> CellRes
     progress.silent = silent_effects(
         progress.plan, progress.arguments, demands.situation.capabilities, state, demanded
     )
-    checks = demands.of_state(state, progress.arguments)
+    checks = demands.of_state(state, progress.arguments, demanded)
     doubts = [check for check in checks if check.name == TWO_WITNESSES]
     progress.checks += [check for check in checks if check.name != TWO_WITNESSES]
     if progress.failed:

@@ -68,7 +68,7 @@ class Launched:
     Attributes:
         seen: What the witnesses of each setting saw.
         log: Whether the start-up log warns of an argument.
-        warnings: Every line of it that warns of something.
+        warnings: Every line of it that warns of something; empty where the contract demands.
         reads_config: Whether it tells of a configuration file that is read.
         startup_ms: Process start to healthy.
     """
@@ -115,7 +115,8 @@ class Workbench:
     subject asks for the same launch share it; it is empty and stays so where ``share_launches``
     is off. ``one_core`` holds the variables that make a server see one core. ``unavailable`` holds
     why builds cannot be had, which is asked for once; ``plain_warnings`` what a plain command line
-    is warned of by build, environment and model. ``memory`` is what earlier runs left, None where
+    is warned of by build, environment and model; ``surroundings``, by build and environment, what
+    the answers of a build's program depend on. ``memory`` is what earlier runs left, None where
     nothing is to be remembered; ``fresh`` makes every plan anew, ``verdicts`` are taken in place of
     launches, and ``planned`` counts the plans of costly subjects that were remembered or made.
     """
@@ -138,6 +139,7 @@ class Workbench:
     launches: MutableMapping[object, Launched] = field(default_factory=dict)
     unavailable: dict[str, HarnessError] = field(default_factory=dict)
     plain_warnings: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
+    surroundings: dict[tuple[str, str], object] = field(default_factory=dict)
     _builds: dict[str, AcquiredBuild] = field(default_factory=dict)
     _capabilities: dict[str, Capabilities] = field(default_factory=dict)
     _devices: dict[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
@@ -298,8 +300,13 @@ class Workbench:
             home = Path(tempfile.mkdtemp(prefix="environment-", dir=self.scratch))
             opened = self.resources.enter_context(open_environment(name, home=home))
             owned = {**opened.variables, OWNER_VARIABLE: self.owner}
+            host = detect_host(owned)
+            if opened.shows_card and not host.has_gpu:
+                raise EnvironmentUnavailableError(
+                    f"this host did not show the card of {name}: {host.note}"
+                )
             self._environments[name] = OpenEnvironment(
-                variables=owned, host=detect_host(owned), home=home, spoof=opened.spoof
+                variables=owned, host=host, home=home, spoof=opened.spoof
             )
         return self._environments[name]
 

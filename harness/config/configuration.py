@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -162,11 +163,17 @@ def _find(directory: Path | None, environ: Mapping[str, str]) -> Path | None:
 def _read(file: Path) -> tuple[str, Mapping[str, Any]]:
     try:
         text = file.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        return text, _parsed(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read as text: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file}: not valid TOML: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Parsed once: a run looks into its configuration several times."""
+    return tomllib.loads(text)
 
 
 def _table_of(file: Path, content: Mapping[str, Any]) -> Any:

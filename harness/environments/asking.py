@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 _MIB = 1024 * 1024
-_TIMEOUT_S = 10
+_TIMEOUT_S = 60
 _NVML = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 

@@ -8,8 +8,9 @@ from harness.environments.visibility import visible_indices
 from harness.model import Gpu, HostProfile
 from harness.processes.running import ask
 
-DETECTION_TIMEOUT_S = 3.0
-"""How long ``nvidia-smi`` may take; a healthy one answers within some ten milliseconds."""
+DETECTION_TIMEOUT_S = 20.0
+"""How long ``nvidia-smi`` may take; a healthy one answers within some ten milliseconds, and on a
+host that is busy with much else within some seconds."""
 
 _QUERY = ("--query-gpu=index,uuid,memory.total,memory.free,name", "--format=csv,noheader,nounits")
 _COLUMNS = 5

@@ -16,7 +16,7 @@ from harness.environments.machine import SpoofedMachine, load_profile
 from harness.environments.names import EnvironmentSpec, parse_environment
 from harness.environments.native_libraries import native_libraries
 from harness.environments.spoof import Spoof, spoof_directory
-from harness.environments.variants import Variant
+from harness.environments.variants import FAILURES, Variant
 from harness.errors import EnvironmentUnavailableError
 
 _SPOOF = ".cuda-spoof"
@@ -34,11 +34,13 @@ class Environment:
         name: As it was asked for.
         variables: The complete variables of a program inside.
         spoof: What a spoofed environment stands on, None for the others.
+        shows_card: Whether ``nvidia-smi`` must list a card here.
     """
 
     name: str
     variables: Mapping[str, str]
     spoof: Spoof | None = None
+    shows_card: bool = False
 
     @property
     def absent(self) -> Mapping[str, str]:
@@ -100,7 +102,8 @@ def environment(
             variables.update(spoof.variables())
         elif exists(_DRIVER):
             variables.update(stack.enter_context(_hidden_driver(home, cache)))
-        yield Environment(name=name, variables=variables, spoof=spoof)
+        shows_card = spoof is not None and spec.variants.isdisjoint(FAILURES)
+        yield Environment(name=name, variables=variables, spoof=spoof, shows_card=shows_card)
 
 
 @contextlib.contextmanager

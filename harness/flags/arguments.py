@@ -31,6 +31,11 @@ class Argument:
         return self.flag.replace("_", "-") if self.flag.startswith("--") else self.flag
 
     @property
+    def all_spellings(self) -> tuple[str, ...]:
+        """Its own, and every other flag of its option."""
+        return (self.spelling, *(self.option.spellings if self.option else ()))
+
+    @property
     def value(self) -> str:
         """The first value; empty where there is none."""
         return self.values[0] if self.values else ""

@@ -39,12 +39,10 @@ class Family:
 
     def is_set_by(self, argument: Argument) -> bool:
         """Whether an argument or variable is of this family, in any spelling of its option."""
-        option = argument.option
-        words = (argument.spelling, *(option.spellings if option else ()))
-        return not self._known.isdisjoint(words)
+        return not self.words.isdisjoint(argument.all_spellings)
 
     @cached_property
-    def _known(self) -> frozenset[str]:
+    def words(self) -> frozenset[str]:
         """Every flag and variable of the family."""
         return frozenset((*self.flags, *self.negations, *self.all_variables))
 
@@ -111,6 +109,7 @@ TEMPLATE_VARIABLES: Final = Family(
     flags=("--chat-template-kwargs",),
     variables=("LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "LLAMA_CHAT_TEMPLATE_KWARGS"),
 )
+HTTP_THREADS: Final = Family(flags=("--threads-http",), variables=("LLAMA_ARG_THREADS_HTTP",))
 OF_EXPERTS_AND_THINKING: Final = (
     CPU_EXPERTS,
     N_CPU_EXPERTS,

@@ -3,24 +3,34 @@
 A runner that dies by SIGKILL cannot clean up, and a program that left its process group is out of
 reach. Each runner therefore has one companion process
 that waits for the runner's end on a pipe and then kills every process whose environment carries
-the runner's token. Nothing needs registration, so there is no moment at which one can be missed.
+the runner's token. Nothing needs registration. A process that is being started when its runner is
+killed shows its variables late: after such an end the companion looks for some time; and on Windows
+the system ends what it has not told the variables of yet, see ``harness.processes.job``.
 """
 
 import os
-import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
+    import subprocess
+
     import psutil
 
 OWNER_VARIABLE: Final = "LLAMA_HARNESS_OWNER"
 _ROUNDS: Final = 5
 _SWEEP_S: Final = 30.0
+_IN_ORDER: Final = b"."
+"""What the companion reads at the end of a runner that leaves nothing half started."""
+_LATE_S: Final = 0.5
+"""For how long after a kill nothing may be found; a start takes some milliseconds."""
+_POLL_S: Final = 0.1
 
 
 class Reaper:
@@ -29,19 +39,19 @@ class Reaper:
     def __init__(self) -> None:
         self.token = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._companion: subprocess.Popen[bytes] | None = None
+        self._job = ExitStack()
 
     def __enter__(self) -> Self:
-        # -S -E: starts in a few milliseconds, and imports psutil only when there is work.
-        self._companion = subprocess.Popen(
+        # Not at the top: as a companion this file runs alone, without the package.
+        from harness.processes.job import children_end_with_this, start_apart
+
+        # -S -E: starts in a few milliseconds, and has imported psutil before there is work.
+        self._companion = start_apart(
             [sys.executable, "-S", "-E", str(Path(__file__)), self.token, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             # A reaper around this one must not take the companion for something to end.
-            env=unowned(os.environ),
-            start_new_session=os.name == "posix",
-            creationflags=_new_group_flag(),
+            unowned(os.environ),
         )
+        self._job.enter_context(children_end_with_this())
         return self
 
     def __exit__(
@@ -50,12 +60,16 @@ class Reaper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        import subprocess
+
         companion, self._companion = self._companion, None
-        if companion is not None:
+        with self._job:
+            if companion is None:
+                return
             try:
                 # What left its group would go on after a good end too; and an interrupt may have
                 # come between a server's start and whoever would end it.
-                companion.communicate(timeout=_SWEEP_S)
+                companion.communicate(_IN_ORDER, timeout=_SWEEP_S)
             except (subprocess.TimeoutExpired, OSError):
                 companion.kill()
                 companion.wait()
@@ -64,13 +78,6 @@ class Reaper:
 def unowned(env: Mapping[str, str]) -> dict[str, str]:
     """Return variables under which a process outlives its runner."""
     return {name: value for name, value in env.items() if name != OWNER_VARIABLE}
-
-
-def _new_group_flag() -> int:
-    # Not imported from beside this file: as a companion it runs alone, without the package.
-    if sys.platform == "win32":
-        return subprocess.CREATE_NEW_PROCESS_GROUP
-    return 0
 
 
 def owned_processes(owner: str = "", *, home: Path | None = None) -> "list[psutil.Process]":
@@ -95,14 +102,21 @@ def owned_processes(owner: str = "", *, home: Path | None = None) -> "list[psuti
     return found
 
 
-def _kill_owned(token: str) -> None:
+def _kill_owned(token: str, *, for_s: float) -> None:
+    """Kill what carries a token, until nothing has been found for so many seconds."""
     import psutil
 
     me = os.getpid()
-    for _ in range(_ROUNDS):
+    found_at = time.monotonic()
+    rounds = 0
+    while rounds < _ROUNDS:
         owned = [process for process in owned_processes(token) if process.pid != me]
         if not owned:
-            return
+            if time.monotonic() - found_at >= for_s:
+                return
+            time.sleep(_POLL_S)
+            continue
+        found_at, rounds = time.monotonic(), rounds + 1
         for process in owned:
             try:
                 process.kill()
@@ -113,9 +127,11 @@ def _kill_owned(token: str) -> None:
 
 def _main() -> None:
     token, *search_path = sys.argv[1:]
-    sys.stdin.buffer.read()
     sys.path[:] = search_path
-    _kill_owned(token)
+    with suppress(ImportError):
+        import psutil  # noqa: F401
+    in_order = sys.stdin.buffer.read() == _IN_ORDER
+    _kill_owned(token, for_s=0 if in_order else _LATE_S)
 
 
 if __name__ == "__main__":

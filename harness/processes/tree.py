@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 if TYPE_CHECKING:
@@ -37,17 +36,25 @@ def group_options(platform: str = sys.platform) -> GroupOptions:
 
 
 def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) -> int:
-    """Kill a program started with ``group_options``, and all that it started.
+    """Kill a program as ``strike_tree`` does, and wait for its end.
 
-    Harmless when it has ended already; what it left in its group then ends.
+    Returns:
+        Its exit status.
+    """
+    strike_tree(process, platform)
+    return process.wait()
+
+
+def strike_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) -> None:
+    """Kill a program started with ``group_options``, and all that it started, without a wait.
+
+    Harmless when it has ended already; what it left in its group then ends. A system takes
+    milliseconds to take a server's memory back.
 
     Args:
         process: The program.
         platform: As ``sys.platform`` names it. Windows' way works on every system; Windows has no
             other.
-
-    Returns:
-        Its exit status.
     """
     # Those in groups of their own are found only as long as their ancestors run.
     descendants = _descendants(process.pid) if process.poll() is None else []
@@ -71,7 +78,6 @@ def kill_tree(process: "subprocess.Popen[Any]", platform: str = sys.platform) ->
         if platform == "win32":
             # Files can be removed only once nobody has them open.
             psutil.wait_procs(descendants, timeout=_GONE_WITHIN_S)
-    return process.wait()
 
 
 def _descendants(pid: int) -> "list[psutil.Process]":
@@ -86,8 +92,18 @@ def _descendants(pid: int) -> "list[psutil.Process]":
 
 def _is_childless(pid: int) -> bool:
     """Whether a process is known to have no children; psutil looks at every process there is."""
-    tasks = Path(f"/proc/{pid}/task")
+    tasks = f"/proc/{pid}/task"
     try:
-        return not any(Path(task, "children").read_bytes() for task in tasks.iterdir())
+        with os.scandir(tasks) as threads:
+            return not any(map(_first_child, threads))
     except OSError:  # another system, or a kernel that does not tell
         return False
+
+
+def _first_child(task: "os.DirEntry[str]") -> bytes:
+    """The beginning of a thread's list of children; a fifth of what a file object would take."""
+    descriptor = os.open(f"{task.path}/children", os.O_RDONLY)
+    try:
+        return os.read(descriptor, 1)
+    finally:
+        os.close(descriptor)

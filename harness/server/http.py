@@ -5,7 +5,8 @@ import json
 import socket
 import time
 from contextlib import closing, suppress
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from harness.server.ports import LOOPBACK
 
@@ -32,10 +33,13 @@ class ServerClient:
     parses in a fraction of one.
     """
 
-    def __init__(self, port: int, prefix: str = "", key: str | None = None) -> None:
+    def __init__(
+        self, port: int, prefix: str = "", key: str | None = None, *, one_at_a_time: bool = False
+    ) -> None:
         self.port = port
         self.key = key
         self.prefix = prefix
+        self.one_at_a_time = one_at_a_time
 
     def without_key(self) -> "ServerClient":
         """HTTP to the same server as somebody who does not know its API key."""
@@ -66,8 +70,8 @@ class ServerClient:
         Raises:
             ProtocolError: Nobody answers, or not in HTTP.
         """
-        found = self._get(path, timeout_s)
-        return None if found is None else found[0].decode("utf-8", "replace")
+        with self.asking(path, timeout_s) as asked:
+            return asked.text()
 
     def json(self, path: str, timeout_s: float) -> Any:
         """Decoded body of a GET that answered 200, else None.
@@ -75,15 +79,12 @@ class ServerClient:
         Raises:
             ProtocolError: Nobody answers, or the body is not JSON.
         """
-        found = self._get(path, timeout_s)
-        return None if found is None else _decode(f"GET {path}", *found)
+        with self.asking(path, timeout_s) as asked:
+            return asked.json()
 
-    def _get(self, path: str, timeout_s: float) -> tuple[bytes, str] | None:
-        try:
-            status, body, kind = self._request("GET", path, None, timeout_s)
-        except (OSError, http.client.HTTPException) as error:
-            raise ProtocolError(f"GET {path}: {error}") from error
-        return (body, kind) if status == http.HTTPStatus.OK else None
+    def asking(self, path: str, timeout_s: float) -> "Asked":
+        """A GET that the server works on while something else is done."""
+        return Asked(self, path, timeout_s)
 
     def post(self, path: str, body: object, timeout_s: float) -> Any:
         """Decoded body of a POST.
@@ -105,21 +106,95 @@ class ServerClient:
     def _request(
         self, method: str, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[int, bytes, str]:
+        with closing(self.send(method, path, body, timeout_s)) as connection:
+            return _receive(connection)
+
+    def send(
+        self, method: str, path: str, body: bytes | None, timeout_s: float
+    ) -> http.client.HTTPConnection:
+        """Send a request; whoever reads its answer closes the connection.
+
+        Raises:
+            OSError: Nobody answers.
+            http.client.HTTPException: The request cannot be written.
+        """
         connection = http.client.HTTPConnection(LOOPBACK, self.port)
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key}"
-        with closing(connection):
-            connection.sock = _BoundedSocket(self.port, timeout_s)
+        connection.sock = _BoundedSocket(self.port, timeout_s)
+        try:
             connection.request(method, self.prefix + path, body, headers)
-            response = connection.getresponse()
-            answer = response.read(MAX_ANSWER_BYTES + 1)
-        if len(answer) > MAX_ANSWER_BYTES:
-            raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-        if response.length:
-            raise http.client.IncompleteRead(answer, response.length)
-        kind = response.headers.get_content_type() if "Content-Type" in response.headers else _JSON
-        return response.status, answer, kind
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class Asked:
+    """A GET as a context: sent on entering it, and read once, as text or as JSON.
+
+    To a server that answers one request at a time it is sent when it is read: such a server waits
+    for seconds whether a connection has more to ask, before it looks at the next one.
+
+    Raises:
+        ProtocolError: Nobody answers.
+    """
+
+    def __init__(self, client: ServerClient, path: str, timeout_s: float) -> None:
+        self._client = client
+        self._path = path
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        if not self._client.one_at_a_time:
+            self._connection = self._sent()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def text(self) -> str | None:
+        """See ``ServerClient.text``."""
+        found = self._body()
+        return None if found is None else found[0].decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """See ``ServerClient.json``."""
+        found = self._body()
+        return None if found is None else _decode(f"GET {self._path}", *found)
+
+    def _sent(self) -> http.client.HTTPConnection:
+        try:
+            return self._client.send("GET", self._path, None, self._timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            raise ProtocolError(f"GET {self._path}: {error}") from error
+
+    def _body(self) -> tuple[bytes, str] | None:
+        connection = self._connection = self._connection or self._sent()
+        try:
+            status, body, kind = _receive(connection)
+        except (OSError, http.client.HTTPException) as error:
+            raise ProtocolError(f"GET {self._path}: {error}") from error
+        return (body, kind) if status == http.HTTPStatus.OK else None
+
+
+def _receive(connection: http.client.HTTPConnection) -> tuple[int, bytes, str]:
+    response = connection.getresponse()
+    answer = response.read(MAX_ANSWER_BYTES + 1)
+    if len(answer) > MAX_ANSWER_BYTES:
+        raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+    if response.length:
+        raise http.client.IncompleteRead(answer, response.length)
+    kind = response.headers.get_content_type() if "Content-Type" in response.headers else _JSON
+    return response.status, answer, kind
 
 
 class _BoundedSocket(socket.socket):

@@ -58,6 +58,10 @@ class RunningServer:
     startup_ms: float
     process: ServerProcess
 
+    def dismiss(self) -> None:
+        """Begin to end it, when nothing is left to ask; its context waits for the end."""
+        self.process.strike()
+
     def death(self, within_s: float = 0.5) -> Failure | None:
         """How the process ended; None where it still runs after ``within_s`` seconds.
 
@@ -81,6 +85,7 @@ def launch(
     health_timeout_s: float = DEFAULT_HEALTH_TIMEOUT_S,
     prefix: str = "",
     key: str | None = None,
+    one_at_a_time: bool = False,
 ) -> Iterator[RunningServer]:
     """Start a server, wait until it is healthy, and end it with all it started.
 
@@ -93,6 +98,7 @@ def launch(
         health_timeout_s: Longest wait for health, in seconds.
         prefix: What stands before every path of its API.
         key: What its API asks for, None where it asks for no key.
+        one_at_a_time: Whether it answers requests one after the other.
 
     Raises:
         LaunchFailedError: It could not be executed, ended, or was not healthy in time.
@@ -116,7 +122,7 @@ def launch(
             )
         ) from error
     log = ServerLog(process.output)
-    client = ServerClient(port, prefix, key)
+    client = ServerClient(port, prefix, key, one_at_a_time=one_at_a_time)
     try:
         _wait_until_healthy(process, log, client, started, health_timeout_s)
         yield RunningServer(

@@ -142,4 +142,6 @@ class ServerLog:
 def _readable(raw: bytes) -> str:
     """A line without what would move a terminal's cursor or change its colours."""
     text = raw.decode("utf-8", "replace").rstrip("\r")
+    if text.isprintable():
+        return text
     return _ESCAPES.sub("", text).translate(_CONTROLS)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from harness.processes.tree import group_options, kill_tree
+from harness.processes.tree import group_options, kill_tree, strike_tree
 
 
 class ServerProcess:
@@ -38,10 +38,16 @@ class ServerProcess:
         self.output: IO[bytes] = self._popen.stdout
         """Standard output and error, merged."""
         self.pid: int = self._popen.pid
+        self._struck = False
 
     def poll(self) -> int | None:
         """Exit status, None while it runs."""
         return self._popen.poll()
+
+    def strike(self) -> None:
+        """Begin to end it and all it started; ``kill`` waits for that."""
+        strike_tree(self._popen)
+        self._struck = True
 
     def kill(self) -> int:
         """End it and all it started; return the exit status. Harmless when it has ended already.
@@ -49,7 +55,7 @@ class ServerProcess:
         Nothing is lost by killing: a llama-server keeps no state, and its orderly shutdown
         costs up to a second.
         """
-        return kill_tree(self._popen)
+        return self._popen.wait() if self._struck else kill_tree(self._popen)
 
 
 def listening_ports(pid: int) -> set[int]:

@@ -113,7 +113,7 @@ class Oracle:
         demands = demands_of(DemandedBy.CONTRACT, self._situation(request))
         return tuple(
             f"{check.observed}, against the contract: {check.expected}"
-            for check in demands.of_state(served, ())
+            for check in demands.of_state(served, (), demands.contract)
             if not check.ok and check.name != TWO_WITNESSES  # which is the harness's own doubt
         )
 

@@ -1,19 +1,18 @@
 """Cache: the types of the KV cache, flash attention, and what is kept of earlier prompts."""
 
-import re
 from typing import Final
 
 from harness.flags.arguments import Argument
 from harness.flags.families import FLASH, Family
 from harness.model import Basis
 from harness.settings.observation import Observation
+from harness.settings.said import LinePattern
 from harness.settings.value import (
     ANYTHING,
     Reading,
     ValueSetting,
     at,
     integer,
-    last_match,
     logged,
     switch,
     tried_log,
@@ -37,13 +36,13 @@ _CACHED: Final = Family(
     negations=("--no-cache-prompt",),
     negating_variables=("LLAMA_ARG_NO_CACHE_PROMPT",),
 )
-_ASKED_OF_FLASH: Final = re.compile(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
-_RESOLVED_FLASH: Final = re.compile(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
+_ASKED_OF_FLASH: Final = LinePattern(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
+_RESOLVED_FLASH: Final = LinePattern(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
 _KNOWS_ITS_SLOT_SINCE: Final = 8929
 """Of the catalogue's builds the first that gives a prompt to the slot that knows it."""
-_NO_PROMPTS: Final = re.compile(r"prompt cache is disabled")
+_NO_PROMPTS: Final = LinePattern(r"prompt cache is disabled")
 _ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}
-_PROMPT_CACHE: Final = re.compile(r"prompt cache is enabled, size limit: (\d+|no limit)")
+_PROMPT_CACHE: Final = LinePattern(r"prompt cache is enabled, size limit: (\d+|no limit)")
 _UNLIMITED: Final = -1
 _PROMPT_CACHE_SINCE: Final = 6723
 
@@ -56,21 +55,21 @@ def _asks_flash(argument: Argument) -> str | None:
 
 
 def _flash(observation: Observation) -> str | None:
-    asked = last_match(observation.main_lines, _ASKED_OF_FLASH)
+    asked = observation.main.last(_ASKED_OF_FLASH)
     if asked is not None and asked[1] in _ON_OFF:
         return _ON_OFF[asked[1]]
-    resolved = last_match(observation.main_lines, _RESOLVED_FLASH)
+    resolved = observation.main.last(_RESOLVED_FLASH)
     return None if resolved is None else _ON_OFF[resolved[1]]
 
 
 def _prompt_cache(observation: Observation) -> int | None:
     """MiB; 0 where there is none, -1 where it has no limit."""
-    if last_match(observation.startup_lines, _NO_PROMPTS):
+    if observation.startup.last(_NO_PROMPTS):
         return 0
-    limit = last_match(observation.startup_lines, _PROMPT_CACHE)
+    limit = observation.startup.last(_PROMPT_CACHE)
     if limit is None:
         older = (observation.build_number or _PROMPT_CACHE_SINCE) < _PROMPT_CACHE_SINCE
-        return 0 if older and observation.main_lines else None
+        return 0 if older and observation.main.text else None
     return int(limit[1]) if limit[1].isdecimal() else _UNLIMITED
 
 

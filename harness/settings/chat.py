@@ -18,6 +18,7 @@ from harness.flags.families import (
 from harness.gguf_models.models import TEMPLATE_VARIABLES as KNOWN_VARIABLES
 from harness.settings.base import EffectiveState
 from harness.settings.observation import PREFILL, Observation, Probed
+from harness.settings.said import LinePattern
 from harness.settings.value import (
     ANYTHING,
     NOTHING,
@@ -25,7 +26,6 @@ from harness.settings.value import (
     ValueSetting,
     at,
     integer,
-    last_match,
     probed,
     switch,
     tried_log,
@@ -46,7 +46,7 @@ _PREFILL: Final = Family(
     negating_variables=("LLAMA_ARG_NO_PREFILL_ASSISTANT",),
 )
 _THINKING: Final = "enable_thinking"
-_THINKS: Final = re.compile(r"chat template, thinking = ([01])")
+_THINKS: Final = LinePattern(r"chat template, thinking = ([01])")
 _TOLD: Final = re.compile(r"\[(\w+) ([^\]]*)\]")
 """How the template of the harness's model repeats a variable."""
 _TEMPLATE: Final = Family(flags=("--chat-template",), variables=("LLAMA_ARG_CHAT_TEMPLATE",))
@@ -106,7 +106,7 @@ def _thinks(tried: Probed) -> bool | None:
 
 def _logged_thinking(observation: Observation) -> bool | None:
     """What is logged of it, which is always 0 where a template cannot think."""
-    logged = last_match(observation.startup_lines, _THINKS)
+    logged = observation.startup.last(_THINKS)
     if logged is None:
         return None
     can = observation.probed is not None and _thinks(observation.probed) is not None

@@ -5,7 +5,7 @@ A server without a device besides the CPU says nothing of all this.
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -24,6 +24,7 @@ from harness.flags.families import (
 )
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation
+from harness.settings.said import LinePattern, Said
 from harness.settings.value import (
     ANYTHING,
     NOTHING,
@@ -31,23 +32,22 @@ from harness.settings.value import (
     ValueSetting,
     Wish,
     integer,
-    last_match,
     switch,
     word,
 )
 
-_LOADING: Final = re.compile(r"loading model tensors")
-_USED: Final = re.compile(r"using device (\S+) \(")
+_LOADING: Final = "loading model tensors"
+_USED: Final = LinePattern(r"using device (\S+) \(")
 _VISIBLE: Final = (
-    re.compile(r"ggml_cuda_init: found ([1-9]\d*) \w+ devices"),
-    re.compile(r" - ([A-Za-z]+\d+) +: .*\(\d+ MiB, \d+ MiB free\)"),
+    LinePattern(r"ggml_cuda_init: found ([1-9]\d*) \w+ devices"),
+    LinePattern(r" - ([A-Za-z]+\d+) +: .*\(\d+ MiB, \d+ MiB free\)"),
     _USED,
 )
 """What the log says of the devices that there are, in each of its places."""
-_OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
-_ASSIGNED: Final = re.compile(r"load_tensors: layer +\d+ assigned to device ([^\s,]+)")
-_BUFFER: Final = re.compile(r"load_tensors: +(\S+) model buffer size")
-_KEPT: Final = re.compile(r"llama_(?:kv_cache|memory)\w*: +(\S+) (?:KV|RS) buffer size")
+_OFFLOADED: Final = LinePattern(r"offloaded (\d+)/(\d+) layers to GPU")
+_ASSIGNED: Final = LinePattern(r"load_tensors: layer +\d+ assigned to device ([^\s,]+)")
+_BUFFER: Final = LinePattern(r"load_tensors: +(\S+) model buffer size")
+_KEPT: Final = LinePattern(r"llama_(?:kv_cache|memory)\w*: +(\S+) (?:KV|RS) buffer size")
 _CPU: Final = "CPU"
 _HOST: Final = "_Host"
 """Ends the name of memory of the host that a device reads fast."""
@@ -58,12 +58,10 @@ _TENSORS: Final = "Meta"
 _ROW, _TENSOR, _LAYER, _ONE = "row", "tensor", "layer", "one device"
 _ALL: Final = "all"
 
-_FITTED: Final = re.compile(r"no changes needed")
-_NOT_FITTED: Final = re.compile(r"failed to fit params|an error while trying to fit")
-_CONTEXT: Final = re.compile(r"context size reduced from \d+ to (\d+)")
-_FILLED: Final = re.compile(r"- (\S+) \(.*\): +(\d+) layers?[ ,]")
-
-Lines = Sequence[str]
+_FITTED: Final = LinePattern(r"no changes needed")
+_NOT_FITTED: Final = LinePattern(r"failed to fit params|an error while trying to fit")
+_CONTEXT: Final = LinePattern(r"context size reduced from \d+ to (\d+)")
+_FILLED: Final = LinePattern(r"- (\S+) \(.*\): +(\d+) layers?[ ,]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,37 +83,36 @@ class _Placement:
     kept: tuple[str, ...]
 
 
-def _placement(lines: Lines) -> _Placement | None:
+def _placement(said: Said) -> _Placement | None:
     """None where the log tells of no loading; fitting loads before, and that does not count."""
-    loads = [place for place, line in enumerate(lines) if _LOADING.search(line)]
-    if not loads:
+    place = said.text.rfind(_LOADING)
+    if place < 0:
         return None
-    before, load = [-1, *loads][-2:]
-    after = lines[load:]
-    layers = last_match(after, _OFFLOADED)
+    before, after = said.until(place), said.since(place)
+    layers = after.last(_OFFLOADED)
     return _Placement(
-        used=tuple(_found(_USED, lines[before + 1 : load])),
+        used=_named(before.since(max(before.text.rfind(_LOADING), 0)), _USED),
         layers=None if layers is None else (int(layers[1]), int(layers[2])),
-        assigned=tuple(_found(_ASSIGNED, after)),
-        weights=tuple(dict.fromkeys(_found(_BUFFER, after))),
-        kept=tuple(dict.fromkeys(_found(_KEPT, after))),
+        assigned=_named(after, _ASSIGNED),
+        weights=tuple(dict.fromkeys(_named(after, _BUFFER))),
+        kept=tuple(dict.fromkeys(_named(after, _KEPT))),
     )
 
 
-def _found(pattern: re.Pattern[str], lines: Lines) -> Iterator[str]:
-    return (match[1] for line in lines if (match := pattern.search(line)))
+def _named(said: Said, pattern: LinePattern) -> tuple[str, ...]:
+    return tuple(found[1] for found in said.all(pattern))
 
 
 def _has_devices(observation: Observation) -> bool:
     """Whether the server found any; such a one may be told to use none of them."""
-    return any(last_match(observation.startup_lines, pattern) for pattern in _VISIBLE)
+    return any(observation.startup.last(pattern) for pattern in _VISIBLE)
 
 
 def _main(read: Callable[[_Placement], Any], witness: str = "startup-log") -> Reading:
     """A witness: what the log says of the model itself, where there are devices for it."""
 
     def told(observation: Observation) -> Any:
-        placement = _placement(observation.main_lines) if _has_devices(observation) else None
+        placement = _placement(observation.main) if _has_devices(observation) else None
         return None if placement is None else read(placement)
 
     return Reading(witness=witness, read=told)
@@ -125,8 +122,7 @@ def _draft(read: Callable[[_Placement], Any], witness: str = "startup-log") -> R
     """A witness: the same of the draft model."""
 
     def told(observation: Observation) -> Any:
-        rest = observation.startup_lines[len(observation.main_lines) :]
-        placement = _placement(rest) if _has_devices(observation) else None
+        placement = _placement(observation.rest) if _has_devices(observation) else None
         return None if placement is None else read(placement)
 
     return Reading(witness=witness, read=told)
@@ -194,18 +190,18 @@ def _kept(placement: _Placement) -> list[str] | None:
 
 def _outcome(observation: Observation) -> str | None:
     """What fitting came to: what it changed, that it changed nothing, or that it failed."""
-    lines = observation.main_lines
+    said = observation.main
     if not _has_devices(observation):
         return None
-    if last_match(lines, _NOT_FITTED):
+    if said.last(_NOT_FITTED):
         return "failed"
-    context = last_match(lines, _CONTEXT)
-    filled = {match[1]: match[2] for line in lines if (match := _FILLED.search(line))}
+    context = said.last(_CONTEXT)
+    filled = {found[1]: found[2] for found in said.all(_FILLED)}
     changes = [f"context {context[1]}"] if context else []
     changes += [f"{count} layers on {name}" for name, count in filled.items()]
     if changes:
         return " and ".join(changes)
-    return "nothing changed" if last_match(lines, _FITTED) else None
+    return "nothing changed" if said.last(_FITTED) else None
 
 
 def _asks_devices(argument: Argument) -> list[str] | None:

@@ -1,6 +1,5 @@
 """Drafting: how short and how sure a draft may be, and the cache of the model that drafts."""
 
-import re
 from typing import Any, Final
 
 from harness.flags.families import (
@@ -11,12 +10,12 @@ from harness.flags.families import (
     Family,
 )
 from harness.settings.observation import Observation
+from harness.settings.said import LinePattern
 from harness.settings.value import (
     Reading,
     ValueSetting,
     at,
     integer,
-    last_match,
     logged,
     number,
     word,
@@ -34,11 +33,10 @@ _TYPE_V: Final = Family(
 
 def _of_the_draft(pattern: str) -> Reading:
     """A witness: what the log says after it has said all of the model itself."""
-    compiled = re.compile(pattern)
+    of_line = LinePattern(pattern)
 
     def read(observation: Observation) -> Any:
-        rest = observation.startup_lines[len(observation.main_lines) :]
-        found = last_match(rest, compiled)
+        found = observation.rest.last(of_line)
         return None if found is None else found[1]
 
     return Reading(witness="startup-log", read=read)

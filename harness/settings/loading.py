@@ -9,13 +9,13 @@ from harness.flags.arguments import Argument
 from harness.flags.families import CPU_EXPERTS, FIT, N_CPU_EXPERTS, Family
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation, Probed
+from harness.settings.said import LinePattern, Said
 from harness.settings.value import (
     ANYTHING,
     Reading,
     ValueSetting,
     at,
     integer,
-    last_match,
     logged,
     probed,
     switch,
@@ -54,18 +54,18 @@ _FIT_SINCE: Final = 8929
 _OVERRIDES: Final = Family(
     flags=("--override-tensor", "-ot"), variables=("LLAMA_ARG_OVERRIDE_TENSOR",)
 )
-_OVERRIDDEN: Final = re.compile(
+_OVERRIDDEN: Final = LinePattern(
     r"tensor (?P<tensor>\S+) \(.*buffer type overridden to (?P<buffer>\S+)"
 )
-_LAYERS: Final = re.compile(r"print_info: n_layer +=\s+(\d+)")
+_LAYERS: Final = LinePattern(r"print_info: n_layer +=\s+(\d+)")
 _EXPERTS: Final = re.compile(r"^blk\.(\d+)\.ffn_\w+exps\.")
 _CPU: Final = "CPU"
 _OF_HOST: Final = "_Host"
 _ALL: Final = "all"
 _EXPERT_BLOCKS: Final = 2
 """Of the tiny model that has experts."""
-_LOADING: Final = re.compile(r"loading model tensors")
-_BUFFER: Final = re.compile(r"load_tensors: +(CPU\w*|\w+_Host|\w+_Mapped) model buffer size")
+_LOADING: Final = "loading model tensors"
+_BUFFER: Final = LinePattern(r"load_tensors: +(CPU\w*|\w+_Host|\w+_Mapped) model buffer size")
 """One of the host's memory: what lies in a device's has been copied there, mapped or not."""
 _MAPPED: Final = "_Mapped"
 
@@ -86,16 +86,15 @@ class _Asks:
 
 def _part(part: str, old: str) -> Reading:
     """A witness: one part of the load mode as it was logged when the model itself was loaded."""
-    modern = re.compile(r"\(load_mode = ([\w+-]+)\)")
-    former = re.compile(rf"\b{old} = (true|false)")
+    modern = LinePattern(r"\(load_mode = ([\w+-]+)\)")
+    former = LinePattern(rf"\b{old} = (true|false)")
 
     def read(observation: Observation) -> bool | None:
-        mode = last_match(observation.main_lines, modern)
+        mode = observation.main.last(modern)
         if mode is not None:
             return part in mode[1].split("+")
-        told = last_match(
-            [line for line in observation.main_lines if _LOADING.search(line)], former
-        )
+        loads = [line for line in observation.main.lines if _LOADING in line]
+        told = Said.of(loads).last(former)
         return None if told is None else told[1] == "true"
 
     return Reading(witness="startup-log", read=read)
@@ -103,24 +102,21 @@ def _part(part: str, old: str) -> Reading:
 
 def _mapped(observation: Observation) -> bool | None:
     """Whether a buffer of the model is mapped from its file; None where all of it is on devices."""
-    lines = observation.main_lines
-    last = max((place for place, line in enumerate(lines) if _LOADING.search(line)), default=None)
-    if last is None:
-        return None
-    buffers = [found for line in lines[last:] if (found := _BUFFER.search(line))]
+    place = observation.main.text.rfind(_LOADING)
+    buffers = observation.main.since(place).all(_BUFFER) if place >= 0 else ()
     return any(found[1].endswith(_MAPPED) for found in buffers) if buffers else None
 
 
 def _warmed(observation: Observation) -> bool | None:
-    if observation.fork or not observation.main_lines:
+    if observation.fork or not observation.main.text:
         return None
-    return any("warming up the model" in line for line in observation.startup_lines)
+    return "warming up the model" in observation.startup
 
 
 def _fitted(observation: Observation) -> bool | None:
     if (observation.build_number or 0) < _FIT_SINCE:
         return None
-    return any("fitting params to device memory" in line for line in observation.main_lines)
+    return "fitting params to device memory" in observation.main
 
 
 def _asks_adapters(argument: Argument) -> list[str] | None:
@@ -155,15 +151,15 @@ def _sees(observation: Observation) -> bool | None:
 
 
 def _loaded_projector(observation: Observation) -> bool | None:
-    if not observation.main_lines:
+    if not observation.main.text:
         return None
-    return any("loaded multimodal model" in line for line in observation.startup_lines)
+    return "loaded multimodal model" in observation.startup
 
 
 def _overridden(observation: Observation) -> list[str] | None:
     """Tensors and the buffers that they were sent to."""
-    found = (_OVERRIDDEN.search(line) for line in observation.main_lines)
-    tensors = {f"{one['tensor']}={one['buffer']}" for one in found if one}
+    found = observation.main.all(_OVERRIDDEN)
+    tensors = {f"{one['tensor']}={one['buffer']}" for one in found}
     return sorted(tensors) or None
 
 
@@ -171,7 +167,7 @@ def _experts_on_cpu(observation: Observation) -> int | str | None:
     """Blocks whose experts were sent to the CPU: the first ones, or all."""
     found = (_EXPERTS.match(tensor) for tensor in _overridden(observation) or ())
     blocks = {int(one[1]) for one in found if one}
-    layers = last_match(observation.main_lines, _LAYERS)
+    layers = observation.main.last(_LAYERS)
     if not blocks or blocks != {*range(len(blocks))} or layers is None:
         return None
     return _ALL if len(blocks) == int(layers[1]) else len(blocks)

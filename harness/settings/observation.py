@@ -4,6 +4,7 @@ import http
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from harness.server.http import ProtocolError, ServerClient
 from harness.settings.routing import RoutedModel, is_router, look_at_router
+from harness.settings.said import Said
 
 PROMPT: Final = "hello"
 _TOKEN: Final = 70
@@ -21,6 +23,9 @@ TOKENS: Final = 128
 FORK_TOKENS: Final = 320
 """ik_llama.cpp tells draft lengths by their sum alone: more than n_max drafts make it exact."""
 
+AT_ONCE: Final = 3
+"""Most connections that are opened to one server at a time; without a word of a command line it has
+a thread for each."""
 _GENERATION_S: Final = 60.0
 _ANSWER_S: Final = 10.0
 _FLUSH_S: Final = 0.5
@@ -174,17 +179,32 @@ class Observation:
         return self.slots[0] if self.slots else None
 
     @cached_property
-    def main_lines(self) -> tuple[str, ...]:
-        """The start-up lines of the model itself, before those of a draft model or of slots."""
-        last = next(
-            (
-                place
-                for place, line in enumerate(self.startup_lines)
-                if any(mark in line for mark in _AFTER_MAIN)
-            ),
-            len(self.startup_lines),
-        )
-        return self.startup_lines[:last]
+    def startup(self) -> Said:
+        """The log before the generation, to be searched."""
+        return Said.of(self.startup_lines)
+
+    @cached_property
+    def main(self) -> Said:
+        """Of that what is said of the model itself, before a draft model or slots."""
+        end = self._end_of_main
+        return self.startup if end is None else self.startup.until(end)
+
+    @cached_property
+    def rest(self) -> Said:
+        """What follows on that."""
+        end = self._end_of_main
+        return Said("") if end is None else self.startup.since(end)
+
+    @cached_property
+    def run(self) -> Said:
+        """The log of the generation, to be searched."""
+        return Said.of(self.run_lines)
+
+    @cached_property
+    def _end_of_main(self) -> int | None:
+        """Where the model itself is done with; None where nothing follows."""
+        places = map(self.startup.text.find, _AFTER_MAIN)
+        return min((place for place in places if place >= 0), default=None)
 
 
 class ReadableLog(Protocol):
@@ -254,23 +274,24 @@ def observe(
     startup = startup_lines(server)
     started = len(startup)
     fork = any(_FORK_LINE in line for line in startup)
-    properties = server.client.json("/props", _ANSWER_S)
-    if is_router(properties):
-        return Observation(
-            build_number=build_number,
-            completion={},
-            slots=(),
-            metrics=None,
-            startup_lines=startup,
-            run_lines=(),
-            properties=properties,
-            port=server.client.port,
-            prefix=server.client.prefix,
-            router=look_at_router(server.client, server.log),
-        )
-    completion = _generate(server, FORK_TOKENS if fork else TOKENS)
-    slots = server.client.json("/slots", _ANSWER_S)
-    metrics = server.client.text("/metrics", _ANSWER_S)
+    # What waits for nothing is asked beside the generation, and read behind it.
+    beside_s = _GENERATION_S + _ANSWER_S
+    with (
+        server.client.asking("/props", beside_s) as asked,
+        server.client.asking("/v1/models", beside_s) as asked_models,
+    ):
+        try:
+            completion = _generate(server, FORK_TOKENS if fork else TOKENS)
+        except ProtocolError:
+            # A router generates nothing unless it is told with what.
+            with suppress(ProtocolError):
+                if is_router(properties := asked.json()):
+                    return _observe_router(server, build_number, startup, properties)
+            raise
+        properties, models = asked.json(), asked_models.json()
+    with server.client.asking("/metrics", _ANSWER_S) as asked:
+        slots = server.client.json("/slots", _ANSWER_S)
+        metrics = asked.text()
     if fork:
         _flush_fork(server, started)
     else:
@@ -279,7 +300,6 @@ def observe(
         # bounded.
         server.log.wait_for(_is_idle, after=started, timeout_s=_FLUSH_S)
     run_lines = tuple(server.log.lines()[started:])
-    models = server.client.json("/v1/models", _ANSWER_S)
     observation = Observation(
         build_number=build_number,
         completion=completion,
@@ -296,6 +316,26 @@ def observe(
         switched_on=frozenset(switched_on),
     )
     return replace(observation, probed=_probe(server, observation)) if thorough else observation
+
+
+def _observe_router(
+    server: Observed,
+    build_number: int | None,
+    startup: tuple[str, ...],
+    properties: Mapping[str, Any],
+) -> Observation:
+    return Observation(
+        build_number=build_number,
+        completion={},
+        slots=(),
+        metrics=None,
+        startup_lines=startup,
+        run_lines=(),
+        properties=properties,
+        port=server.client.port,
+        prefix=server.client.prefix,
+        router=look_at_router(server.client, server.log),
+    )
 
 
 def startup_lines(server: Observed) -> tuple[str, ...]:

@@ -1,16 +1,16 @@
 """Serving: where the server listens, what it calls its model, whom it serves and what."""
 
 import http
-import re
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Final
 
 from harness.flags.arguments import Argument
-from harness.flags.families import HOST, MODEL, PORT, REMOTE_MODEL, Family
+from harness.flags.families import HOST, HTTP_THREADS, MODEL, PORT, REMOTE_MODEL, Family
 from harness.model import Basis
 from harness.settings.base import EffectiveState
 from harness.settings.observation import Observation, Probed
+from harness.settings.said import LinePattern
 from harness.settings.value import (
     ANYTHING,
     Reading,
@@ -19,7 +19,6 @@ from harness.settings.value import (
     at,
     from_properties,
     integer,
-    last_match,
     logged,
     positive,
     probed,
@@ -53,7 +52,6 @@ _THREADS: Final = Family(flags=("--threads", "-t"), variables=("LLAMA_ARG_THREAD
 _BATCH_THREADS: Final = Family(
     flags=("--threads-batch", "-tb"), variables=("LLAMA_ARG_THREADS_BATCH",)
 )
-_HTTP_THREADS: Final = Family(flags=("--threads-http",), variables=("LLAMA_ARG_THREADS_HTTP",))
 _TAGS: Final = Family(flags=("--tags",), variables=("LLAMA_ARG_TAGS",))
 _TOOLS: Final = Family(flags=("--tools",), variables=("LLAMA_ARG_TOOLS",))
 _AGENT: Final = Family(
@@ -78,11 +76,11 @@ _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
     variables=("LLAMA_ARG_LOG_VERBOSITY", "LLAMA_LOG_VERBOSITY"),
 )
-_LISTENING: Final = re.compile(r"listening on http://[^ ]*:(\d+)|hostname: [^,]*, port: (\d+)")
+_LISTENING: Final = LinePattern(r"listening on http://[^ ]*:(\d+)|hostname: [^,]*, port: (\d+)")
 
 
 def _port(observation: Observation) -> int | None:
-    found = last_match(observation.startup_lines, _LISTENING)
+    found = observation.startup.last(_LISTENING)
     return None if found is None else int(found[1] or found[2])
 
 
@@ -209,7 +207,9 @@ SETTINGS: Final = (
         name="host",
         families=(HOST,),
         asks=_anything,
-        readings=(logged(r"(?:listening on http://|hostname: )(127\.0\.0\.1)", main=False),),
+        readings=(
+            logged(r"listening on http://(127\.0\.0\.1)|hostname: (127\.0\.0\.1)", main=False),
+        ),
     ),
     ValueSetting(
         name="port",
@@ -310,9 +310,9 @@ SETTINGS: Final = (
     ),
     ValueSetting(
         name="threads_http",
-        families=(_HTTP_THREADS,),
+        families=(HTTP_THREADS,),
         asks=positive,
-        readings=(logged(r"(?:init: using|http threads:) (\d+)", int, main=False),),
+        readings=(logged(r"init: using (\d+)|http threads: (\d+)", int, main=False),),
     ),
     ValueSetting(
         name="pooling",

@@ -1,6 +1,7 @@
 """Every setting there is, and what a server is set to by them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Final
 
@@ -97,8 +98,22 @@ def effective_state(observation: Observation) -> EffectiveState:
 
 def asked(arguments: Sequence[Argument]) -> Mapping[str, object]:
     """By setting, what a command line demands."""
-    demands = {name: setting.asked(arguments) for name, setting in SETTINGS.items()}
-    return {name: demand for name, demand in demands.items() if demand is not None}
+    words = {word for argument in arguments for word in argument.all_spellings}
+    about = set(chain.from_iterable(_set_by().get(word, ()) for word in words))
+    # In the order of all settings, which is that of reports.
+    demands = ((name, SETTINGS[name].asked(arguments)) for name in SETTINGS if name in about)
+    return {name: demand for name, demand in demands if demand is not None}
+
+
+@lru_cache(maxsize=1)
+def _set_by() -> Mapping[str, frozenset[str]]:
+    """By flag or variable, the settings that it sets: of some hundred, a command line has few."""
+    found: dict[str, set[str]] = {}
+    for name, setting in SETTINGS.items():
+        for family in setting.families:
+            for word in family.words:
+                found.setdefault(word, set()).add(name)
+    return {word: frozenset(names) for word, names in found.items()}
 
 
 def not_seen(

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from harness.flags.families import Family
 from harness.model import Basis, Check, Evidence
 from harness.settings.base import EFFECT, DisagreementError, EffectiveState, Situation
 from harness.settings.observation import Observation, Probed
+from harness.settings.said import LinePattern, Said
 
 _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -125,17 +127,38 @@ class ValueSetting:
 
     def testify(self, observation: Observation) -> tuple[Evidence, ...]:
         """What each reading tells."""
-        told = ((reading, reading.read(observation)) for reading in self.readings)
         return tuple(
-            Evidence(
-                witness=reading.witness,
-                basis=reading.basis,
-                speaks=value is not None,
-                setting=self.name,
-                value=value,
-                detail="" if value is None else self.show(value),
+            [  # a list, which is made faster, and here that counts
+                silence
+                if (value := reading.read(observation)) is None
+                else self._evidence(silence, value)
+                for reading, silence in self._silences
+            ]
+        )
+
+    def _evidence(self, silence: Evidence, value: Any) -> Evidence:
+        return Evidence(
+            witness=silence.witness,
+            basis=silence.basis,
+            setting=self.name,
+            value=value,
+            detail=self.show(value),
+        )
+
+    @cached_property
+    def _silences(self) -> tuple[tuple[Reading, Evidence], ...]:
+        """Each reading with its evidence where it tells nothing, as most do."""
+        return tuple(
+            (
+                reading,
+                Evidence(
+                    witness=reading.witness,
+                    basis=reading.basis,
+                    speaks=False,
+                    setting=self.name,
+                ),
             )
-            for reading, value in told
+            for reading in self.readings
         )
 
     def agree(self, evidence: Sequence[Evidence]) -> Any:
@@ -264,18 +287,13 @@ def _sets_nothing(argument: Argument) -> bool:
     )
 
 
-def last_match(lines: Sequence[str], pattern: re.Pattern[str]) -> re.Match[str] | None:
-    """The last of some lines that a pattern is found in."""
-    return next(filter(None, map(pattern.search, reversed(lines))), None)
-
-
 def tried_log(pattern: str, of: Callable[[str], Any] = str) -> Reading:
     """A witness: the group of a pattern in the log of what was tried, as it was said last."""
-    compiled = re.compile(pattern)
+    of_line = LinePattern(pattern)
 
     def read(observation: Observation) -> Any:
         lines = observation.probed.lines if observation.probed else ()
-        return _group(last_match(lines, compiled), of)
+        return _group(Said.of(lines).last(of_line), of)
 
     return Reading(witness="run-log", read=read)
 
@@ -293,15 +311,15 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
     """A witness: the group of a pattern in the start-up log, as it was said last.
 
     Args:
-        pattern: What to look for.
+        pattern: What to look for; of several groups one is met.
         of: Makes the value of the group.
         main: Whether only the lines of the model itself count, not those of a draft model.
     """
-    compiled = re.compile(pattern)
+    of_line = LinePattern(pattern)
 
     def read(observation: Observation) -> Any:
-        lines = observation.main_lines if main else observation.startup_lines
-        return _group(last_match(lines, compiled), of)
+        said = observation.main if main else observation.startup
+        return _group(said.last(of_line), of)
 
     return Reading(witness="startup-log", read=read)
 
@@ -309,7 +327,7 @@ def logged(pattern: str, of: Callable[[str], Any] = str, *, main: bool = True) -
 def _group(match: re.Match[str] | None, of: Callable[[str], Any]) -> Any:
     """What is made of a group; None where it has another form."""
     try:
-        return None if match is None else of(match[1])
+        return None if match is None else of(match[match.lastindex or 0])
     except ValueError:
         return None
 

@@ -87,20 +87,15 @@ def _is_ours(program: Path) -> bool:
 @contextlib.contextmanager
 def _exchanged(content: bytes, place: Path) -> Iterator[None]:
     from harness.errors import writing
+    from harness.processes.job import start_apart
     from harness.processes.reaper import unowned
-    from harness.processes.tree import group_options
 
     with writing(f"--shim-at {place}"):
         restore(place, ())
     made = [parent for parent in place.parents if not parent.exists()]
     words = [str(place), json.dumps([str(directory) for directory in made])]
-    companion = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__)), *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=unowned(os.environ),
-        **group_options(),
+    companion = start_apart(
+        [sys.executable, "-I", "-S", str(Path(__file__)), *words], unowned(os.environ)
     )
     try:
         with writing(f"--shim-at {place}"):

@@ -60,14 +60,16 @@ class Demands:
         """Every demand: what a command line asks for is to be effective, whoever wrote it."""
         return {**asked(arguments), **self.contract, **self.stated}
 
-    def of_state(self, state: EffectiveState, arguments: Sequence[Argument]) -> list[Check]:
-        """What is effective against what is demanded, as far as it is seen.
+    def of_state(
+        self, state: EffectiveState, arguments: Sequence[Argument], demanded: Mapping[str, Any]
+    ) -> list[Check]:
+        """What is effective against what is demanded by setting, as far as it is seen.
 
         A demand of the command line is a check only where it is not granted.
         """
         return [
             check
-            for name, demand in self.by_setting(arguments).items()
+            for name, demand in demanded.items()
             if name in state
             for check in (
                 SETTINGS[name].compare(demand, state, arguments)

@@ -21,6 +21,7 @@ from harness.settings import state as states
 from harness.settings import value as values
 from harness.settings.base import DisagreementError
 from harness.settings.observation import Observation
+from harness.settings.said import Said
 from harness.settings.speculation import setting as speculation
 from harness.settings.state import SETTINGS, SPECULATION
 from harness.settings.value import ValueSetting, Wish
@@ -375,9 +376,9 @@ def _judges() -> Iterator[ReadingMutant]:
         "numbers as single precision writes them": lambda: patched(
             values, "_shortest", lambda one: one),
         "a draft model's log is the model's": lambda: patched(
-            Observation, "main_lines", property(lambda seen: seen.startup_lines)),
+            Observation, "main", property(lambda seen: seen.startup)),
         "the model logs nothing": lambda: patched(
-            Observation, "main_lines", property(lambda _: ())),
+            Observation, "main", property(lambda _: Said(""))),
         "no flag negates": lambda: patched(Family, "is_negated_by", lambda *_: False),
         "every flag negates": lambda: patched(Family, "is_negated_by", lambda *_: True),
         "only flags are of a family": lambda: patched(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness import cli
 from harness.builds import load_catalogue
 from harness.builds.manifest import Manifest
-from harness.cells.launching import listening_port, switches
+from harness.cells.launching import has_few_http_threads, listening_port, switches
 from harness.cells.names import cell_id, repro_command
 from harness.cells.running import run_cell
 from harness.cells.workbench import Workbench, open_workbench
@@ -91,6 +91,22 @@ def test_the_command_of_a_cell_selects_it_alone(
 )
 def test_the_port_that_argv_makes_a_server_listen_on(argv: tuple[str, ...], port: int) -> None:
     assert listening_port(argv, {"LLAMA_ARG_PORT": "4242"}) == port
+
+
+@pytest.mark.parametrize(
+    ("argv", "few"),
+    [
+        ((), False),
+        (("--threads-http", "1"), True),
+        (("--threads-http", "3"), True),
+        (("--threads-http", "1", "--threads-http", "4"), False),
+        (("--threads-http", "-1"), False),
+        (("--threads-http", "x"), False),
+    ],
+)
+def test_what_has_few_threads_for_http(argv: tuple[str, ...], *, few: bool) -> None:
+    assert has_few_http_threads(argv, {}) is few
+    assert has_few_http_threads((), {"LLAMA_ARG_THREADS_HTTP": "1"})
 
 
 def test_own_variables_leave_what_argv_sets_to_argv() -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from harness.config import memory
-from harness.config.memory import Memory, digest_of, digest_of_files, files_below, own_digest
+from harness.config.memory import (
+    Memory,
+    digest_of,
+    digest_of_files,
+    files_below,
+    own_digest,
+    states_below,
+)
 
 
 @pytest.fixture
@@ -78,10 +85,19 @@ def test_digests_tell_values_apart_and_not_their_order() -> None:
 
 def test_the_harness_s_own_digest_is_that_of_every_file_it_has(tmp_path: Path) -> None:
     assert own_digest() == own_digest()
-    names = dict(files_below(Path(memory.__file__).parents[1]))
+    package = Path(memory.__file__).parents[1]
+    names = {Path(state[0]).relative_to(package).as_posix() for state in states_below(str(package))}
     some = {"config/memory.py", "verdicts/checks.py", "formats/resources/programs.toml"}
-    assert some <= names.keys()
+    assert some <= names
     assert not any(name.endswith(".pyc") for name in names)
+    (tmp_path / "a.py").write_text("x = 1")
+    first = [*states_below(str(tmp_path))]
+    assert first == [*states_below(str(tmp_path))]
+    (tmp_path / "a.py").write_text("x = 2")
+    assert first != [*states_below(str(tmp_path))]
+
+
+def test_a_digest_of_files_is_that_of_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1")
     before = digest_of_files(files_below(tmp_path))
     (tmp_path / "a.py").write_text("x = 2")

@@ -78,7 +78,7 @@ def run(program: Path, *argv: str, **env: str) -> "subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=60,
         env={**os.environ, **env},
     )
 
@@ -155,15 +155,15 @@ def test_health_only_answers_health_and_starts_nothing(tmp_path: Path) -> None:
         try:
             assert child.stderr is not None
             assert f"listening on http://127.0.0.1:{port}" in child.stderr.readline()
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
                 assert json.load(answer) == {"status": "ok"}
             with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/completion", timeout=5)
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/completion", timeout=60)
             (launch,) = collect_launches(stand_in.recordings)
             assert launch.pid == child.pid
         finally:
             child.terminate()
-            child.communicate(timeout=10)
+            child.communicate(timeout=60)
     assert run(stand_in.program, "--version").returncode == 7
 
 

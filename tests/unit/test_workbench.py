@@ -6,8 +6,11 @@ from typing import cast
 
 import pytest
 
+from harness.cells import workbench
 from harness.cells.workbench import Launched, RecentLaunches, Workbench
 from harness.environments.hermetic import home_variables, is_untouched
+from harness.errors import EnvironmentUnavailableError
+from harness.model import HostProfile
 
 
 def launched(name: str) -> Launched:
@@ -73,3 +76,15 @@ def test_a_directory_more_or_less_is_a_touch(tmp_path: Path) -> None:
     (tmp_path / "tmp").symlink_to(tmp_path)
     assert not is_untouched(tmp_path)
     assert not is_untouched(tmp_path / "gone")
+
+
+def test_a_card_that_the_host_is_too_busy_to_show_is_no_host_without_one(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = HostProfile(note="nvidia-smi did not answer within 20 s")
+    monkeypatch.setattr(workbench, "detect_host", lambda _: late)
+    with bench.resources:
+        assert bench.environment("cpu").host == late
+        assert bench.environment("cuda-spoof:hang").host == late
+        with pytest.raises(EnvironmentUnavailableError, match="cuda-spoof: nvidia-smi did not ans"):
+            bench.environment("cuda-spoof")

@@ -130,11 +130,12 @@ def opened_wine() -> Iterator[Wine]:
         raise WineError("there is no Wine here: `apt install wine64`")
     with tempfile.TemporaryDirectory(prefix="wine-", ignore_cleanup_errors=True) as directory:
         wine = Wine(program=found[0], server=found[1], prefix=Path(directory) / "prefix")
-        # What these leave running would hold on to the output of the first program.
-        _quietly(wine, wine.server, "-p")
+        wine.prefix.mkdir()  # Its server takes none that is not there.
         try:
-            if _quietly(wine, wine.program, "cmd", "/c", "ver"):
-                raise WineError(f"Wine makes no prefix in {wine.prefix}")
+            # What these leave running would hold on to the output of the first program.
+            for command in ((wine.server, "-p"), (wine.program, "cmd", "/c", "ver")):
+                if _quietly(wine, *command):
+                    raise WineError(f"Wine makes no prefix in {wine.prefix}")
             yield wine
         finally:
             for option in ("-k", "-w"):

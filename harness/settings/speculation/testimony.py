@@ -5,11 +5,12 @@ Which builds each speaks for was read off real builds; see ``docs/verdicts.md``.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from harness.model import Basis, DraftRange, Evidence, Span
 from harness.settings.observation import Observation
+from harness.settings.said import LinePattern, Said
 
 DRAFT_SIMPLE: Final = "draft-simple"
 DRAFT_MODEL_ALONE_ENDS: Final = 9464
@@ -97,16 +98,16 @@ class StartupLog:
     name = "startup-log"
     basis = Basis.SETTINGS
 
-    _ADDING: Final = re.compile(r"adding speculative implementation '(?P<name>[^']+)'")
+    _ADDING: Final = LinePattern(r"adding speculative implementation '(?P<name>[^']+)'")
     _RANGE: Final = re.compile(r": - .*?\bn_max=(?P<n_max>\d+), n_min=(?P<n_min>\d+)")
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
-        lines = observation.startup_lines
+        lines = observation.startup_lines if observation.startup.last(self._ADDING) else ()
         configured: dict[str, DraftRange] = {}
         read: list[str] = []
         for number, line in enumerate(lines):
-            if not (adding := self._ADDING.search(line)):
+            if not (adding := self._ADDING.expression.search(line)):
                 continue
             following = lines[number + 1] if number + 1 < len(lines) else ""
             length = self._RANGE.search(following)
@@ -128,14 +129,14 @@ class DraftLimit:
     name = "draft-limit"
     basis = Basis.SETTINGS
 
-    _LIMIT: Final = re.compile(r"max possible draft: (?P<n>-?\d+)")
+    _LIMIT: Final = LinePattern(r"max possible draft: (?P<n>-?\d+)")
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
         number = observation.build_number
         if number is None or number >= LENGTH_LEFT_DRAFT_LIMIT:
             return None
-        limits = [int(found["n"]) for found in _all(self._LIMIT, observation.run_lines)]
+        limits = [int(found["n"]) for found in observation.run.all(self._LIMIT)]
         longest = max(limits, default=0)
         if longest <= 0:
             return None
@@ -156,12 +157,13 @@ class StepTrace:
 
     name = "step-trace"
     basis = Basis.BEHAVIOUR
-
-    _STEP: Final = re.compile(r"accepted\s+\d+(?:/\s*| tokens from )(?P<n>\d+) draft(?:ed)? tokens")
+    _STEP: Final = LinePattern(
+        r"accepted\s+\d+(?:/\s*| tokens from )(?P<n>\d+) draft(?:ed)? tokens"
+    )
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
-        lengths = [int(found["n"]) for found in _all(self._STEP, observation.run_lines)]
+        lengths = [int(found["n"]) for found in observation.run.all(self._STEP)]
         if not lengths:
             return None
         longest = max(lengths)
@@ -182,7 +184,7 @@ class RunStatistics:
     name = "run-statistics"
     basis = Basis.BEHAVIOUR
 
-    _LINE: Final = re.compile(
+    _LINE: Final = LinePattern(
         r"statistics\s+(?P<name>[^:]+?):.*?#gen drafts =\s*(?P<drafts>\d+),"
         r".*?#gen tokens =\s*(?P<tokens>\d+)"
     )
@@ -191,7 +193,7 @@ class RunStatistics:
         """See ``Witness``."""
         counts = {
             implementation_name(found["name"]): (int(found["drafts"]), int(found["tokens"]))
-            for found in _all(self._LINE, observation.run_lines)
+            for found in observation.run.all(self._LINE)
         }
         if not counts:
             return None
@@ -217,23 +219,20 @@ class Metrics:
     name = "metrics"
     basis = Basis.BEHAVIOUR
 
-    _TOTAL: Final = re.compile(r"^llamacpp:spec_decode_num_drafts_total (?P<n>\d+)", re.MULTILINE)
-    _POSITION: Final = re.compile(
+    _TOTAL: Final = LinePattern(r"^llamacpp:spec_decode_num_drafts_total (?P<n>\d+)")
+    _POSITION: Final = LinePattern(
         r"^llamacpp:spec_decode_num_accepted_tokens_per_pos_total"
-        r"\{position=\"(?P<position>\d+)\"\} (?P<n>\d+)",
-        re.MULTILINE,
+        r"\{position=\"(?P<position>\d+)\"\} (?P<n>\d+)"
     )
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
-        text = observation.metrics or ""
-        total = self._TOTAL.search(text)
+        said = Said(observation.metrics or "")
+        total = said.last(self._TOTAL)
         if total is None:
             return None
         positions = [
-            int(found["position"]) + 1
-            for found in self._POSITION.finditer(text)
-            if int(found["n"]) > 0
+            int(found["position"]) + 1 for found in said.all(self._POSITION) if int(found["n"]) > 0
         ]
         longest = max(positions, default=0)
         return Evidence(
@@ -255,7 +254,7 @@ class CountedDrafts:
     name = "counted-drafts"
     basis = Basis.BEHAVIOUR
 
-    _ACCEPTANCE: Final = re.compile(
+    _ACCEPTANCE: Final = LinePattern(
         r"draft acceptance rate = [\d.]+ "
         r"\(\s*(?P<accepted>\d+) accepted /\s*(?P<drafted>\d+) generated\)"
     )
@@ -272,7 +271,7 @@ class CountedDrafts:
         if not isinstance(predicted, int) or predicted < 1:
             return None
         if observation.fork:
-            drafted, accepted = self._logged(observation.run_lines)
+            drafted, accepted = self._logged(observation.run)
         else:
             drafted, accepted = timings.get("draft_n", 0), timings.get("draft_n_accepted", 0)
         if not isinstance(drafted, int) or not isinstance(accepted, int):
@@ -294,10 +293,9 @@ class CountedDrafts:
             detail=f"{predicted} tokens in {steps} steps, {drafted} drafted, {accepted} accepted",
         )
 
-    def _logged(self, lines: Iterable[str]) -> tuple[int, int]:
+    def _logged(self, said: Said) -> tuple[int, int]:
         counts = [
-            (int(found["drafted"]), int(found["accepted"]))
-            for found in _all(self._ACCEPTANCE, lines)
+            (int(found["drafted"]), int(found["accepted"])) for found in said.all(self._ACCEPTANCE)
         ]
         return counts[-1] if counts else (0, 0)
 
@@ -305,7 +303,7 @@ class CountedDrafts:
 def _drafts_unasked(observation: Observation) -> bool:
     """Whether a draft model drafts, whatever types are asked for."""
     number = observation.build_number
-    loads = any("loading draft model" in line for line in observation.startup_lines)
+    loads = "loading draft model" in observation.startup
     return loads and number is not None and number < DRAFT_MODEL_ALONE_ENDS
 
 
@@ -328,10 +326,6 @@ def _type_names(types: str) -> tuple[str, ...]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _all(pattern: re.Pattern[str], lines: Iterable[str]) -> list[re.Match[str]]:
-    return [found for line in lines if (found := pattern.search(line))]
 
 
 def _runs(lengths: list[int]) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +47,17 @@ def model_facts(identifier: str, path: Path) -> ModelFacts:
     Raises:
         ModelError: The file is there but cannot be read.
     """
-    if path.exists():
-        return facts_from_metadata(read_metadata(path))
-    return facts_from_names(identifier, path.name)
+    try:
+        found = path.stat()
+    except OSError:
+        return facts_from_names(identifier, path.name)
+    return _facts_of_file(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _facts_of_file(path: Path, changed_ns: int, size: int) -> ModelFacts:  # noqa: ARG001
+    """Read once for each state of a file: a matrix asks for every cell."""
+    return facts_from_metadata(read_metadata(path))
 
 
 def facts_from_metadata(metadata: Mapping[str, Scalar]) -> ModelFacts:

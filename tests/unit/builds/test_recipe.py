@@ -52,6 +52,23 @@ def test_a_clash_is_divided_and_the_program_is_whole(tmp_path: Path, toolchain: 
     assert "GGML_NATIVE=OFF" in compiled.details["options"]
 
 
+def test_sources_that_the_tree_joins_itself_are_planned_like_all_others(
+    tmp_path: Path, toolchain: Toolchain
+) -> None:
+    if not toolchain.can_join:
+        pytest.skip("sources are not joined here")
+    joined = CMAKELISTS.replace(
+        "add_library(loose",
+        "set_target_properties(part PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 2)\n"
+        "set_source_files_properties(three.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)\n"
+        "add_library(loose",
+    )
+    compiled = make(tmp_path, toolchain, CMakeLists_txt=joined)
+    assert version(compiled.binary) == "version: 42 (tiny)"
+    units = [text.read_text("utf-8") for text in tmp_path.glob("build/**/Unity/unity_unit*.cxx")]
+    assert any("three.cpp" in text and "one.cpp" in text for text in units)
+
+
 def test_the_plain_recipe_gives_the_same_program(tmp_path: Path, toolchain: Toolchain) -> None:
     compiled = make(tmp_path, toolchain, PLAIN)
     assert version(compiled.binary) == "version: 42 (tiny)"

@@ -79,7 +79,7 @@ def test_the_spoof_has_the_profile_s_gpu(opened: OpenEnvironment) -> None:
 )
 def test_detection_survives_failures(opened: OpenEnvironment, variant: str, note: str) -> None:
     with opened(f"cuda-spoof:{variant}") as inside:
-        host = detect_host(inside.variables, timeout_s=0.3)
+        host = detect_host(inside.variables, timeout_s=0.3 if variant == "hang" else 60)
     assert host.gpus == ()
     assert host.note is not None
     assert host.note.startswith(note)
@@ -138,7 +138,7 @@ def test_a_hanging_tool_ends_with_its_spoof(opened: OpenEnvironment) -> None:
         waiting = subprocess.Popen(["nvidia-smi"], env=dict(inside.variables))
         time.sleep(0.3)
         assert waiting.poll() is None
-    assert waiting.wait(timeout=5) == 1
+    assert waiting.wait(timeout=60) == 1
 
 
 def test_a_spoof_inside_a_spoof_shows_the_inner_one(tmp_path: Path) -> None:
@@ -233,8 +233,9 @@ def test_an_unknown_environment_is_a_usage_error(tmp_path: Path) -> None:
 def test_detection_names_what_the_tool_did(tmp_path: Path, script: str, note: str) -> None:
     program(tmp_path, "nvidia-smi", f"#!/bin/sh\n{script}\n")
     started = time.monotonic()
-    host = detect_host({"PATH": f"{tmp_path}{os.pathsep}{os.defpath}"}, timeout_s=0.5)
-    assert time.monotonic() - started < 5
+    timeout_s = 0.5 if "sleep" in script else 60
+    host = detect_host({"PATH": f"{tmp_path}{os.pathsep}{os.defpath}"}, timeout_s=timeout_s)
+    assert time.monotonic() - started < 15
     assert host.gpus == ()
     assert host.note == note
 

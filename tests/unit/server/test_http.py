@@ -16,8 +16,8 @@ Answer = Callable[[socket.socket], None]
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[ServerClient]:
-    """A server that treats every connection in one way."""
+def answering(answer: Answer, asked: list[bytes] | None = None) -> Iterator[ServerClient]:
+    """A server that treats every connection in one way, and writes down what it is asked."""
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         listener.listen()
@@ -30,7 +30,9 @@ def answering(answer: Answer) -> Iterator[ServerClient]:
                     return
                 with connection:
                     try:
-                        connection.recv(65_536)
+                        request = connection.recv(65_536)
+                        if asked is not None:
+                            asked.append(request)
                         answer(connection)
                     except OSError:
                         continue
@@ -71,6 +73,32 @@ def test_answers_as_they_should_be() -> None:
         assert client.text("/metrics", 5) == '{"a": 1}'
         assert client.json("/slots", 5) == {"a": 1}
         assert client.post("/completion", {}, 5) == {"a": 1}
+
+
+def test_what_is_asked_beside_is_read_behind() -> None:
+    with answering(saying(b"[]")) as client, client.asking("/v1/models", 5) as asked:
+        assert client.post("/completion", {}, 5) == []
+        assert asked.json() == []
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_a_server_of_one_thread_is_asked_one_thing_at_a_time(*, one_at_a_time: bool) -> None:
+    order: list[bytes] = []
+
+    with answering(saying(b"[]"), order) as plain:
+        client = ServerClient(plain.port, one_at_a_time=one_at_a_time)
+        with client.asking("/v1/models", 5) as asked:
+            client.status("/health", 5)
+            asked.json()
+    paths = [request.split()[1] for request in order]
+    assert paths == ([b"/health", b"/v1/models"] if one_at_a_time else [b"/v1/models", b"/health"])
+
+
+def test_nobody_there_for_what_is_asked_beside() -> None:
+    with reserved_port() as port:
+        asked = ServerClient(port).asking("/v1/models", 5)
+        with pytest.raises(ProtocolError, match="GET /v1/models"), asked:
+            pass
 
 
 def test_another_status_is_no_answer() -> None:

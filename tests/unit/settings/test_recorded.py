@@ -580,7 +580,7 @@ def test_supporters_are_those_that_tell_the_value(one: Recording) -> None:
 def test_a_draft_models_own_context_is_not_the_models(build: str) -> None:
     seen = recording(build, "drafting").observation
     whole, main = (
-        [line for line in lines if "K (" in line] for lines in (seen.startup_lines, seen.main_lines)
+        [line for line in lines if "K (" in line] for lines in (seen.startup_lines, seen.main.lines)
     )
     assert "K (q8_0)" in main[-1]
     assert "K (q4_0)" in whole[-1]

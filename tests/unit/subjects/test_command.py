@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 def program(tmp_path: Path, code: str) -> CommandSubject:
     script = tmp_path / "generator.py"
     script.write_text(code)
-    return CommandSubject("command:test", (sys.executable, "-S", str(script)), timeout_s=20)
+    return CommandSubject("command:test", (sys.executable, "-S", str(script)), timeout_s=60)
 
 
 def printing(tmp_path: Path, answer: object) -> CommandSubject:
@@ -113,11 +113,11 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
         f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))\n"
         "time.sleep(60)\n"
     )
-    subject = CommandSubject("command:test", (sys.executable, "-S", str(script)), timeout_s=2)
+    subject = CommandSubject("command:test", (sys.executable, "-S", str(script)), timeout_s=5)
     started = time.monotonic()
-    with pytest.raises(SubjectError, match="gave no plan within 2 s; killed"):
+    with pytest.raises(SubjectError, match="gave no plan within 5 s; killed"):
         subject.plan(request(), target(tmp_path))
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
     pid = int((tmp_path / "pid").read_text())
     assert is_gone(pid)
 
@@ -131,7 +131,7 @@ def test_a_background_process_does_not_hold_the_plan_back(tmp_path: Path) -> Non
     )
     started = time.monotonic()
     assert subject.plan(request(), target(tmp_path)).argv == ("--jinja",)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
 
 
 def test_endless_output_is_cut_off(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What is asked of a server, and where its log is cut, upstream and for ik_llama.cpp."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -110,6 +112,12 @@ class PaperServer:
     def text(self, path: str, timeout_s: float) -> str | None:
         del path, timeout_s
         return None
+
+    @contextmanager
+    def asking(self, path: str, timeout_s: float) -> Iterator[Any]:
+        yield SimpleNamespace(
+            json=lambda: self.json(path, timeout_s), text=lambda: self.text(path, timeout_s)
+        )
 
     def without_key(self) -> "PaperServer":
         return self
@@ -257,4 +265,4 @@ def test_tools_need_a_jinja_template(answer: str, taken: bool) -> None:
 )
 def test_lines_of_the_model_itself_end_where_another_is_loaded(mark: str, main: int) -> None:
     seen = observe(PaperServer(startup=("print_info: a", mark, UPSTREAM[-1])), 9246)
-    assert len(seen.main_lines) == main
+    assert len(seen.main.lines) == main
