@@ -69,8 +69,8 @@ _POOLING: Final = Family(flags=("--pooling",), variables=("LLAMA_ARG_POOLING",))
 _POOLINGS: Final = ("none", "mean", "cls", "last", "rank")
 _LOG_FILE: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
 _VERBOSE: Final = Family(flags=("--verbose", "-v", "--log-verbose"))
-_TOOLS_SINCE: Final = 8929
-"""Of the catalogue's builds the first that has tools, and may have no page for people."""
+_TOOLS_SINCE: Final = 8553
+"""The first build that has tools (ggml-org/llama.cpp PR 20898)."""
 _ALL_TOOLS: Final = "all"
 _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
