@@ -80,7 +80,8 @@ def _cached(observation: Observation) -> bool | None:
     again = observation.probed.read_again if observation.probed else None
     if not isinstance(first, int) or again is None:
         return None
-    knows_its_slot = (observation.build_number or 0) >= _KNOWS_ITS_SLOT_SINCE
+    number = 0 if observation.fork else observation.build_number or 0
+    knows_its_slot = number >= _KNOWS_ITS_SLOT_SINCE
     return again < first or (False if knows_its_slot else None)
 
 

@@ -114,7 +114,7 @@ def _warmed(observation: Observation) -> bool | None:
 
 
 def _fitted(observation: Observation) -> bool | None:
-    if (observation.build_number or 0) < _FIT_SINCE:
+    if observation.fork or (observation.build_number or 0) < _FIT_SINCE:
         return None
     return "fitting params to device memory" in observation.main
 

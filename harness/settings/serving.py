@@ -150,7 +150,8 @@ def _serves_ui(observation: Observation) -> bool | None:
 
 
 def _tools(observation: Observation) -> list[str] | None:
-    if observation.probed is None or (observation.build_number or 0) < _TOOLS_SINCE:
+    has_tools = (observation.build_number or 0) >= _TOOLS_SINCE and not observation.fork
+    if observation.probed is None or not has_tools:
         return None
     return [*(observation.probed.tools or ())]
 
