@@ -68,6 +68,10 @@ _PLAIN = frozenset({"PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TMPDIR", "TM
 HOSTS_KEPT = 8
 """How many hosts a manifest remembers, the newest ones."""
 
+AT_ONCE = 4
+"""Builds that are acquired side by side; the sources of one that waits for its compile lie unpacked,
+about 90 MB."""
+
 _LOCK_POLL_S = 0.1
 
 
@@ -278,7 +282,8 @@ class Store:
         if not builds:
             return
         cancelled = cancelled or threading.Event()
-        with ThreadPoolExecutor(max_workers=len(builds), thread_name_prefix="acquire") as pool:
+        at_once = min(len(builds), AT_ONCE)
+        with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="acquire") as pool:
             try:
                 futures = {
                     pool.submit(
