@@ -68,7 +68,7 @@ def outside(web: Web, tmp_path: Path) -> Mapping[str, str]:
 def command(results: Path, most: int) -> list[str]:
     """A run that leaves the page alone, for it is of a part."""
     cells = ("--env", "cpu", "--model", "tiny-mtp", "--shard", "1/1", "-n", "0")
-    run = ("--most", str(most), "--results", str(results), *cells)
+    run = ("--resume", "--most", str(most), "--results", str(results), *cells)
     return [sys.executable, "-m", "tests.history", *run]
 
 

@@ -1,12 +1,12 @@
 """The whole history: cells, drift and atlas on builds of all times; ``nox -s history``.
 
-    python -m tests.history [--most N] [--results FILE] [WORDS FOR THE MATRIX]
+    python -m tests.history [--resume] [--most N] [--results FILE] [WORDS FOR THE MATRIX]
     python -m tests.history --page FILE...
 
 Adds builds evenly by time to the catalogue, runs the smoke matrix on them, and writes what came of
-it into ``docs/history.md``. It goes on where it was stopped: builds that are in the store are not
-made again, verdicts are remembered. A part of the cells, or a Dask cluster, as for any matrix; the
-page is then made of the parts' results.
+it into ``docs/history.md``. Builds that are in the store are not made again; with ``--resume`` the
+cells that an earlier run settled are not run again. A part of the cells, or a Dask cluster, as for
+any matrix; the page is then made of the parts' results.
 """
 
 import argparse
@@ -33,6 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="nox -s history --", description=__doc__, add_help=False, allow_abbrev=False
     )
+    parser.add_argument("--resume", action="store_true")
     parser.add_argument("--most", type=int, metavar="N")
     parser.add_argument("--results", type=Path, default=Path("history.jsonl"))
     parser.add_argument("--page", nargs="+", type=Path, metavar="FILE")
@@ -47,8 +48,11 @@ def main(words: Sequence[str] | None = None) -> int:
         made = _make(options.most)
         builds = [word for build in _stored() for word in ("--build", build)]
     remote = any(word.startswith("--executor") for word in rest)
-    reuse = [] if remote else ["--reuse"]
-    status = harness(["matrix", *builds, *reuse, "--jsonl", str(options.results), *rest])
+    # Without --resume verdicts are kept all the same, for a run that is stopped and goes on.
+    reuse = ["--reuse", *([] if options.resume else ["--fresh"])]
+    status = harness(
+        ["matrix", *builds, *([] if remote else reuse), "--jsonl", str(options.results), *rest]
+    )
     if any(word.partition("=")[0] in _PARTS for word in rest):
         return status or made
     return max(status, made, write_page([options.results]))

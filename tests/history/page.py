@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from harness.builds import Build, load_catalogue
 from harness.builds.offers import package_offers
+from harness.builds.spacing import HISTORY
 from harness.cells.qualification import open_store
 from harness.cli import main as harness
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK
 from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import probe
+from harness.processes.running import usable_cores
 from harness.report.jsonl import merge_results
 from harness.report.order import in_reading_order
 from harness.report.outline import counts
@@ -48,7 +50,7 @@ def write_page(files: Sequence[Path]) -> int:
     write_parts(
         PAGE,
         {
-            "run": [_run_text(builds, counts(results))],
+            "run": [_run_text(builds, len(catalogue.profile(HISTORY)), counts(results))],
             "builds": [*_build_rows(builds, _dates())],
             "eras": ["```text", *era_tables([*eras(results)]), "```"],
             "drift": [*table(drifted)],
@@ -64,9 +66,13 @@ def write_page(files: Sequence[Path]) -> int:
     return EXIT_CANNOT_TELL if surprises or disagreements or wrong else EXIT_OK
 
 
-def _run_text(builds: Sequence[Build], counted: str) -> str:
+def _run_text(builds: Sequence[Build], of: int, counted: str) -> str:
     today = datetime.now(UTC).date()
-    return f"{today}, {len(builds)} builds, {builds[0].id} to {builds[-1].id}: {counted}."
+    part = f"{len(builds)} of the {of}" if len(builds) < of else str(of)
+    return (
+        f"{today}, {usable_cores()} cores, {part} builds of the profile, {builds[0].id} to "
+        f"{builds[-1].id}: {counted}."
+    )
 
 
 def _dates() -> Mapping[int, str]:

@@ -145,8 +145,14 @@ def test_a_run_adds_runs_and_writes(calls: Calls) -> None:
     assert history.main([]) == 0
     added, matrix = calls.words
     assert added == ["builds", "add", "--every", "9"]
-    assert matrix[:4] == ["matrix", "--profile", "history", "--reuse"]
+    assert matrix[:5] == ["matrix", "--profile", "history", "--reuse", "--fresh"]
     assert len(calls.pages) == 1
+
+
+def test_a_resumed_run_takes_what_is_remembered(calls: Calls) -> None:
+    history.main(["--resume"])
+    assert "--reuse" in calls.words[-1]
+    assert "--fresh" not in calls.words[-1]
 
 
 def test_failing_cells_are_the_status_and_the_page_is_written_all_the_same(calls: Calls) -> None:
