@@ -69,8 +69,10 @@ HOSTS_KEPT = 8
 """How many hosts a manifest remembers, the newest ones."""
 
 AT_ONCE = 4
-"""Builds that are acquired side by side: of one that waits for its compile some 90 MB of sources lie
-unpacked."""
+"""Builds that are acquired side by side.
+
+Of one that waits for its compile some 90 MB of sources lie unpacked.
+"""
 
 _LOCK_POLL_S = 0.1
 
