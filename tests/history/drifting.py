@@ -8,14 +8,16 @@ from typing import Any, Final
 from harness.flags.atlas import Atlas, Moment
 from harness.report.atlas_lines import event_text
 from harness.settings.state import SETTINGS
+from harness.settings.value import same
 from harness.verdicts.drift import Drift, drift
 
 FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "context_per_slot": ("context", "slots", "kv_unified"),
     "dry_penalty_last_n": ("context",),
     "aliases": ("model_id",),
+    "mmap": ("direct_io",),
 }
-"""Settings without a flag of their own for this, by those that they follow."""
+"""Settings that may change because another one does, by those that they follow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,22 +48,22 @@ def rows(states: Sequence[tuple[str, Mapping[str, Any]]], atlas: Atlas) -> Itera
     before = {
         (name, newer): older for name, told in tellers.items() for older, newer in pairwise(told)
     }
-    found = [*drift(states)]
-    changed = {(one.setting, one.since) for one in found}
-    for one in found:
+    settings = dict(states)
+    for one in drift(states):
         older = before[one.setting, one.since]
-        why = [*_by_the_atlas(one, int(older[1:]), int(one.since[1:]), atlas)]
-        why += [
-            f"follows {other}"
-            for other in FOLLOWS.get(one.setting, ())
-            if (other, one.since) in changed
-        ]
+        numbers = int(older[1:]), int(one.since[1:])
+        why = [*_by_the_atlas(one.setting, *numbers, atlas)]
+        for other in FOLLOWS.get(one.setting, ()):
+            was, became = (settings[build].get(other) for build in (older, one.since))
+            if not same(was, became):
+                causes = _by_the_atlas(other, *numbers, atlas) if was is None else ()
+                why += [f"follows {other}", *causes]
         yield Row(older=older, change=one, why=tuple(why))
 
 
-def _by_the_atlas(one: Drift, older: int, newer: int, atlas: Atlas) -> Iterator[str]:
+def _by_the_atlas(setting: str, older: int, newer: int, atlas: Atlas) -> Iterator[str]:
     """Notes, new defaults and new options that have to do with a setting."""
-    flags = [flag for family in SETTINGS[one.setting].families for flag in family.flags]
+    flags = [flag for family in SETTINGS[setting].families for flag in family.flags]
     options = {name for flag in flags for name in atlas.options_of(flag)}
     for note in atlas.notes(older, newer):
         if options.intersection(name for flag in note.flags for name in atlas.options_of(flag)):

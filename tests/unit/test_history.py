@@ -97,6 +97,12 @@ def test_what_follows_another_setting_names_it_only_where_that_changed_too() -> 
     assert found["dry_penalty_last_n"] == ("follows context",)
 
 
+def test_what_follows_a_setting_that_is_new_has_its_reason() -> None:
+    states = [("b7631", {"mmap": True}), ("b7772", {"mmap": False, "direct_io": True})]
+    (row,) = rows(states, ATLAS)
+    assert row.why == ("follows direct_io", "b7668, #18166: `--direct-io` added")
+
+
 def test_what_nothing_explains_is_shown_as_such() -> None:
     found = [*rows([("b9000", {"top_k": 40}), ("b9001", {"top_k": 41})], ATLAS)]
     assert found[0].why == ()
