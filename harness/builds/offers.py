@@ -193,9 +193,10 @@ def python_binding_offer(version: str) -> PackageFile:
     return _package_file(UNNUMBERED, files[0])
 
 
-def catalogue_text(build: Build) -> str:
+def catalogue_text(build: Build, profiles: Sequence[str] = ()) -> str:
     """Return the text of a catalogue file for a build that nobody has described yet."""
-    return msgspec.toml.encode(msgspec.structs.replace(build, expected=None)).decode()
+    bare = msgspec.structs.replace(build, profiles=tuple(profiles), expected=None)
+    return msgspec.toml.encode(bare).decode()
 
 
 def history_builds(offers: Offers, days: int, catalogue: Catalogue) -> tuple[Build, ...]:

@@ -326,7 +326,7 @@ def _add_history(arguments: argparse.Namespace) -> int:
     chosen = history_builds(offers, arguments.every, catalogue)
     for build in chosen:
         if build not in catalogue.builds:
-            file = _written(build.id, catalogue_text(build), arguments.into)
+            file = _written(build.id, catalogue_text(build, build.profiles), arguments.into)
             sys.stdout.write(f"{file}\n")
     sys.stderr.write(
         f"{len(chosen)} builds, {chosen[0].id} … {chosen[-1].id}: --profile {HISTORY}\n"
