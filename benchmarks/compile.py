@@ -57,9 +57,25 @@ def children_seconds() -> float:
 
 
 def measure(
-    build: Build, recipe: Recipe, downloads: Path, progress: Progress, *, adding: str = ""
+    build: Build,
+    recipe: Recipe,
+    downloads: Path,
+    progress: Progress,
+    *,
+    adding: str = "",
+    cached: bool = False,
 ) -> Measured:
-    """Compile a build from its package's sources, with lines added to its CMakeLists.txt."""
+    """Compile a build from its package's sources, with lines added to its CMakeLists.txt.
+
+    Args:
+        build: Which one.
+        recipe: How.
+        downloads: Where its package is kept.
+        progress: Where to show it.
+        adding: The lines.
+        cached: Whether the compiler cache may help.
+    """
+    toolchain = find_toolchain()
     origin = next(
         (each for each in build.sources if isinstance(each, PackageFile) and not each.is_wheel),
         None,
@@ -83,7 +99,7 @@ def measure(
         compiled = compile_server(
             tree,
             place,
-            toolchain=dataclasses.replace(find_toolchain(), cache=None),
+            toolchain=toolchain if cached else dataclasses.replace(toolchain, cache=None),
             platform=this_platform(),
             progress=progress,
             cancelled=threading.Event(),

@@ -44,6 +44,8 @@ class Lookahead:
         start: Begins an acquisition.
         exclusive: Whether an acquisition needs the whole machine, so that none of its kind is
             begun ahead while a point is still being waited for.
+        fetch: Begins as much of such an acquisition as leaves the machine alone: its download.
+            None where there is nothing of the kind.
         enabled: Whether anything is acquired ahead at all.
     """
 
@@ -52,8 +54,11 @@ class Lookahead:
         start: Callable[[Wanted], Job],
         *,
         exclusive: Callable[[Wanted], bool] = lambda _: False,
+        fetch: Callable[[Wanted], Job] | None = None,
         enabled: bool = True,
     ) -> None:
+        self._fetch = fetch
+        self._fetches: dict[Wanted, Job] = {}
         self._start = start
         self._exclusive = exclusive
         self._enabled = enabled
@@ -66,6 +71,8 @@ class Lookahead:
         while self._jobs:
             with suppress(KeyboardInterrupt):
                 self._keep_only(())
+        for job in self._fetches.values():
+            job.cancel()
 
     def want(self, wanted: Collection[Wanted]) -> None:
         """Acquire these ahead, and nothing else; what is done already stays stored."""
@@ -83,6 +90,7 @@ class Lookahead:
             HarnessError: It cannot be had; the message says why.
         """
         free = [each for each in ahead if not self._exclusive(each)]
+        self._fetch_ahead([each for each in ahead if each not in free])
         self._keep_only([wanted, *free])
         job = self._jobs.get(wanted) or self._start(wanted)
         self._jobs[wanted] = job
@@ -97,6 +105,13 @@ class Lookahead:
             self._end(wanted)
             raise
         self._end(wanted)
+
+    def _fetch_ahead(self, wanted: Collection[Wanted]) -> None:
+        if not self._enabled or self._fetch is None:
+            return
+        for each in wanted:
+            if each not in self._fetches:
+                self._fetches[each] = self._fetch(each)
 
     def _end(self, wanted: Wanted) -> None:
         self._jobs[wanted].cancel()

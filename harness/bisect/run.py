@@ -3,7 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from harness.bisect.bisector import Bisector, Hinter
 from harness.bisect.command import run_command
@@ -24,6 +25,9 @@ from harness.model import Cell
 from harness.processes.reaper import OWNER_VARIABLE, Reaper
 from harness.subjects import open_subject
 from harness.terminal import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def go_on(
@@ -149,24 +153,67 @@ def _is_stored(wanted: Wanted, catalogue: Catalogue, store: Store) -> bool:
     return True
 
 
+@contextmanager
 def _lookahead(
     catalogue: Catalogue, store: Store, progress: Progress, *, enabled: bool
-) -> Lookahead:
-    def acquire(wanted: Wanted, cancelled: threading.Event) -> None:
-        if wanted.axis == "build":
-            store.acquire(catalogue.get(wanted.id), progress=progress, cancelled=cancelled)
-        else:
+) -> Iterator[Lookahead]:
+    work = _Acquisitions(catalogue, store, progress)
+    try:
+        with Lookahead(
+            work.start, exclusive=work.exclusive, fetch=work.fetch, enabled=enabled
+        ) as ahead:
+            yield ahead
+    finally:
+        work.remove_archives()
+
+
+class _Acquisitions:
+    """Begins what the look-ahead wants."""
+
+    def __init__(self, catalogue: Catalogue, store: Store, progress: Progress) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._progress = progress
+        self._fetches: dict[Wanted, ThreadJob] = {}
+        self._archives: dict[Wanted, Path] = {}
+
+    def exclusive(self, wanted: Wanted) -> bool:
+        """Whether it is compiled."""
+        build = wanted.axis == "build"
+        return build and is_compiled(self._catalogue.get(wanted.id).sources[0])
+
+    def start(self, wanted: Wanted) -> ThreadJob:
+        """Begin to acquire it."""
+        grace_s = GRACE_S if self.exclusive(wanted) else 0.0
+        return ThreadJob(lambda cancelled: self._acquire(wanted, cancelled), grace_s=grace_s)
+
+    def fetch(self, wanted: Wanted) -> ThreadJob:
+        """Begin to download what it will be compiled from."""
+        self._fetches[wanted] = ThreadJob(lambda cancelled: self._fetch(wanted, cancelled))
+        return self._fetches[wanted]
+
+    def remove_archives(self) -> None:
+        """Remove what was downloaded for points that were not tested."""
+        for wanted, archive in self._archives.items():
+            with self._store.try_lock(wanted.id) as locked:
+                if locked:  # else another process compiles from it
+                    archive.unlink(missing_ok=True)
+
+    def _acquire(self, wanted: Wanted, cancelled: threading.Event) -> None:
+        if wanted.axis == "subject":
             with open_subject(wanted.id):
-                pass
+                return
+        if begun := self._fetches.get(wanted):
+            with suppress(HarnessError):  # it is fetched again, and the reason told
+                begun.wait()
+        build = self._catalogue.get(wanted.id)
+        self._store.acquire(build, progress=self._progress, cancelled=cancelled)
 
-    def start(wanted: Wanted) -> ThreadJob:
-        grace_s = GRACE_S if exclusive(wanted) else 0.0
-        return ThreadJob(lambda cancelled: acquire(wanted, cancelled), grace_s=grace_s)
-
-    def exclusive(wanted: Wanted) -> bool:
-        return wanted.axis == "build" and is_compiled(catalogue.get(wanted.id).sources[0])
-
-    return Lookahead(start, exclusive=exclusive, enabled=enabled)
+    def _fetch(self, wanted: Wanted, cancelled: threading.Event) -> None:
+        build = self._catalogue.get(wanted.id)
+        archive = self._store.fetch(build, progress=self._progress, cancelled=cancelled)
+        if archive is not None:
+            self._archives[wanted] = archive
 
 
 def _compare(catalogue: Catalogue, store: Store) -> Callable[[str, str], CapabilitiesDiff | None]:

@@ -1,6 +1,7 @@
 """Fetching files over HTTP: tried again, resumed, and kept only when their digest is right."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ import requests
 from harness.builds.digest import sha256_of
 from harness.config.paths import take_place
 from harness.errors import DigestMismatchError, SourceUnavailableError
+from harness.processes.running import CancelledError
 from harness.terminal import Progress
 
 _CHUNK_BYTES = 1 << 18
@@ -106,6 +108,7 @@ def fetch_file(
     progress: Progress,
     patience: Patience,
     label: str | None = None,
+    cancelled: threading.Event | None = None,
 ) -> str:
     """Fetch an address into a file and return the file's SHA-256.
 
@@ -119,10 +122,12 @@ def fetch_file(
         progress: Where to show it.
         patience: How long to go on.
         label: What to call it; the file's name if None.
+        cancelled: Ends it when set; what has come is kept.
 
     Raises:
         SourceUnavailableError: It cannot be had, or only a part of it.
         DigestMismatchError: It is not the file that was pinned; nothing is kept.
+        CancelledError: ``cancelled`` was set.
     """
     label = label or target.name
     part = target.with_name(f"{target.name}.part")
@@ -147,7 +152,13 @@ def fetch_file(
                         f"{redacted(url)}: HTTP status {response.status_code} {response.reason}"
                     )
                 resumed = response.status_code == 206  # noqa: PLR2004
-                problem = _receive(response, part, have if resumed else 0, task.reach)
+
+                def reach(done: int, total: int | None) -> None:
+                    if cancelled is not None and cancelled.is_set():
+                        raise CancelledError
+                    task.reach(done, total)
+
+                problem = _receive(response, part, have if resumed else 0, reach)
             if not problem:
                 break
         else:

@@ -15,6 +15,7 @@ from harness.builds.cmake_model import ask_for_model, read_sources
 from harness.builds.headers import CARD_STARTER
 from harness.builds.manifest import options_text
 from harness.builds.platforms import Platform
+from harness.builds.sources.base import Turn
 from harness.builds.tables import read_table
 from harness.builds.toolchain import Toolchain
 from harness.builds.unity import SINGLE_SOURCES, UnityPlanner, cmake_text, divide
@@ -24,10 +25,15 @@ from harness.processes.running import Answer, run_program, usable_cores
 from harness.terminal import Progress, Task
 
 LIGHT_FLAGS = ("-O0",)
-"""For argument parsing, JSON and HTTP: a third of their compile time lies in optimising them."""
+"""For argument parsing, JSON, HTTP and the graphs of models: a third of their compile time lies in
+optimising them, and what a cell runs of them takes milliseconds."""
 
 GCC_MEMORY = " --param ggc-min-expand=300 --param ggc-min-heapsize=524288"
 """Lets GCC use half a gigabyte before it looks for garbage: large units gain a tenth."""
+
+TAIL: Final = 3
+"""Steps that are left when a compile does not need all cores any more: a unit, its library, the
+program."""
 
 _SERVER = "llama-server"
 
@@ -95,6 +101,7 @@ def compile_server(
     number: int = 0,
     commit: str = "",
     recipe: Recipe = FAST,
+    turn: Turn | None = None,
 ) -> Compiled:
     """Compile the server of a source tree.
 
@@ -109,6 +116,7 @@ def compile_server(
         number: The build number that the program shall tell, 0 where unknown.
         commit: The commit it shall tell.
         recipe: How to compile.
+        turn: The turn to compile, begun once it is configured; None where nobody waits.
 
     Raises:
         CompileError: It does not configure, compile or link.
@@ -122,9 +130,10 @@ def compile_server(
         work = _Compile(
             scratch=scratch,
             toolchain=toolchain,
-            env={**_compiler_env(scratch), OWNER_VARIABLE: reaper.token},
+            env={**_compiler_env(scratch, toolchain), OWNER_VARIABLE: reaper.token},
             task=task,
             cancelled=cancelled,
+            turn=turn,
         )
         starter = compile_starter(
             *(tree, scratch, recipe.options, toolchain, platform),
@@ -165,6 +174,7 @@ class _Compile:
     env: Mapping[str, str]
     task: Task
     cancelled: threading.Event
+    turn: Turn | None
     starter: CardStarter | None = None
     details: dict[str, str] = field(default_factory=dict)
 
@@ -258,6 +268,8 @@ class _Compile:
             raise CompileError(f"cmake cannot configure it: {_cmake_error(outcome.stdout)}")
 
     def _ninja(self, *arguments: str) -> Answer:
+        if self.turn:
+            self.turn.begin()
         return self._run(self.toolchain.ninja, "-j", str(usable_cores()), *arguments)
 
     def _run(self, *command: str | Path) -> Answer:
@@ -271,10 +283,14 @@ class _Compile:
 
     def _show(self, line: str) -> None:
         if step := re.match(r"\[(\d+)/(\d+)\]", line):
-            self.task.reach(int(step[1]), int(step[2]))
+            done, of = int(step[1]), int(step[2])
+            self.task.reach(done, of)
+            # On one core what is left has not begun.
+            if self.turn and 0 < of - done <= min(TAIL, 2 * usable_cores() - 1):
+                self.turn.end()
 
 
-def _compiler_env(scratch: Path) -> dict[str, str]:
+def _compiler_env(scratch: Path, toolchain: Toolchain) -> dict[str, str]:
     """Return variables under which a compile is the same wherever the scratch directory is."""
     env = {
         name: value
@@ -285,6 +301,10 @@ def _compiler_env(scratch: Path) -> dict[str, str]:
     env["GIT_CEILING_DIRECTORIES"] = str(scratch)
     env.setdefault("CCACHE_BASEDIR", str(scratch))
     env.setdefault("CCACHE_NOHASHDIR", "1")
+    # Units are known again by the files they are made of; else each would be preprocessed besides.
+    env.setdefault("CCACHE_DEPEND", "1")
+    if toolchain.cache_directory:
+        env.setdefault("CCACHE_DIR", str(toolchain.cache_directory))
     env["LC_ALL"] = "C"
     return env
 

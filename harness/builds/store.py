@@ -24,6 +24,7 @@ from harness.builds.catalogue import (
     GitReference,
     LocalBinary,
     Origin,
+    PackageFile,
     is_compiled,
 )
 from harness.builds.headers import FOLDER, HEADERS, NO_HEADERS, WITHOUT, fetched_headers, headers_of
@@ -39,7 +40,7 @@ from harness.builds.manifest import (
     write_manifest,
 )
 from harness.builds.platforms import Platform, this_platform
-from harness.builds.sources.base import Delivery, Source, Workspace
+from harness.builds.sources.base import Delivery, HasArchives, Source, Turn, Workspace
 from harness.config.configuration import load_configuration
 from harness.config.paths import entries, is_file, take_place
 from harness.errors import (
@@ -227,6 +228,40 @@ class Store:
                 os.utime(self.directory(build.id))
         return acquired
 
+    def fetch(
+        self,
+        build: Build,
+        *,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Path | None:
+        """Download what a build will be compiled from; its archive, None where there is none.
+
+        Acquiring the build then takes no time for the network, and removes the archive.
+
+        Raises:
+            BuildUnavailableError: It cannot be had; the message says why.
+            DigestMismatchError: Fetched bytes are not the pinned ones.
+            StoreError: The store cannot be read or written.
+            CancelledError: ``cancelled`` was set before it began.
+        """
+        progress = progress or Progress()
+        cancelled = cancelled or threading.Event()
+        origin, source = build.sources[0], self._sources(build.sources[0].kind)
+        if not isinstance(origin, PackageFile) or not isinstance(source, HasArchives):
+            return None
+        with (
+            self._readable_errors(),
+            self._lock(build.id, progress, cancelled),
+            self.scratch_of(build.id) as work,
+        ):
+            if self.find(build) is not None:
+                return None
+            try:
+                return source.fetch(origin, self._workspace(work, progress, cancelled))
+            except SourceUnavailableError as error:
+                raise BuildUnavailableError(f"{build.id}: {error}") from error
+
     def qualification(self, acquired: AcquiredBuild) -> Qualification | None:
         """What came of trying a stored build on this host; None where nobody has."""
         return self._tried.get(acquired.build.id) or acquired.manifest.qualification(self.host)
@@ -278,8 +313,9 @@ class Store:
     ) -> Iterator[tuple[Build, AcquiredBuild | HarnessError]]:
         """Acquire several builds, downloads beside compiles, and yield each as it is done.
 
-        Only one compile runs at a time, on all cores. Closing the iterator, or an exception such
-        as KeyboardInterrupt, ends all that is under way before it is passed on.
+        Only one compile runs at a time, on all cores, while the next is made ready.
+        Closing the iterator, or an exception such as KeyboardInterrupt, ends all that is under way
+        before it is passed on.
         """
         if not builds:
             return
@@ -450,7 +486,10 @@ class Store:
             packed=self.packed,
             platform=self.platform,
             progress=progress,
-            compile_slot=lambda: self._lock("@compile", progress, cancelled),
+            turn=lambda: Turn(
+                lambda: self._lock("@prepare", progress, cancelled),
+                lambda: self._lock("@compile", progress, cancelled),
+            ),
             extract=self._extract,
             alone=alone,
             cancelled=cancelled,
@@ -571,7 +610,7 @@ class Store:
             try:
                 lock.acquire(timeout=1 if told else _LOCK_POLL_S, poll_interval=_LOCK_POLL_S)
             except filelock.Timeout:
-                if not told and name != "@compile":
+                if not told and not name.startswith("@"):
                     progress.note(f"{name}: another process is acquiring it, waiting")
                 told = True
             else:

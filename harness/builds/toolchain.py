@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.builds.locations import cache_root
 from harness.errors import SourceUnavailableError
 from harness.processes.running import ask
 
@@ -25,7 +26,9 @@ class Toolchain:
         c_compiler: The C compiler that belongs to it; empty likewise.
         compiler_version: First line of the compiler's own version text.
         is_gcc: Whether it is GCC itself, not one that only understands its options.
-        cache: ccache or sccache where one is on PATH.
+        cache: ccache or sccache where one is on PATH, else ccache from its PyPI package.
+        cache_directory: Where the cache keeps its objects; None where that is its own affair, as it
+            is with one that the user has on PATH.
         strip: The strip program, where there is one.
     """
 
@@ -37,6 +40,7 @@ class Toolchain:
     is_gcc: bool
     cache: Path | None
     strip: Path | None
+    cache_directory: Path | None = None
 
     @property
     def can_join(self) -> bool:
@@ -59,6 +63,10 @@ def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
     ninja = _from_package("ninja", path)
     c_compiler, compiler = _compilers(env)
     cache = next((found for name in ("ccache", "sccache") if (found := _which(name, path))), None)
+    cache_directory = None
+    if cache is None and os.name == "posix":
+        cache = _which("ccache", sysconfig.get_path("scripts"))
+        cache_directory = cache_root() / "ccache"
     version = _version_text(compiler) if compiler else "as cmake finds it"
     return Toolchain(
         cmake=cmake,
@@ -69,6 +77,7 @@ def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
         is_gcc="Free Software Foundation" in version,
         cache=cache,
         strip=_which(_strip_name(compiler), path),
+        cache_directory=cache_directory if cache else None,
     )
 
 

@@ -8,8 +8,10 @@ the groups of a unity build.
 """
 
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.builds.cmake_model import SourceGroup
@@ -26,6 +28,17 @@ _LOCAL_NAME = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _DEFINED = re.compile(r"^\s*#\s*define\s+(\w+)(?:\([^)\n]*\))?[ \t]+\S", re.MULTILINE)
+_MENTIONED = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+_REFUSED = re.compile(
+    r"^[ \t]*#[ \t]*if(?:def[ \t]+|[ \t]+defined[ \t]*\(?[ \t]*)(\w+)[^\n]*\n[ \t]*#[ \t]*error\b",
+    re.MULTILINE,
+)
+_ALIAS = re.compile(r"^using\s+(?:(\w+)\s*=\s*([^;]+)|([\w:]+::(\w+)));", re.MULTILINE)
+_SPECIALISED = re.compile(
+    r"^template\s*<\s*>[^;{(]*?\b((?:\w+(?:<[^;{(]*?>)?::)*~?\w+)(?:<[^;{(]*?>)?\s*\(", re.MULTILINE
+)
+_TEMPLATE = re.compile(r"^\s*template\s*<[^>\n][^\n]*>[^;{(]*?\b(\w+)\s*\(", re.MULTILINE)
+_GUARD = re.compile(r"^[ \t]*#[ \t]*(?:pragma[ \t]+once|ifndef|if[ \t]+!)", re.MULTILINE)
 _CONDITION = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)", re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]', re.MULTILINE)
 SINGLE_SOURCES = """\
@@ -45,8 +58,8 @@ cmake_language(DEFER CALL llama_harness_single_sources ${CMAKE_CURRENT_SOURCE_DI
 
 Upstream joins some itself (b11434); its model would then tell of what it joined, and no more.
 """
-COMPUTES = re.compile(r"ggml.*|llama")
-"""cmake targets whose code runs once per token and number, not once per request."""
+COMPUTES = re.compile(r"ggml.*")
+"""cmake targets whose code runs once per number, not once per request or token."""
 _ERROR_LINE = re.compile(r"^(.+?):\d+(?::\d+)?: (?:fatal )?error: ", re.MULTILINE)
 
 
@@ -127,44 +140,82 @@ class UnityPlanner:
         """
         self._groups = tuple(groups)
         self._texts: dict[Path, str] = {}
-        self._sizes: dict[Path, int | None] = {}
-        total = sum(self._cost(source, group) for group in self._groups for source in group.sources)
+        self._files: dict[Path, bool] = {}
+        self._headers: dict[Path, tuple[frozenset[str], tuple[str, ...]]] = {}
+        total = sum(self._cost(source) for group in self._groups for source in group.sources)
         self._full = max(total // (jobs * per_job), _HEADER_COST)
 
     def plan(self) -> list[Unit]:
-        """Divide the sources into units of like cost."""
-        parts = [(group, part) for group in self._groups for part in self._parts_of(group)]
-        return [
-            Unit(name=f"unit{number}", target=group.target, sources=part)
-            for number, (group, part) in enumerate(parts)
-        ]
+        """Divide the sources into units of like cost.
+
+        A source keeps its unit when others grow, come or go: what a compile cache holds of a unit
+        is of use for the next build as long as none of its own sources changed.
+        """
+        units: list[Unit] = []
+        numbers: Counter[tuple[str, str]] = Counter()
+        for group in self._groups:
+            kind = (group.target, group.language)
+            for part in self._parts_of(group):
+                name = f"{group.target}-{group.language}-{numbers[kind]}"
+                units.append(Unit(name=name, target=group.target, sources=part))
+                numbers[kind] += 1
+        return units
 
     def _parts_of(self, group: SourceGroup) -> Iterator[tuple[Path, ...]]:
-        cost = {source: self._cost(source, group) for source in group.sources}
-        count = max(1, round(sum(cost.values()) / self._full))
+        cost = sum(self._cost(source) for source in group.sources)
+        count = max(1, round(cost / self._full))
         bins = [_Bin() for _ in range(count)]
-        for source in sorted(group.sources, key=lambda each: -cost[each]):
-            names = Names.of(self._text(source))
+        specialised = frozenset(
+            name for source in group.sources for name in _specialised(self._text(source))
+        )
+        for source in sorted(group.sources):
+            names = self._names(source, group, specialised)
             free = [each for each in bins if not each.names.clash(names)]
             if not free:
                 bins.append(_Bin())
                 free = bins[-1:]
-            min(free, key=lambda each: each.cost).add(source, cost[source], names)
+            free[zlib.crc32(source.name.encode()) % len(free)].add(source, names)
         yield from (
             tuple(sorted(each.sources, key=group.sources.index)) for each in bins if each.sources
         )
 
-    def _cost(self, source: Path, group: SourceGroup) -> int:
-        """Estimate what a source adds to a unit: its size and some of its own headers'."""
-        text = self._text(source)
-        cost = len(text) + 2_000
-        for name in _INCLUDE.findall(text):
-            for place in (source.parent, *group.include_directories):
-                size = self._size(place / name)
-                if size is not None:
-                    cost += size // 4
-                    break
-        return cost
+    def _names(self, source: Path, group: SourceGroup, specialised: frozenset[str]) -> "Names":
+        """Read the names of a source, with what the tree's own headers bring it."""
+        names = Names.of(self._text(source))
+        local, macros, words = set(names.local), set(names.macros), set(names.words)
+        seen: set[Path] = set()
+        left = [(source.parent, name) for name in _INCLUDE.findall(self._text(source))]
+        while left:
+            directory, name = left.pop()
+            places = (directory, *group.include_directories)
+            header = next((place / name for place in places if self._is_file(place / name)), None)
+            if header is None or header in seen:
+                continue
+            seen.add(header)
+            mentioned, includes = self._header(header)
+            macros |= mentioned
+            if not _GUARD.search(self._text(header)):
+                # Two sources of one unit would bring it twice.
+                local |= Names.of(self._text(header)).local
+            words |= {word for word in specialised if word in self._text(header)}
+            left += [(header.parent, each) for each in includes]
+        return replace(
+            names, local=frozenset(local), macros=frozenset(macros), words=frozenset(words)
+        )
+
+    def _header(self, header: Path) -> tuple[frozenset[str], tuple[str, ...]]:
+        """What a header defines, and what it includes."""
+        if header not in self._headers:
+            text = self._text(header)
+            self._headers[header] = (
+                frozenset(_MENTIONED.findall(text)),
+                tuple(_INCLUDE.findall(text)),
+            )
+        return self._headers[header]
+
+    def _cost(self, source: Path) -> int:
+        """Estimate what a source adds to a unit."""
+        return len(self._text(source)) + 2_000
 
     def _text(self, source: Path) -> str:
         if source not in self._texts:
@@ -173,10 +224,10 @@ class UnityPlanner:
             )
         return self._texts[source]
 
-    def _size(self, path: Path) -> int | None:
-        if path not in self._sizes:
-            self._sizes[path] = path.stat().st_size if path.is_file() else None
-        return self._sizes[path]
+    def _is_file(self, path: Path) -> bool:
+        if path not in self._files:
+            self._files[path] = path.is_file()
+        return self._files[path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,11 +238,22 @@ class Names:
         local: What it seems to keep to itself: static functions, tables, types.
         defined: Macros that it gives a value.
         asked: Macros whose being defined it asks about.
+        macros: All macros that it defines, with a value or without.
+        refused: Macros that it does not compile with.
+        aliases: Names that it gives to what has another, each with that other.
+        specialised: Templates of others of which it defines one case, which must come before any
+            use.
+        words: All words in it; of what its headers say those that some source specialises.
     """
 
     local: frozenset[str] = frozenset()
     defined: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
+    macros: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    aliases: frozenset[tuple[str, str]] = frozenset()
+    specialised: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, text: str) -> "Names":
@@ -202,6 +264,14 @@ class Names:
             asked=frozenset(
                 name for line in _CONDITION.findall(text) for name in re.findall(r"\w+", line)
             ),
+            macros=frozenset(_MENTIONED.findall(text)),
+            refused=frozenset(_REFUSED.findall(text)),
+            aliases=frozenset(
+                (name or short, " ".join((meant or full).split()))
+                for name, meant, full, short in _ALIAS.findall(text)
+            ),
+            specialised=_specialised(text),
+            words=frozenset(re.findall(r"\w+", text)),
         )
 
     def clash(self, other: "Names") -> bool:
@@ -211,7 +281,23 @@ class Names:
         it would compile, and mean something else.
         """
         return bool(
-            self.local & other.local or self.defined & other.asked or self.asked & other.defined
+            self.local & other.local
+            or self.defined & other.asked
+            or self.asked & other.defined
+            or self.refused & other.macros
+            or self.macros & other.refused
+            or self.specialised & other.words
+            or self.words & other.specialised
+            or self._differs(other)
+        )
+
+    def _differs(self, other: "Names") -> bool:
+        """Whether one name stands for different things."""
+        names = {name for name, _ in self.aliases} & {name for name, _ in other.aliases}
+        return any(
+            {meant for each, meant in self.aliases if each == name}
+            != {meant for each, meant in other.aliases if each == name}
+            for name in names
         )
 
     def with_(self, other: "Names") -> "Names":
@@ -220,16 +306,29 @@ class Names:
             local=self.local | other.local,
             defined=self.defined | other.defined,
             asked=self.asked | other.asked,
+            macros=self.macros | other.macros,
+            refused=self.refused | other.refused,
+            aliases=self.aliases | other.aliases,
+            specialised=self.specialised | other.specialised,
+            words=self.words | other.words,
         )
+
+
+def _specialised(text: str) -> frozenset[str]:
+    """Return what a text has cases of; a class's own constructor is nobody else's affair."""
+    found = set()
+    for chain in _SPECIALISED.findall(text):
+        parts = re.sub(r"<[^<>]*>", "", chain).split("::")
+        if parts[-2:-1] != parts[-1:]:
+            found.add(parts[0])
+    return frozenset(found) - frozenset(_TEMPLATE.findall(text))
 
 
 @dataclass
 class _Bin:
     sources: list[Path] = field(default_factory=list)
     names: Names = field(default_factory=Names)
-    cost: int = 0
 
-    def add(self, source: Path, cost: int, names: Names) -> None:
+    def add(self, source: Path, names: Names) -> None:
         self.sources.append(source)
         self.names = self.names.with_(names)
-        self.cost += cost

@@ -2,15 +2,52 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
-from harness.builds.catalogue import Build, Origin
+from harness.builds.catalogue import Build, Origin, PackageFile
 from harness.builds.platforms import Platform
 from harness.config.paths import entries
 from harness.terminal import Progress
+
+Slot = Callable[[], AbstractContextManager[None]]
+"""A right that one at a time has among all processes of a store."""
+
+
+class Turn:
+    """A compile's turn: while one compiles, the next is unpacked and configured.
+
+    The turn to compile ends a little early, when too few compilers are left to keep all cores busy.
+    """
+
+    def __init__(self, prepare: Slot, compile_: Slot) -> None:
+        self._compile = compile_
+        self._preparing = ExitStack()
+        self._compiling = ExitStack()
+        self._prepare = prepare
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        self._preparing.enter_context(self._prepare())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self._preparing.close()
+
+    def begin(self) -> None:
+        """Wait until nobody else compiles; once, however often it is called."""
+        if self._begun:
+            return
+        self._begun = True
+        self._compiling.enter_context(self._compile())
+        self._preparing.close()
+
+    def end(self) -> None:
+        """Let the next one compile; may be called again."""
+        self._compiling.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +61,7 @@ class Workspace:
         packed: Archives that came in a bundle; they stay, and no index is asked for them.
         platform: The machine that the build must run on.
         progress: Where to show what happens.
-        compile_slot: The right to use all cores, to be held while compiling; one holder at a time
-            among all processes of a store.
+        turn: The turn to compile, to be held from unpacking on.
         cancelled: Set when the user gave up; long work looks at it.
         extract: Whether to copy programs out of container images instead of running containers.
         alone: Whether no other source is left, so that patience is worth its time.
@@ -37,7 +73,7 @@ class Workspace:
     packed: Path
     platform: Platform
     progress: Progress
-    compile_slot: Callable[[], AbstractContextManager[None]]
+    turn: Callable[[], Turn]
     cancelled: threading.Event
     extract: bool = False
     alone: bool = True
@@ -75,6 +111,19 @@ class Source(Protocol):
                 message.
             DigestMismatchError: What it got is not what was pinned.
             CompileError: The sources do not compile.
+        """
+
+
+@runtime_checkable
+class HasArchives(Protocol):
+    """A source that can fetch what it compiles before it is asked for the build."""
+
+    def fetch(self, origin: PackageFile, workspace: Workspace) -> Path:
+        """Fetch an archive into the workspace's downloads, where ``deliver`` finds it.
+
+        Raises:
+            SourceUnavailableError: It cannot be had; the reason is the message.
+            DigestMismatchError: What it got is not what was pinned.
         """
 
 

@@ -7,7 +7,7 @@ from harness.builds.catalogue import Build, GitReference, PackageFile
 from harness.builds.headers import HEADERS, NO_HEADERS, keep_headers
 from harness.builds.manifest import OWN_OPTIONS, options_text
 from harness.builds.recipe import compile_server, recipe_with
-from harness.builds.sources.base import Workspace
+from harness.builds.sources.base import Turn, Workspace
 from harness.builds.toolchain import Toolchain
 from harness.errors import SourceUnavailableError
 
@@ -16,8 +16,10 @@ def compile_tree(
     build: Build,
     origin: GitReference | PackageFile,
     workspace: Workspace,
+    *,
     toolchain: Toolchain,
     commit: str,
+    turn: Turn,
 ) -> tuple[Path, Mapping[str, str]]:
     """Compile ``tree`` in the scratch directory; return the program and its details."""
     compiled = compile_server(
@@ -31,6 +33,7 @@ def compile_tree(
         number=build.number if build.numbered else 0,
         commit=commit,
         recipe=recipe_with(origin.options),
+        turn=turn,
     )
     binary = compiled.binary.replace(workspace.output / workspace.platform.server_name)
     details = {**compiled.details, OWN_OPTIONS: options_text(origin.options)}

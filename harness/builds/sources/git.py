@@ -25,8 +25,10 @@ class GitSource:
             raise DigestMismatchError(
                 f"{build.id}: {origin.ref} leads to commit {commit}, pinned is {origin.commit}"
             )
-        with workspace.compile_slot():
-            binary, details = compile_tree(build, origin, workspace, toolchain, commit[:9])
+        with workspace.turn() as turn:
+            binary, details = compile_tree(
+                build, origin, workspace, toolchain=toolchain, commit=commit[:9], turn=turn
+            )
         return Delivery(binary=binary, asset=origin.ref, details={**details, "commit": commit})
 
 

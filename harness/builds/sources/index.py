@@ -1,5 +1,6 @@
 """Finding and fetching files of Python packages the way the user's pip would."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -86,13 +87,21 @@ class PackageIndexes:
         raise SourceUnavailableError(f"no package index that pip is set up with has {project}")
 
     def fetch(
-        self, project: str, name: str, *, sha256: str, directory: Path, progress: Progress
+        self,
+        project: str,
+        name: str,
+        *,
+        sha256: str,
+        directory: Path,
+        progress: Progress,
+        cancelled: threading.Event | None = None,
     ) -> Path:
         """Fetch a file of a project into a directory and return it, checked.
 
         Raises:
             SourceUnavailableError: No index has the file, or none can be reached.
             DigestMismatchError: Every file of that name has another digest.
+            CancelledError: ``cancelled`` was set.
         """
         target = directory / f"{sha256[:16]}-{name}"
         if target.is_file() and sha256_of(target) == sha256:
@@ -119,6 +128,7 @@ class PackageIndexes:
             progress=progress,
             patience=self._patience,
             label=name,
+            cancelled=cancelled,
         )
         return target
 

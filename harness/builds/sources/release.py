@@ -200,6 +200,7 @@ class ReleaseSource:
                     progress=workspace.progress,
                     patience=self._github.patience,
                     label=asset.name,
+                    cancelled=workspace.cancelled,
                 )
             )
             spent.append(archive)

@@ -68,6 +68,49 @@ def test_a_wanted_point_begins_what_comes_next_only_where_that_costs_nothing(sho
     assert sorted(shop.begun) == ["b1", "b3"]
 
 
+def test_what_needs_the_whole_machine_is_fetched_ahead_once(shop: Shop) -> None:
+    shop.let_go.set()
+    fetched: list[str] = []
+
+    def fetch(wanted: Wanted) -> ThreadJob:
+        return ThreadJob(lambda _: fetched.append(wanted.id))
+
+    with Lookahead(shop.start, exclusive=lambda wanted: wanted != A, fetch=fetch) as ahead:
+        ahead.get(A, [B, C])
+        ahead.get(B, [C])
+    assert sorted(fetched) == ["b2", "b3"]
+    assert shop.begun == ["b1", "b2"]
+
+
+def test_leaving_cuts_what_is_fetched_ahead(shop: Shop) -> None:
+    cut: list[str] = []
+    begun = threading.Event()
+
+    def fetch(wanted: Wanted) -> ThreadJob:
+        def fetching(cancelled: threading.Event) -> None:
+            begun.set()
+            if cancelled.wait(10):
+                cut.append(wanted.id)
+
+        return ThreadJob(fetching)
+
+    shop.let_go.set()
+    with Lookahead(shop.start, exclusive=lambda wanted: wanted == B, fetch=fetch) as ahead:
+        ahead.get(A, [B])
+        assert begun.wait(10)
+    assert cut == ["b2"]
+
+
+def test_switched_off_nothing_is_fetched_ahead(shop: Shop) -> None:
+    shop.let_go.set()
+
+    def fetch(_: Wanted) -> ThreadJob:
+        raise AssertionError
+
+    with Lookahead(shop.start, exclusive=lambda _: True, fetch=fetch, enabled=False) as ahead:
+        ahead.get(A, [B])
+
+
 def test_an_error_reaches_the_one_who_waits_and_nobody_else(shop: Shop) -> None:
     shop.broken = "b1"
     with Lookahead(shop.start) as ahead:

@@ -35,7 +35,7 @@ def test_where_the_libraries_are(
         packed=tmp_path,
         platform=platform,
         progress=Progress(),
-        compile_slot=lambda: (_ for _ in ()).throw(AssertionError),
+        turn=lambda: (_ for _ in ()).throw(AssertionError),
         cancelled=threading.Event(),
     )
     assert library_variables(binary, workspace) == wanted

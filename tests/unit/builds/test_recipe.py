@@ -2,7 +2,10 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from harness.builds.cmake_model import read_sources
 from harness.builds.platforms import this_platform
 from harness.builds.recipe import FAST, PLAIN, Compiled, Recipe, compile_server
+from harness.builds.sources.base import Turn
 from harness.builds.toolchain import Toolchain, find_toolchain
 from harness.errors import CompileError, SourceUnavailableError
 from harness.processes.running import CancelledError
@@ -65,8 +69,8 @@ def test_sources_that_the_tree_joins_itself_are_planned_like_all_others(
     )
     compiled = make(tmp_path, toolchain, CMakeLists_txt=joined)
     assert version(compiled.binary) == "version: 42 (tiny)"
-    units = [text.read_text("utf-8") for text in tmp_path.glob("build/**/Unity/unity_unit*.cxx")]
-    assert any("three.cpp" in text and "one.cpp" in text for text in units)
+    units = [text.read_text("utf-8") for text in tmp_path.glob("build/**/Unity/unity_part*.cxx")]
+    assert any("three.cpp" in text for text in units)
 
 
 def test_the_plain_recipe_gives_the_same_program(tmp_path: Path, toolchain: Toolchain) -> None:
@@ -79,6 +83,32 @@ def test_the_tree_is_not_written_to(tmp_path: Path, toolchain: Toolchain) -> Non
     before = sorted(write_tree(tmp_path / "tree").rglob("*"))
     make(tmp_path, toolchain)
     assert sorted((tmp_path / "tree").rglob("*")) == before
+
+
+def test_its_turn_begins_once_it_is_configured_and_ends_with_the_last_unit(
+    tmp_path: Path, toolchain: Toolchain
+) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def slot(name: str) -> Iterator[None]:
+        configured = (tmp_path / "build" / "build.ninja").is_file()
+        seen.append(f"{name} {configured}")
+        yield
+        seen.append(f"{name} ended")
+
+    with Turn(lambda: slot("prepare"), lambda: slot("compile")) as turn:
+        compile_server(
+            write_tree(tmp_path / "tree"),
+            tmp_path,
+            toolchain=toolchain,
+            platform=this_platform(),
+            progress=Progress(),
+            cancelled=threading.Event(),
+            label="tiny",
+            turn=turn,
+        )
+        assert seen == ["prepare False", "compile True", "prepare ended", "compile ended"]
 
 
 @pytest.mark.parametrize("recipe", [FAST, PLAIN], ids=["unity", "plain"])
@@ -164,7 +194,38 @@ def test_cmake_and_ninja_are_found_without_a_path(tmp_path: Path) -> None:
     found = find_toolchain({"PATH": str(directory)})
     assert found.cmake.name.startswith("cmake")
     assert found.ninja.name.startswith("ninja")
-    assert found.cache is None
+    assert found.cache is None or found.cache.parent == Path(sysconfig.get_path("scripts"))
+
+
+def test_ccache_of_the_package_knows_units_again_in_another_directory(
+    tmp_path: Path, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not toolchain.can_join:
+        pytest.skip("sources are not joined here")
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("c++", "cc"):
+        (directory / name).symlink_to(shutil.which(name) or pytest.skip(f"no {name}"))
+    monkeypatch.setenv("LLAMA_HARNESS_CACHE", str(tmp_path / "store"))
+    for name in ("CCACHE_DIR", "CCACHE_DISABLE", "CCACHE_DEPEND", "CCACHE_BASEDIR"):
+        monkeypatch.delenv(name, raising=False)
+    found = find_toolchain({"PATH": str(directory)})
+    if found.cache is None:
+        pytest.skip("no package of ccache for this host")
+    first = make(tmp_path / "first", found)
+    second = make(tmp_path / "second", found, three_cpp="int three() { return 3 + 0; }\n")
+    assert first.details["cache"] == "ccache"
+    assert version(second.binary) == "version: 42 (tiny)"
+    stats = subprocess.run(
+        [found.cache, "--print-stats"],
+        env={**os.environ, "CCACHE_DIR": str(tmp_path / "store" / "ccache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    counts = dict(line.split() for line in stats.stdout.splitlines())
+    assert int(counts["direct_cache_hit"]) >= 2, "server.cpp and four.c are as they were"
+    assert int(counts["cache_miss"]) >= 1
 
 
 @pytest.mark.parametrize("name", ["ccache", "sccache"])

@@ -65,7 +65,7 @@ def deliver(
             packed=tmp_path / "packed",
             platform=platform,
             progress=Progress(),
-            compile_slot=lambda: (_ for _ in ()).throw(AssertionError("nothing to compile")),
+            turn=lambda: (_ for _ in ()).throw(AssertionError("nothing to compile")),
             cancelled=threading.Event(),
         )
         variant = pinned.pop("variant", "cpu")

@@ -9,9 +9,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.builds.catalogue import read_build
+from harness.builds import Build, Store
+from harness.builds.catalogue import Origin, PackageFile, ReleaseAsset, read_build
+from harness.builds.sources.base import Delivery, Workspace
 from harness.cells.qualification import open_store
-from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, EXIT_USAGE
+from harness.errors import (
+    EXIT_CANNOT_TELL,
+    EXIT_OK,
+    EXIT_USAGE,
+    BuildUnavailableError,
+    SourceUnavailableError,
+)
 from tests.signals import KILL
 from tests.unit.builds.builds_bench import Workbench, catalogue_text, needs_compiler
 
@@ -264,6 +272,41 @@ def test_find_makes_nothing(tmp_path: Path, bench: Workbench) -> None:
     build = read_build(bench.cache / "catalogue" / "t1.toml")
     assert open_store(tmp_path / "none").find(build) is None
     assert not (tmp_path / "none").exists()
+
+
+class Archives:
+    """A source that can fetch ahead."""
+
+    def __init__(self, *, there: bool = True) -> None:
+        self.there = there
+
+    def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
+        raise AssertionError(f"{build.id} is compiled ahead: {origin} in {workspace}")
+
+    def fetch(self, origin: PackageFile, workspace: Workspace) -> Path:
+        if not self.there:
+            raise SourceUnavailableError("no index has it")
+        file = workspace.downloads / origin.file
+        file.write_bytes(b"sources")
+        return file
+
+
+def test_what_a_build_is_compiled_from_is_fetched_ahead(tmp_path: Path) -> None:
+    origin = PackageFile(project="p", version="1", file="p-1.tar.gz", sha256="0" * 64, tree="t")
+    build = Build(id="t1", number=1, sources=(origin,))
+    store = Store(tmp_path, qualifier=lambda *_: "", sources=lambda _: Archives())
+    assert store.fetch(build) == tmp_path / "downloads" / "p-1.tar.gz"
+    assert not list((tmp_path / "tmp").iterdir())
+    assert store.find(build) is None
+    missing = Store(tmp_path, qualifier=lambda *_: "", sources=lambda _: Archives(there=False))
+    with pytest.raises(BuildUnavailableError, match="t1: no index has it"):
+        missing.fetch(build)
+
+
+def test_nothing_is_fetched_ahead_of_a_build_that_is_not_compiled(tmp_path: Path) -> None:
+    build = Build(id="t1", number=1, sources=(ReleaseAsset(tag="t1"),))
+    store = Store(tmp_path, qualifier=lambda *_: "", sources=lambda _: Archives())
+    assert store.fetch(build) is None
 
 
 def compiler_log(directory: Path, seconds: float = 0) -> tuple[Path, Path]:

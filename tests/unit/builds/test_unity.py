@@ -83,6 +83,88 @@ def test_a_macro_that_another_source_asks_about_keeps_them_apart() -> None:
     assert asks.clash(defines)
 
 
+def test_a_source_that_refuses_a_macro_is_kept_from_those_whose_headers_define_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "inner.h").write_text("#define INTERNAL\n", encoding="utf-8")
+    (tmp_path / "outer.h").write_text('#include "inner.h"\n', encoding="utf-8")
+    sources = {
+        "a.cpp": '#include "outer.h"\n',
+        "b.cpp": '#ifdef INTERNAL\n#error "not here"\n#endif\n',
+        "c.cpp": "int c;\n",
+    }
+    for said in ("#ifdef INTERNAL", "#if defined(INTERNAL)", "#  if defined INTERNAL && X"):
+        sources["b.cpp"] = f'{said}\n#error "not here"\n#endif\n'
+        units = UnityPlanner([group(tmp_path, sources)], jobs=1).plan()
+        together = [{source.name for source in unit.sources} for unit in units]
+        assert not any({"a.cpp", "b.cpp"} <= names for names in together), said
+        assert len(units) == 2
+
+
+def test_sources_are_kept_apart_that_share_a_header_without_a_guard(tmp_path: Path) -> None:
+    source = '#include "shared.h"\n'
+    for text, count in (
+        ("struct shared {\n    int x;\n};\n", 2),
+        ("#pragma once\nstruct shared {\n    int x;\n};\n", 1),
+        ("#ifndef SHARED\n#define SHARED\nstruct shared {\n    int x;\n};\n#endif\n", 1),
+        ("int shared(void);\n", 1),
+    ):
+        (tmp_path / "shared.h").write_text(text, encoding="utf-8")
+        sources = {"a.cpp": source, "b.cpp": source, "c.cpp": "int c;\n"}
+        units = UnityPlanner([group(tmp_path, sources)], jobs=1).plan()
+        assert len(units) == count, text
+
+
+def test_a_name_that_stands_for_different_things_keeps_sources_apart() -> None:
+    brought = Names.of("using far::json;\n")
+    other = Names.of("using json = near_json;\n")
+    same = Names.of("using  json =\n    far::json;\n")
+    assert brought.clash(other)
+    assert other.clash(same)
+    assert not brought.clash(same)
+
+
+def test_a_case_of_a_template_is_kept_from_its_uses() -> None:
+    case = Names.of("template <>\nbool value::get<bool>() const { return true; }\n")
+    uses = Names.of("bool f(const value & v) { return v.get<bool>(); }\n")
+    own = Names.of("template <typename T> T zero() { return 0; }\ntemplate <> int zero() {}\n")
+    assert case.specialised == {"value"}
+    assert case.clash(uses)
+    assert uses.clash(case)
+    assert not own.clash(Names.of("int f() { return zero(); }\n"))
+    constructor = Names.of("template <> model::graph<true>::graph(const int & x) {\n}\n")
+    assert constructor.specialised == set()
+
+
+def test_a_case_of_a_template_is_kept_from_those_whose_headers_mention_it(tmp_path: Path) -> None:
+    (tmp_path / "alias.h").write_text("using json = value;\n", encoding="utf-8")
+    sources = {
+        "a.cpp": "template <>\nbool value::get<bool>() const { return true; }\n",
+        "b.cpp": '#include "alias.h"\nbool f(const json & j) { return j.get<bool>(); }\n',
+        "c.cpp": "int c;\n",
+    }
+    units = UnityPlanner([group(tmp_path, sources)], jobs=1).plan()
+    together = [{source.name for source in unit.sources} for unit in units]
+    assert not any({"a.cpp", "b.cpp"} <= names for names in together)
+    assert len(units) == 2
+
+
+def test_a_source_keeps_its_unit_when_others_change(tmp_path: Path) -> None:
+    sources = {f"a{n}.cpp": f"int a{n};\n" * 20000 for n in range(40)}
+    before = UnityPlanner([group(tmp_path, sources)], jobs=2).plan()
+    sources["a7.cpp"] *= 2
+    sources["a0_new.cpp"] = "int fresh;\n"
+    after = UnityPlanner([group(tmp_path, sources)], jobs=2).plan()
+    units = {unit.name: set(unit.sources) for unit in after}
+    moved = [
+        unit.name
+        for unit in before
+        if units[unit.name] - {tmp_path / "a0_new.cpp"} != set(unit.sources)
+    ]
+    assert moved == []
+    assert len(before) > 4
+
+
 def test_divide_takes_out_the_sources_that_the_errors_name(tmp_path: Path) -> None:
     names = ["a.cpp", "b.cpp", "c.cpp"]
     (unit,) = UnityPlanner([group(tmp_path, dict.fromkeys(names, "int x;\n"))], jobs=1).plan()
@@ -104,8 +186,7 @@ def test_divide_halves_a_unit_when_the_errors_name_none_or_all(tmp_path: Path) -
 
 def test_only_targets_that_do_arithmetic_are_optimised(tmp_path: Path) -> None:
     groups = [
-        group(tmp_path, {f"{target}.cpp": ""}, target)
-        for target in ("ggml-cpu", "llama", "llama-common")
+        group(tmp_path, {f"{target}.cpp": ""}, target) for target in ("ggml-cpu", "llama-common")
     ]
     text = cmake_text(UnityPlanner(groups, jobs=1).plan(), ("-O0",))
     assert [line for line in text.splitlines() if "-O0" in line] == [
