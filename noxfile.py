@@ -146,6 +146,17 @@ def atlas(session: nox.Session) -> None:
 
 
 @nox.session(reuse_venv=True)
+def history(session: nox.Session) -> None:
+    """Run the smoke matrix on builds of the whole history, and write ``docs/history.md``.
+
+    ``-- --resume`` goes on where a run was stopped, ``-- --most N`` makes N more builds at most;
+    other words go to ``llama-harness matrix``.
+    """
+    install_once(session, "-e", ".")
+    session.run("python", "-m", "tests.history", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
 def apps(session: nox.Session) -> None:
     """Put real applications under test, all or those named; ``--latest``: newest versions."""
     install_once(session, "-e", ".")

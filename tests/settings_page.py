@@ -4,9 +4,8 @@ The rows are those of ``tests/live/test_settings.py``, which real builds are hel
 """
 
 import io
-import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from harness.cli import main as harness
 from harness.settings.state import SETTINGS
 from tests.live.test_settings import BUILDS, GROUPS, OF_THE_HOST, Case
+from tests.page_parts import write_parts
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "settings.md"
 DRIFT: Final = ("py0.3.16", "b8929", "b9246", "b11434")
@@ -26,7 +26,6 @@ ELSEWHERE: Final = {
     "models": ("load-request", "b8929 on"),
     "model_ids": ("models", "b8929 on"),
 }
-_PARTS: Final = re.compile(r"(?s)(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)")
 
 
 def table() -> Iterator[str]:
@@ -84,20 +83,9 @@ def drift() -> Iterator[str]:
     yield from (line for line in lines if line.startswith("- "))
 
 
-def parts(page: str) -> Mapping[str, list[str]]:
-    """The lines of a page between its marks, by name."""
-    found = _PARTS.finditer(page)
-    return {one["name"]: one[0].splitlines()[1:-1] for one in found}
-
-
 def main() -> int:
     """Write the parts of the page that are made."""
-    made = {"table": [*table()], "drift": [*drift()]}
-    page = _PARTS.sub(
-        lambda one: one[1] + "".join(f"{line}\n" for line in made[one["name"]]) + one[3],
-        PAGE.read_text(encoding="utf-8"),
-    )
-    PAGE.write_text(page, encoding="utf-8")
+    write_parts(PAGE, {"table": [*table()], "drift": [*drift()]})
     return 0
 
 

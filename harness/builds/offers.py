@@ -7,9 +7,17 @@ from typing import Protocol
 
 import msgspec
 
-from harness.builds.catalogue import UPSTREAM, Build, Origin, PackageFile, ReleaseAsset
+from harness.builds.catalogue import (
+    UPSTREAM,
+    Build,
+    Catalogue,
+    Origin,
+    PackageFile,
+    ReleaseAsset,
+)
 from harness.builds.sources.index import IndexFile, PackageIndexes
 from harness.builds.sources.release import KNOWN_BAD, GitHub
+from harness.builds.spacing import HISTORY, evenly
 from harness.builds.tables import read_table
 from harness.errors import SourceUnavailableError
 
@@ -185,7 +193,41 @@ def python_binding_offer(version: str) -> PackageFile:
     return _package_file(UNNUMBERED, files[0])
 
 
-def catalogue_text(build: Build) -> str:
+def catalogue_text(build: Build, profiles: Sequence[str] = ()) -> str:
     """Return the text of a catalogue file for a build that nobody has described yet."""
-    bare = msgspec.structs.replace(build, profiles=(), expected=None)
+    bare = msgspec.structs.replace(build, profiles=tuple(profiles), expected=None)
     return msgspec.toml.encode(bare).decode()
+
+
+def history_builds(offers: Offers, days: int, catalogue: Catalogue) -> tuple[Build, ...]:
+    """Return what packages carry of the history, evenly by time, as builds of that profile.
+
+    Those that the catalogue has in the profile stand for their time. Its own description of a
+    build goes before what packages say.
+
+    Raises:
+        SourceUnavailableError: No index says when anything was uploaded.
+    """
+    known = {build.number: build for build in catalogue.builds if build.upstream_number}
+    dates = {number: offer.date for number, offer in offers.builds.items()}
+    kept = {number for number, build in known.items() if HISTORY in build.profiles}
+    chosen = evenly(dates, days, kept)
+    if not chosen:
+        undated = "no index says when its files were uploaded"
+        reason = undated if offers.builds else "; ".join(offers.problems) or "packages carry none"
+        raise SourceUnavailableError(f"no builds can be chosen by time: {reason}")
+    builds = (
+        known.get(number)
+        or Build(
+            id=f"b{number}",
+            number=number,
+            sources=offers.builds[number].origins,
+        )
+        for number in chosen
+    )
+    return tuple(
+        build
+        if HISTORY in build.profiles
+        else msgspec.structs.replace(build, profiles=(*build.profiles, HISTORY))
+        for build in builds
+    )

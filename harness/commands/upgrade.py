@@ -14,7 +14,7 @@ from harness.flags.atlas import load_atlas
 from harness.formats.document import decoded
 from harness.gguf_models.fitting import fitting_model
 from harness.model import LoadRequest
-from harness.subjects.command_lines import words_of
+from harness.subjects.command_lines import CommandLine, words_of
 from harness.subjects.given import GivenLine, read_given
 from harness.terminal import note, say, say_json
 from harness.upgrade.bumps import bumps_since, files_concerned, pinned_build
@@ -211,8 +211,14 @@ def _done(
             model=options.model or fitting_model(words_of(one.subject())),
             has_program=one.has_program,
         )
-        old, new = (Side(era=era, line=one.line) for era in eras)
+        old, new = (Side(era=era, line=_where_it_lies(one.line, one.name)) for era in eras)
         yield upgraded(one.name, old, new, prover, pin=options.pin_defaults)
+
+
+def _where_it_lies(line: CommandLine, file: str) -> CommandLine:
+    """The command line of a preset, which is to be written where it was found."""
+    words = tuple(file if word in line.files else word for word in line.words)
+    return replace(line, words=words, files={})
 
 
 def _given(options: argparse.Namespace) -> Iterator[GivenLine]:

@@ -245,12 +245,18 @@ class Commit(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change of behaviour that no option table shows, judged by hand."""
+    """A change of behaviour that no option table shows, judged by hand.
+
+    Attributes:
+        after: The last build that was seen without it, where its own is not known.
+        pr: The pull request; None where it is not known.
+    """
 
     b: Number
     flags: tuple[Spelling, ...]
     what: Annotated[str, msgspec.Meta(min_length=10)]
-    pr: Number
+    after: Number | None = None
+    pr: Number | None = None
     until: Number | None = None
 
 

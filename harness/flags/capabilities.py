@@ -142,7 +142,7 @@ class Capabilities:
 
     @property
     def mtp_token(self) -> str | None:
-        """The type that means MTP: ``draft-mtp`` (b9204 on), ``mtp`` in branches before."""
+        """The type that means MTP: ``draft-mtp`` (b9180 on), ``mtp`` in branches before."""
         return next((token for token in MTP_TOKENS if token in self.speculative_types), None)
 
     @property

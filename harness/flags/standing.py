@@ -30,6 +30,13 @@ _STANDS_FOR: Final = re.compile(r"\$\w|\$\{|\{\w+\}|%\w+%")
 _INTEGERS: Final = range(-(2**31), 2**31)
 _TRUE_OR_FALSE: Final = frozenset({"on", "off", "true", "false", "1", "0", "enabled", "disabled"})
 _FALSE: Final = frozenset({"off", "false", "0", "disabled"})
+_ON_OFF: Final = "[on|off"
+"""How the placeholder of an option begins whose values have synonyms; others take none."""
+_FLASH_ATTN: Final = "FA"
+"""The placeholder of --flash-attn before b6393 (#15792)."""
+_SHORT: Final = frozenset({"1", "0", "enabled", "disabled"})
+_WORDS_AFTER, _WORDS_SINCE = 7278, 7376
+"""Of the builds that were looked at the last that refuses ``true`` and the first that takes it."""
 _ALSO_TAKEN: Final[Mapping[str, frozenset[str]]] = {
     "--reasoning-format": frozenset({"deepseek-legacy"}),
     "--numa": frozenset({""}),
@@ -278,8 +285,12 @@ class _Reader:
         if typed:
             return _is_integer(value) if facts.type == "int" else value in _TRUE_OR_FALSE
         taken = {*facts.values, *_ALSO_TAKEN.get(name, ())}
-        if {"on", "off"} <= taken:
-            taken |= _TRUE_OR_FALSE | ({"-1"} if "auto" in taken else set())
+        if facts.placeholder == _FLASH_ATTN:
+            taken |= {"enabled", "disabled"}
+        elif (facts.placeholder or "").startswith(_ON_OFF):
+            read = self._build > _WORDS_AFTER if self._late else self._build >= _WORDS_SINCE
+            taken |= _TRUE_OR_FALSE if read else _SHORT
+            taken |= {"-1"} if "auto" in taken else set()
         counts = facts.placeholder == "N" or taken <= {"0", "1"}
         if counts and _is_integer(value):
             return True
@@ -334,6 +345,8 @@ def _points(argv: Sequence[str], env: Mapping[str, str], atlas: Atlas) -> tuple[
     found |= {change.after + 1 for change in changes if change.after is not None}
     if "--tools" in names:
         found.add(_TOOLS_CHECKED)
+    if not {"true", "false"}.isdisjoint((*argv, *env.values())):
+        found |= {_WORDS_AFTER + 1, _WORDS_SINCE}
     return tuple(sorted(found))
 
 

@@ -101,6 +101,7 @@ class PlacedLine:
         add: Sets more variables; None where the file has no place for them.
         assumed: See CommandLine.
         fault: See CommandLine.
+        files: See CommandLine.
     """
 
     words: tuple[Word, ...]
@@ -109,6 +110,7 @@ class PlacedLine:
     add: AddVariables | None = None
     assumed: tuple[str, ...] = ()
     fault: Fault | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def line(self) -> CommandLine:
@@ -120,4 +122,5 @@ class PlacedLine:
             env_unknown=tuple(name for name in self.env if name not in known),
             assumed=tuple(dict.fromkeys(self.assumed)),
             fault=self.fault,
+            files=self.files,
         )

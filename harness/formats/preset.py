@@ -28,4 +28,6 @@ def read(document: Document) -> Contents:
     """The server that reads it."""
     name = document.path.name if document.path else document.origin
     words = (Word(Traced.made("--models-preset")), Word(Traced.made(name)))
-    return Contents(lines={"": PlacedLine(words=words)}, unread={})
+    # Who names the file may stand in another directory.
+    files = {name: document.text}
+    return Contents(lines={"": PlacedLine(words=words, files=files)}, unread={})

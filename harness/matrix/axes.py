@@ -55,7 +55,7 @@ class Selection:
     """
 
     profile: str = _option(
-        "profile", "NAME", "builds of a profile: smoke (default), full or all", default=""
+        "profile", "NAME", "builds of a profile: smoke (default), full, all or history", default=""
     )
     builds: tuple[str, ...] = _option(
         "build", "GLOB", "builds whose id matches, instead of a profile"

@@ -271,8 +271,8 @@ def change_lines(
 
 def _change_line(moment: Moment, option: str, text: str, *, certain: bool = True) -> str:
     doubt = "" if certain else "  (or not between these builds)"
-    link = f"  {moment.link}" if moment.link else ""
-    return f"{moment.builds}  {moment.date}  {option}: {text}{link}{doubt}"
+    said = filter(None, (moment.builds, moment.date, f"{option}: {text}", moment.link))
+    return f"{'  '.join(said)}{doubt}"
 
 
 def table_lines(build: int, atlas: Atlas) -> Iterator[str]:

@@ -38,8 +38,9 @@ _CACHED: Final = Family(
 )
 _ASKED_OF_FLASH: Final = LinePattern(r"llama_(?:context|init_from_model): flash_attn +=\s+(\w+)")
 _RESOLVED_FLASH: Final = LinePattern(r"Flash Attention (?:was auto, set to )?(enabled|disabled)")
-_KNOWS_ITS_SLOT_SINCE: Final = 8929
-"""Of the catalogue's builds the first that gives a prompt to the slot that knows it."""
+_KNOWS_ITS_SLOT_SINCE: Final = 7716
+"""The first build that can be told to cache no prompts; before, that a prompt is read again may be
+for the slot that it is given to (b8018 is seen to give it to the slot that knows it)."""
 _NO_PROMPTS: Final = LinePattern(r"prompt cache is disabled")
 _ON_OFF: Final = {"1": "on", "enabled": "on", "0": "off", "disabled": "off"}
 _PROMPT_CACHE: Final = LinePattern(r"prompt cache is enabled, size limit: (\d+|no limit)")
@@ -79,7 +80,8 @@ def _cached(observation: Observation) -> bool | None:
     again = observation.probed.read_again if observation.probed else None
     if not isinstance(first, int) or again is None:
         return None
-    knows_its_slot = (observation.build_number or 0) >= _KNOWS_ITS_SLOT_SINCE
+    number = 0 if observation.fork else observation.build_number or 0
+    knows_its_slot = number >= _KNOWS_ITS_SLOT_SINCE
     return again < first or (False if knows_its_slot else None)
 
 

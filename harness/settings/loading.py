@@ -48,8 +48,8 @@ _PROJECTOR: Final = Family(
     negating_variables=("LLAMA_ARG_NO_MMPROJ",),
 )
 
-_FIT_SINCE: Final = 8929
-"""Of the catalogue's builds the first that fits; nothing of it is logged before."""
+_FIT_SINCE: Final = 7407
+"""The first build that fits (ggml-org/llama.cpp PR 16653); nothing of it is logged before."""
 
 _OVERRIDES: Final = Family(
     flags=("--override-tensor", "-ot"), variables=("LLAMA_ARG_OVERRIDE_TENSOR",)
@@ -114,7 +114,7 @@ def _warmed(observation: Observation) -> bool | None:
 
 
 def _fitted(observation: Observation) -> bool | None:
-    if (observation.build_number or 0) < _FIT_SINCE:
+    if observation.fork or (observation.build_number or 0) < _FIT_SINCE:
         return None
     return "fitting params to device memory" in observation.main
 

@@ -69,8 +69,8 @@ _POOLING: Final = Family(flags=("--pooling",), variables=("LLAMA_ARG_POOLING",))
 _POOLINGS: Final = ("none", "mean", "cls", "last", "rank")
 _LOG_FILE: Final = Family(flags=("--log-file",), variables=("LLAMA_ARG_LOG_FILE", "LLAMA_LOG_FILE"))
 _VERBOSE: Final = Family(flags=("--verbose", "-v", "--log-verbose"))
-_TOOLS_SINCE: Final = 8929
-"""Of the catalogue's builds the first that has tools, and may have no page for people."""
+_TOOLS_SINCE: Final = 8553
+"""The first build that has tools (ggml-org/llama.cpp PR 20898)."""
 _ALL_TOOLS: Final = "all"
 _VERBOSITY: Final = Family(
     flags=("--verbosity", "--log-verbosity", "-lv"),
@@ -90,8 +90,11 @@ def _id(observation: Observation) -> str | None:
 
 
 def _shortened(name: object, observation: Observation) -> str | None:
-    """A model's name; ``PATH`` where it is the path of the model file, which differs by host."""
-    if not isinstance(name, str):
+    """A model's name; ``PATH`` where it is the path of the model file, which differs by host.
+
+    None where it is empty: without ``--alias`` some builds of late 2025 leave it so in ``/props``.
+    """
+    if not isinstance(name, str) or not name:
         return None
     path = at(observation.properties, "model_path")
     return "PATH" if name == path else name
@@ -131,17 +134,24 @@ def _endpoint(variable: str, serves: Callable[[Observation], bool]) -> Reading:
     )
 
 
+def _says_ui(observation: Observation) -> bool | None:
+    properties = observation.properties or {}
+    told: bool | None = at(properties, "ui" if "ui" in properties else "webui")
+    return told
+
+
 def _serves_ui(observation: Observation) -> bool | None:
     """Newer builds may be compiled without a page, and say all the same that they serve it."""
     status = observation.probed.home if observation.probed else None
     if status == http.HTTPStatus.OK:
         return True
-    of_old = (observation.build_number or _TOOLS_SINCE) < _TOOLS_SINCE
-    return False if of_old and status == http.HTTPStatus.NOT_FOUND else None
+    missing = status == http.HTTPStatus.NOT_FOUND
+    return False if missing and _says_ui(observation) is None else None
 
 
 def _tools(observation: Observation) -> list[str] | None:
-    if observation.probed is None or (observation.build_number or 0) < _TOOLS_SINCE:
+    has_tools = (observation.build_number or 0) >= _TOOLS_SINCE and not observation.fork
+    if observation.probed is None or not has_tools:
         return None
     return [*(observation.probed.tools or ())]
 
@@ -263,12 +273,7 @@ SETTINGS: Final = (
         families=(_UI,),
         asks=switch(_UI),
         readings=(
-            Reading(
-                witness="props",
-                read=lambda seen: at(
-                    seen.properties, "ui" if "ui" in (seen.properties or {}) else "webui"
-                ),
-            ),
+            Reading(witness="props", read=_says_ui),
             Reading(witness="request", read=_serves_ui, basis=Basis.BEHAVIOUR),
         ),
     ),

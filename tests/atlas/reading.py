@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.flags.atlas import FIELDS, Facts, State, Type
+from harness.flags.atlas import FIELDS, Atlas, Facts, State, Type
 from harness.flags.capabilities import Capabilities, Option
 
 _DEPRECATED: Final = re.compile(r"^\[?DEPRECATED\b|\(DEPRECATED\)|\bis deprecated\b", re.IGNORECASE)
@@ -185,6 +185,14 @@ def differences(
         table: The atlas's options of that build, by name.
     """
     return tuple(json.dumps(entry) for entry in _entries(build, capabilities, table))
+
+
+def unlike(build: int, capabilities: Capabilities, atlas: Atlas) -> tuple[str, ...]:
+    """The same against the whole atlas; inside a window a build may be as before or as after it."""
+    early, late = (
+        differences(build, capabilities, atlas.table(build, late=late)) for late in (False, True)
+    )
+    return tuple(entry for entry in early if entry in late)
 
 
 def _entries(

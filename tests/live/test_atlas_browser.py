@@ -5,6 +5,7 @@ import random
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -488,7 +489,9 @@ SAME: Final = {
 
 
 def corpus_lines() -> Iterator[tuple[str, list[str], dict[str, str]]]:
-    """The command lines of the corpus, with their variables."""
+    """The command lines of the corpus, with their variables, and words for on and off."""
+    for flag, value in product(("-fa", "--lazy-mode", "--fit"), ("true", "1", "enabled", "-1")):
+        yield f"{flag} {value}", [flag, value], {}
     for line in CORPUS.read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
         given, read = case["input"], case.get("extracted")

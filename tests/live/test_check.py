@@ -70,3 +70,11 @@ def test_what_cannot_be_told_is_fine_unless_it_must_be_told(
     assert main(["check", "--build", "b9246", "--", "-c", "512", *words]) == 0
     assert words[0] in capsys.readouterr().out
     assert main(["check", "--strict", "--build", "b9246", "--", "-c", "512", *words]) == 3
+
+
+def test_a_preset_is_read_from_wherever_it_lies(capsys: pytest.CaptureFixture[str]) -> None:
+    preset = str(REPORTS / "preset.ini")
+    assert main(["check", "--build", "b9246", preset]) == 1
+    out = capsys.readouterr().out
+    assert "b9246 does not know what 'top_p' is" in out
+    assert "write top-p = 0.9 instead" in out

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.documented_output import BLOCK, PAGES, printed_by
-from tests.settings_page import PAGE, drift, parts
+from tests.page_parts import parts
+from tests.settings_page import PAGE, drift
 
 pytestmark = pytest.mark.live
 

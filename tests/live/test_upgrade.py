@@ -306,13 +306,15 @@ def test_what_does_not_start_all_the_same_is_not_written(
     assert compose.read_text() == text
 
 
-def test_a_preset_that_a_command_line_names_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["models.ini", "conf/models.ini"])
+def test_a_preset_is_written_where_it_lies(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    preset = tmp_path / "models.ini"
+    preset = tmp_path / name
+    preset.parent.mkdir(exist_ok=True)
     preset.write_text("[a]\nmodel = /models/a.gguf\nc = 512\n; NFS\nmmap = 0\n", encoding="utf-8")
-    words = ("--from", "b8929", "--to", "b11434", "--write", "models.ini")
+    words = ("--from", "b8929", "--to", "b11434", "--write", name)
     assert upgraded(*words, capsys=capsys)[0] == EXIT_FAIL
     assert preset.read_text().endswith("; NFS\nload-mode = none\n")
 

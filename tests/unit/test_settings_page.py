@@ -5,7 +5,8 @@ from pathlib import Path
 from harness.model import Verdict
 from harness.report.command_line import CheckedLine, as_json
 from harness.verdicts.findings import Finding
-from tests.settings_page import PAGE, parts, table
+from tests.page_parts import parts
+from tests.settings_page import PAGE, table
 
 CHECK = Path(__file__).parents[2] / "docs" / "check.md"
 

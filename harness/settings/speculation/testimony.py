@@ -152,19 +152,21 @@ class StepTrace:
     """``accepted a/n draft tokens`` of each step: the exact length of every draft.
 
     In the debug log up to b9101, with ``LLAMA_TRACE=1`` from b9093 on. ik_llama.cpp says
-    ``accepted a tokens from n drafted tokens``, of ngram-mod alone.
+    ``accepted a tokens from n drafted tokens``, of ngram-mod alone. b7376 writes ``3/0`` where it
+    drafted 3 and accepted them, and so tells nothing.
     """
 
     name = "step-trace"
     basis = Basis.BEHAVIOUR
     _STEP: Final = LinePattern(
-        r"accepted\s+\d+(?:/\s*| tokens from )(?P<n>\d+) draft(?:ed)? tokens"
+        r"accepted\s+(?P<a>\d+)(?:/\s*| tokens from )(?P<n>\d+) draft(?:ed)? tokens"
     )
 
     def testify(self, observation: Observation) -> Evidence | None:
         """See ``Witness``."""
-        lengths = [int(found["n"]) for found in observation.run.all(self._STEP)]
-        if not lengths:
+        steps = observation.run.all(self._STEP)
+        lengths = [int(found["n"]) for found in steps]
+        if not lengths or any(int(found["a"]) > int(found["n"]) for found in steps):
             return None
         longest = max(lengths)
         return Evidence(

@@ -65,7 +65,7 @@ class Resolver:
         if not self.model.has_mtp:
             return "the model has no MTP head"
         if self.capabilities.mtp_token is None:
-            return "this build has no MTP in --spec-type (draft-mtp, from b9204 on)"
+            return "this build has no MTP in --spec-type (draft-mtp, from b9180 on)"
         return self._why_no_length()
 
     def why_no_ngram(self) -> str | None:

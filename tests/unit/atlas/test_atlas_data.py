@@ -73,7 +73,7 @@ def test_every_event_is_at_a_change_and_every_change_that_matters_has_one() -> N
 def test_every_exact_build_that_is_named_has_its_commit() -> None:
     named = {
         event.b for life in FILE.options.values() for event in life.events if event.after is None
-    } | {note.b for note in FILE.notes}
+    } | {note.b for note in FILE.notes if note.after is None}
     assert {build for build in named if build <= FILE.exact_to} <= set(FILE.commits)
 
 

@@ -399,3 +399,34 @@ def test_whatever_is_given_there_is_an_answer_for_every_build(
     for one in found.ranges:
         assert one.standing.status is not Status.REFUSED or one.standing.faults
         assert one.standing.status is not Status.OK or not one.standing.faults
+
+
+SYNONYMS = {
+    # b6332, b6341: on, off, auto, enabled and disabled alone; b6457: 1, 0 and -1 as well.
+    ("-fa", "enabled"): {6325: Status.OK},
+    ("-fa", "1"): {6325: Status.REFUSED, 6392: Status.REFUSED, 6393: Status.OK},
+    ("-fa", "-1"): {6392: Status.REFUSED, 6393: Status.OK},
+    # b7278 refuses it, b7376 takes it, and nobody looked at the builds between.
+    ("-fa", "true"): {
+        6325: Status.REFUSED,
+        6393: Status.REFUSED,
+        7278: Status.REFUSED,
+        7279: Status.OPEN,
+        7375: Status.OPEN,
+        7376: Status.OK,
+    },
+    ("--log-colors", "true"): {7278: Status.REFUSED, 7376: Status.OK},
+    ("--fit", "-1"): {7407: Status.REFUSED, LAST: Status.REFUSED},
+    ("--lazy-mode", "true"): {LAST: Status.REFUSED},
+    ("--lazy-mode", "1"): {LAST: Status.REFUSED},
+    ("--lazy-mode", "on"): {LAST: Status.OK},
+}
+
+
+@pytest.mark.parametrize("words", SYNONYMS, ids=" ".join)
+def test_synonyms_of_on_and_off(words: tuple[str, str]) -> None:
+    for build, expected in SYNONYMS[words].items():
+        assert standing(words, {}, build).status is expected, build
+        found = outlook(words, {}).at(build)
+        assert found is not None
+        assert found.standing.status is expected, build

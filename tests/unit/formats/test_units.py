@@ -217,7 +217,9 @@ HF_TOKEN=${HF}
     ],
 )
 def test_presets(text: str, tmp_path: Path) -> None:
-    assert only(tmp_path, "p.ini", text).words == ("--models-preset", "p.ini")
+    line = only(tmp_path, "p.ini", text)
+    assert line.words == ("--models-preset", "p.ini")
+    assert line.files == {"p.ini": text}
 
 
 @pytest.mark.parametrize(

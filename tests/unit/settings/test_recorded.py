@@ -589,3 +589,24 @@ def test_a_draft_models_own_context_is_not_the_models(build: str) -> None:
 def test_every_build_of_the_store_is_recorded() -> None:
     assert {one.build for one in recordings()} == set(BUILDS)
     assert {one.name for one in recordings("b9246")} == set(LINES)
+
+
+def test_a_build_that_leaves_the_alias_empty_is_named_by_its_list_of_models() -> None:
+    """As b7217 does without ``--alias``."""
+    seen = recording("b11434", "plain").observation
+    path = (seen.properties or {})["model_path"]
+    properties = {**(seen.properties or {}), "model_alias": ""}
+    observation = replace(seen, properties=properties, models=({"id": path},))
+    assert effective_state(observation)["model_id"] == "PATH"
+    assert "model_id" not in effective_state(replace(observation, models=()))
+
+
+@pytest.mark.parametrize("number", [6332, 8660, 8929])
+def test_a_page_that_was_not_compiled_in_says_nothing_of_the_setting(number: int) -> None:
+    seen = replace(recording("b8929", "plain").observation, build_number=number)
+    assert seen.probed is not None
+    assert seen.probed.home == 404
+    assert effective_state(seen)["ui"] is True
+    properties = {**(seen.properties or {})}
+    del properties["webui"]
+    assert effective_state(replace(seen, properties=properties))["ui"] is False

@@ -66,6 +66,21 @@ slot update_slots: id  0 | task 0 | accepted 5/5 draft tokens, new n_past = 19
 """,
 )
 
+B7376_DRAFT = observation(
+    7376,
+    settings={"speculative.n_max": 3, "speculative.n_min": 0, "speculative.p_min": 0.75},
+    drafted=95,
+    slot_speculates=True,
+    startup=IDLE,
+    run=f"""
+slot get_n_draft_: id  0 | task 0 | max possible draft: 3
+slot update_slots: id  0 | task 0 | accepted 3/0 draft tokens, new n_tokens = 10
+slot get_n_draft_: id  0 | task 0 | max possible draft: 3
+slot update_slots: id  0 | task 0 | accepted 3/0 draft tokens, new n_tokens = 14
+{IDLE}
+""",
+)
+
 PY0_3_16_OFF = observation(
     6000,
     settings={"speculative.n_max": 16, "speculative.n_min": 0, "speculative.p_min": 0.75},

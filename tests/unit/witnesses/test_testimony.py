@@ -29,6 +29,8 @@ def speaking(seen: Observation) -> set[str]:
     [
         (recorded.PY0_3_16_DRAFT, {"http-settings", "draft-limit", "step-trace"}),
         (recorded.PY0_3_16_OFF, {"http-settings"}),
+        # It writes of each draft of 3 tokens that it accepted 3 of 0.
+        (recorded.B7376_DRAFT, {"http-settings", "draft-limit"}),
         (
             recorded.B8929_DRAFT,
             {"http-settings", "draft-limit", "step-trace", "run-statistics"},

@@ -28,9 +28,12 @@ function spelled(flag, build) {
   return { option, state: row[4], facts: factsAt(option, build) };
 }
 
+/* Of the builds that were looked at the last that refuses the words true and false for on and off, and the first that takes them. */
+const WORDS_AFTER = 7278, WORDS_SINCE = 7376;
+
 /* Builds between which nothing changes. What lies between two archives nobody has seen: it names both. */
 const stretches = (() => {
-  const starts = unique([FIRST, ...options.flatMap((option) => option.eras.map((era) => era.first))]).filter((build) => build <= EXACT).sort((one, other) => one - other);
+  const starts = unique([FIRST, WORDS_AFTER + 1, WORDS_SINCE, ...options.flatMap((option) => option.eras.map((era) => era.first))]).filter((build) => build <= EXACT).sort((one, other) => one - other);
   const exact = starts.map((first, place) => ({ first, last: (starts[place + 1] ?? EXACT + 1) - 1 }));
   const late = ARCHIVES.flatMap((build, place) => {
     const before = place ? ARCHIVES[place - 1] : EXACT;

@@ -11,6 +11,12 @@ const wholeNumber = (text) => {
 /* As harness/flags/standing.py has it, tried on the builds of the catalogue: an option with listed values takes no others. */
 const TRUE_OR_FALSE = new Set(["on", "off", "true", "false", "1", "0", "enabled", "disabled"]);
 const ALSO_TAKEN = { "--reasoning-format": ["deepseek-legacy"], "--numa": [""], "--tools": ["all"] };
+/* Synonyms of on and off, where a placeholder names these; --flash-attn had others at first. */
+function synonyms({ placeholder, values }, build) {
+  if (placeholder === "FA") return ["enabled", "disabled"];
+  if (!placeholder?.startsWith("[on|off")) return [];
+  return ["1", "0", "enabled", "disabled", ...(values.includes("auto") ? ["-1"] : []), ...(build > WORDS_AFTER ? ["true", "false"] : [])];
+}
 const ANY_VALUE = new Set(["--chat-template"]);
 const TOOLS_CHECKED = 9093;
 /* What a shell, a template or an application puts something else in place of. */
@@ -23,11 +29,11 @@ function judgeValue({ option, facts }, flag, text, build) {
   if (isFlag(text) && rowsOf(text).length) return { state: "refused", blame: flag, why: `takes a value, and takes ${text} for it` };
   const numbers = facts.placeholder === "N" || facts.values.every((value) => value === "0" || value === "1");
   if ((numbers && wholeNumber(text)) || (option.id === "--tools" && build < TOOLS_CHECKED)) return null;
-  const taken = new Set([...facts.values, ...(ALSO_TAKEN[option.id] ?? [])]);
-  const switched = taken.has("on") && taken.has("off");
-  const isTaken = (part) => taken.has(part) || (switched && (TRUE_OR_FALSE.has(part) || (part === "-1" && taken.has("auto"))));
+  const taken = new Set([...facts.values, ...(ALSO_TAKEN[option.id] ?? []), ...synonyms(facts, build)]);
   const parts = facts.placeholder === "LIST" || option.id === "--tools" ? text.split(",") : [text];
-  const other = parts.find((part) => !isTaken(part));
+  const other = parts.find((part) => !taken.has(part));
+  const inWindow = ["true", "false"].includes(text) && taken.has("enabled") && WORDS_AFTER < build && build < WORDS_SINCE;
+  if (inWindow && other === undefined) return { state: "doubtful", blame: flag, why: `${quoted(text)} is taken from some build on after b${WORDS_AFTER}, by b${WORDS_SINCE}` };
   return other === undefined ? null : { state: "refused", blame: other, why: `does not take ${quoted(other)}; it takes ${facts.values.join(", ")}` };
 }
 
