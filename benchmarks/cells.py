@@ -28,6 +28,7 @@ from harness.server.ports import reserved_port
 from harness.settings.observation import TOKENS, observing_environment
 
 BUILDS = ("b8929", "b9246", "b11434")
+ENVIRONMENTS = ("cpu", "cuda-spoof")
 SHAPES: Mapping[str, Selection] = {
     "plain": Selection(models=("tiny-llama",), modes=("off", "ngram", "draft"), builds=BUILDS),
     "MTP": Selection(models=("tiny-mtp",), modes=("mtp", "ngram", "off"), builds=BUILDS),
@@ -40,36 +41,50 @@ def main() -> int:
     """Print the table, and write it as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", action="append", default=[], help="default: " + " ".join(BUILDS))
-    parser.add_argument("--env", default="cpu", metavar="E", help="default: cpu")
-    parser.add_argument("--rounds", type=int, default=3, help="times each cell is run")
+    parser.add_argument(
+        "--env", action="append", default=[], metavar="E", help="default: " + " ".join(ENVIRONMENTS)
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="times each cell is run a time")
+    parser.add_argument("--times", type=int, default=3, help="times all of it is measured")
     add_json_option(parser, "cells")
     options = parser.parse_args()
     builds = tuple(options.build) or BUILDS
-    figures: list[dict[str, object]] = []
+    measured: dict[tuple[str, str, str, int], list[tuple[list[float], list[float]]]] = {}
     with open_workbench(share_launches=False) as workbench:
-        for shape, selection in SHAPES.items():
-            for build in builds:
-                cells = _distinct_launches(selection, build, options.env, workbench)
-                if not cells:
-                    continue
-                raw, harness = _measure(cells, options.rounds * _repeats(cells), workbench)
-                figures.append(
-                    {
-                        "environment": options.env,
-                        "model": shape,
-                        "build": build,
-                        "cells": len(cells),
-                        "raw_ms": round(median(raw), 1),
-                        "harness_ms": round(median(harness), 1),
-                        "ratio_of_sums": round(sum(harness) / sum(raw), 3),
-                        "median_of_ratios": round(
-                            median(b / a for a, b in zip(raw, harness, strict=True)), 3
-                        ),
-                    }
-                )
-                print(json.dumps(figures[-1]), file=sys.stderr)
+        chosen = {
+            (environment, shape, build): _distinct_launches(
+                selection, build, environment, workbench
+            )
+            for environment in options.env or ENVIRONMENTS
+            for shape, selection in SHAPES.items()
+            for build in builds
+        }
+        for _ in range(options.times):
+            for place, cells in chosen.items():
+                if cells:
+                    pair = _measure(cells, options.rounds * _repeats(cells), workbench)
+                    measured.setdefault((*place, len(cells)), []).append(pair)
+                    print(*place, round(_ratio(pair), 3), file=sys.stderr)
+    figures = [
+        {
+            "environment": environment,
+            "model": shape,
+            "build": build,
+            "cells": cells,
+            "raw_ms": round(median(one for raw, _ in pairs for one in raw), 1),
+            "harness_ms": round(median(one for _, ours in pairs for one in ours), 1),
+            "ratio_of_sums": round(median(map(_ratio, pairs)), 3),
+            "spread": round(max(map(_ratio, pairs)) - min(map(_ratio, pairs)), 3),
+        }
+        for (environment, shape, build, cells), pairs in measured.items()
+    ]
     keep("harness over raw, per cell", figures, options.json)
     return 0
+
+
+def _ratio(pair: tuple[Sequence[float], Sequence[float]]) -> float:
+    raw, harness = pair
+    return sum(harness) / sum(raw)
 
 
 def _distinct_launches(
