@@ -182,7 +182,11 @@ def test_no_benchmark_has_the_name_of_a_standard_module() -> None:
 
 def test_who_waits_may_give_up_and_what_is_waited_for_goes_on() -> None:
     end, given_up = threading.Event(), threading.Event()
-    job = ThreadJob(lambda _: bool(end.wait(30)))
+
+    def acquire(_: threading.Event) -> None:
+        assert end.wait(30)
+
+    job = ThreadJob(acquire)
     given_up.set()
     with pytest.raises(CancelledError):
         job.wait(given_up)

@@ -21,8 +21,8 @@ ODD = (
 
 
 def own() -> list[str]:
-    assert SETTINGS
-    assert testimony.Metrics
+    assert "threads_http" in SETTINGS
+    assert testimony.Metrics.name == "metrics"
     found = {one.expression.pattern for one in gc.get_objects() if isinstance(one, LinePattern)}
     return sorted(found)
 
