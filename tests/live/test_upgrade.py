@@ -182,7 +182,7 @@ def test_changes_that_are_needed_and_proved(capsys: pytest.CaptureFixture[str]) 
         "  --draft-max 8 → --spec-draft-n-max 8: b11434 has removed --draft-max (b8955, #22397)",
         f"  {added} (b9464, #23988)",
         "  draft_p_min 0.75 → 0 (b9235, #23269)",
-        "  model_id the file's name → the file's path",
+        "  model_id the file's name → the file's path (after b9725, by b9733)",
         f"  -m a.gguf -md d.gguf {written}",
     ):
         assert line in lines
@@ -353,7 +353,7 @@ def test_markdown_made_for_a_pull_request(
     assert "--m /models/a.gguf --no-mmap -c 512" in lines
     assert "+-m /models/a.gguf --load-mode none -c 512" in lines
     assert any(line.startswith("<details><summary>The API: ") for line in lines)
-    assert "- model\\_id the file's name → the file's path" in lines
+    assert "- model\\_id the file's name → the file's path (after b9725, by b9733)" in lines
     assert "[#28334](https://redirect.github.com/ggml-org/llama.cpp/pull/28334)" in said
 
 
