@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from harness.bisect.trial import AxisName
+from harness.processes.running import CancelledError
 
 GRACE_S: Final = 3.0
 """How long a point must be running before anything that needs the whole machine is begun ahead:
@@ -139,11 +140,20 @@ class ThreadJob:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """See ``Job``."""
+    def wait(self, cancelled: threading.Event | None = None) -> None:
+        """See ``Job``.
+
+        Args:
+            cancelled: Ends the waiting when set, not the acquisition.
+
+        Raises:
+            CancelledError: It was set.
+        """
         self._needed.set()
         # In small pieces: a thread that is waited for without end cannot be interrupted on Windows.
         while self._thread.is_alive():
+            if cancelled is not None and cancelled.is_set():
+                raise CancelledError
             self._thread.join(_POLL_S)
         if self._error is not None:
             raise self._error

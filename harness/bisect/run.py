@@ -205,7 +205,7 @@ class _Acquisitions:
                 return
         if begun := self._fetches.get(wanted):
             with suppress(HarnessError):  # it is fetched again, and the reason told
-                begun.wait()
+                begun.wait(cancelled)
         build = self._catalogue.get(wanted.id)
         self._store.acquire(build, progress=self._progress, cancelled=cancelled)
 

@@ -235,7 +235,7 @@ class Store:
         progress: Progress | None = None,
         cancelled: threading.Event | None = None,
     ) -> Path | None:
-        """Download what a build will be compiled from; its archive, None where there is none.
+        """Download what a build will be compiled from; its archive, None where that is not needed.
 
         Acquiring the build then takes no time for the network, and removes the archive.
 
@@ -245,6 +245,8 @@ class Store:
             StoreError: The store cannot be read or written.
             CancelledError: ``cancelled`` was set before it began.
         """
+        from harness.builds.sources.package import packed_archive
+
         progress = progress or Progress()
         cancelled = cancelled or threading.Event()
         origin, source = build.sources[0], self._sources(build.sources[0].kind)
@@ -255,7 +257,7 @@ class Store:
             self._lock(build.id, progress, cancelled),
             self.scratch_of(build.id) as work,
         ):
-            if self.find(build) is not None:
+            if self.find(build) is not None or packed_archive(self.packed, origin):
                 return None
             try:
                 return source.fetch(origin, self._workspace(work, progress, cancelled))

@@ -5,6 +5,7 @@ came from: its addresses and its numbers of threads are replaced here, model fil
 static command line is read (``harness.subjects.command_lines``). Each replacement is named.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ PORT_PLACEHOLDER: Final = "{port}"
 (PORT_VARIABLE,) = PORT.variables
 """Sets the port of a server whose argv does not; every build has it."""
 
+_BEGINS_WITH_COUNT: Final = re.compile(r"\s*\+?0*([1-9][0-9]{0,9})")
 _NO_PORT_S: Final = 2.0
 """Longest wait for a server that listens on no port: for what it says of that."""
 _OF_NO_PORT: Final = UNEXPLAINED | {FailureKind.PORT_IN_USE}
@@ -230,7 +232,8 @@ def has_few_http_threads(argv: Sequence[str], variables: Mapping[str, str]) -> b
     for flag, value in pairwise(argv):
         if flag in HTTP_THREADS:
             count = value
-    return count.strip().isdecimal() and 0 < int(count) <= AT_ONCE
+    read = _BEGINS_WITH_COUNT.match(count)  # which is all that builds read of it
+    return read is not None and int(read[1]) <= AT_ONCE
 
 
 def _no_port(argv: Sequence[str], failure: Failure) -> Failure:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import Final, cast, get_args
 
 from harness.builds.catalogue import (
     UPSTREAM,
@@ -37,8 +37,14 @@ from harness.errors import (
 from harness.model import SourceKind
 from harness.terminal import open_progress
 
-_OF_ONE_BUILD = ("local", "git", "ref", "image", "release", "like", "cmake_option", "number")
-"""Options of ``builds add`` that describe a build."""
+_OF_ONE_BUILD: Final[Mapping[str, object]] = {
+    **dict.fromkeys(("local", "git", "ref", "image", "release", "like", "number")),
+    "binary": "/app/llama-server",
+    "repository": UPSTREAM,
+    "variant": "cpu",
+    "cmake_option": [],
+}
+"""Options of ``builds add`` that describe a build, and what they are where they are left out."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -113,10 +119,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--git", metavar="URL", help="a repository to compile from")
     command.add_argument("--ref", help="its tag, branch or commit (default: the build's id)")
     command.add_argument("--image", metavar="REFERENCE", help="a container image")
-    command.add_argument("--binary", default="/app/llama-server", help="the program in the image")
+    command.add_argument(
+        "--binary", default=_OF_ONE_BUILD["binary"], help="the program in the image"
+    )
     command.add_argument("--release", metavar="TAG", help="a GitHub release of this tag")
-    command.add_argument("--repository", default=UPSTREAM, help="whose release it is")
-    command.add_argument("--variant", default="cpu", help="cpu, vulkan, cuda-12.4, ...")
+    command.add_argument(
+        "--repository", default=_OF_ONE_BUILD["repository"], help="whose release it is"
+    )
+    command.add_argument(
+        "--variant", default=_OF_ONE_BUILD["variant"], help="cpu, vulkan, cuda-12.4, ..."
+    )
     command.add_argument("--like", metavar="ID", help="a variant of this build, from its sources")
     command.add_argument(
         "--cmake-option",
@@ -316,7 +328,7 @@ def _add_history(arguments: argparse.Namespace) -> int:
     """Write what the catalogue lacks of the history, and say how much there is of it."""
     from harness.builds.offers import catalogue_text, history_builds, package_offers
 
-    if any(getattr(arguments, name) for name in _OF_ONE_BUILD):
+    if any(getattr(arguments, name) != default for name, default in _OF_ONE_BUILD.items()):
         raise UsageError("--every chooses builds from packages: it goes with --into alone")
     catalogue = load_catalogue()
     with open_progress(quiet=arguments.quiet) as progress:

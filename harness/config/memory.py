@@ -133,13 +133,19 @@ def files_below(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def states_below(directory: str) -> Iterator[tuple[str, int, int, int]]:
-    """Each file below a directory, but for what Python compiles: its size, and when it changed."""
+    """Each file below a directory, but for what Python compiles: its size, and when it changed.
+
+    Left out are links that lead nowhere, as editors make them, and what goes meanwhile.
+    """
     with os.scandir(directory) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
+        if entry.name == "__pycache__" or entry.name.endswith(".pyc"):
+            continue
         if entry.is_dir():
             yield from states_below(entry.path)
-        elif not entry.name.endswith(".pyc"):
+            continue
+        with contextlib.suppress(FileNotFoundError):
             state = entry.stat()
             yield entry.path, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 

@@ -180,7 +180,9 @@ class Asked:
     def _body(self) -> tuple[bytes, str] | None:
         connection = self._connection = self._connection or self._sent()
         try:
-            status, body, kind = _receive(connection)
+            # Closed at once: a server of few threads waits for more on a connection that is open.
+            with closing(connection):
+                status, body, kind = _receive(connection)
         except (OSError, http.client.HTTPException) as error:
             raise ProtocolError(f"GET {self._path}: {error}") from error
         return (body, kind) if status == http.HTTPStatus.OK else None

@@ -334,6 +334,7 @@ def _observe_router(
         properties=properties,
         port=server.client.port,
         prefix=server.client.prefix,
+        locked=_locked(server.client),
         router=look_at_router(server.client, server.log),
     )
 

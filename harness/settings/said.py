@@ -87,6 +87,7 @@ def _literals(pattern: str) -> list[str]:
     """The runs of characters that each match has to hold."""
     runs = [""]
     for token, depth in _tokens(pattern):
+        # What follows a letter or digit after a backslash says which character it is.
         literal = token[-1] if len(token) == 1 or not token[1].isalnum() else ""
         if token[0] in _QUANTIFIERS:
             runs[-1] = runs[-1][:-1]
@@ -100,7 +101,9 @@ def _literals(pattern: str) -> list[str]:
 def _tokens(pattern: str) -> Iterator[tuple[str, int]]:
     """Characters, escaped ones, classes and counts of an expression, and how deep each stands."""
     depth = 0
-    for found in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", pattern):
+    for found in re.finditer(
+        r"\\[xuU0-9][0-9A-Fa-f]*|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", pattern
+    ):
         token = found[0]
         depth -= token == ")"
         yield token, depth

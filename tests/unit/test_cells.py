@@ -102,6 +102,10 @@ def test_the_port_that_argv_makes_a_server_listen_on(argv: tuple[str, ...], port
         (("--threads-http", "1", "--threads-http", "4"), False),
         (("--threads-http", "-1"), False),
         (("--threads-http", "x"), False),
+        (("--threads-http", "+1"), True),
+        (("--threads-http", "03x"), True),
+        (("--threads-http", "0"), False),
+        (("--threads-http", "1" * 5000), False),
     ],
 )
 def test_what_has_few_threads_for_http(argv: tuple[str, ...], *, few: bool) -> None:

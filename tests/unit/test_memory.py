@@ -1,5 +1,6 @@
 """What is kept from one run to the next: found again under its key, and only a saving of time."""
 
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -95,6 +96,16 @@ def test_the_harness_s_own_digest_is_that_of_every_file_it_has(tmp_path: Path) -
     assert first == [*states_below(str(tmp_path))]
     (tmp_path / "a.py").write_text("x = 2")
     assert first != [*states_below(str(tmp_path))]
+
+
+def test_what_is_no_part_of_the_harness_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1")
+    first = [*states_below(str(tmp_path))]
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.cpython-311.pyc.140").write_text("half written")
+    if sys.platform != "win32":  # where a link takes a right
+        (tmp_path / ".#a.py").symlink_to("somebody@host.1:2")
+    assert first == [*states_below(str(tmp_path))]
 
 
 def test_a_digest_of_files_is_that_of_names_and_contents(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,19 @@ def test_what_may_be_compiled_next_is_downloaded_meanwhile_and_removed_if_unused
     assert "b1 compiled, archive there: False" in package.events
     assert "b2 compiled, archive there: True" in package.events, "it waits for the download"
     assert list((tmp_path / "downloads").iterdir()) == []
+
+
+def test_what_a_bundle_brought_is_not_downloaded(tmp_path: Path) -> None:
+    archive = b"from a bundle"
+    origin = PackageFile(
+        project="p", version="1", file="b1.tar.gz", sha256=sha256(archive).hexdigest(), tree="t"
+    )
+    package = Package()
+    store = Store(tmp_path, qualifier=lambda *_: "", sources=lambda _: package)
+    store.packed.mkdir(parents=True)
+    build = Build(id="b1", number=1, sources=(origin,))
+    assert store.fetch(build) is not None
+    (store.packed / origin.file).write_bytes(archive)
+    assert store.fetch(build) is None
+    assert package.events == ["b1.tar.gz fetched"]
+    assert (store.packed / origin.file).read_bytes() == archive

@@ -178,3 +178,17 @@ def test_no_benchmark_has_the_name_of_a_standard_module() -> None:
             check=True,
         )
         assert answer.stdout.startswith(f"usage: {script}")
+
+
+def test_who_waits_may_give_up_and_what_is_waited_for_goes_on() -> None:
+    end, given_up = threading.Event(), threading.Event()
+
+    def acquire(_: threading.Event) -> None:
+        assert end.wait(30)
+
+    job = ThreadJob(acquire)
+    given_up.set()
+    with pytest.raises(CancelledError):
+        job.wait(given_up)
+    end.set()
+    job.wait()

@@ -172,6 +172,8 @@ def test_every_writes_what_the_catalogue_lacks_and_only_once(bench: Workbench, w
         (("b9300", "--every", "5"), "either an ID or --every DAYS"),
         ((), "either an ID or --every DAYS"),
         (("--every", "5", "--git", "https://example.org"), "it goes with --into alone"),
+        (("--every", "5", "--number", "0"), "it goes with --into alone"),
+        (("--every", "5", "--variant", "vulkan"), "it goes with --into alone"),
         (("--every", "0"), "'0' is no number of days"),
         (("--every", "week"), "'week' is no number of days"),
     ],

@@ -94,6 +94,21 @@ def test_a_server_of_one_thread_is_asked_one_thing_at_a_time(*, one_at_a_time: b
     assert paths == ([b"/health", b"/v1/models"] if one_at_a_time else [b"/v1/models", b"/health"])
 
 
+def test_what_was_read_holds_no_thread_of_the_server() -> None:
+    ended: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        saying(b"[]")(connection)
+        connection.settimeout(5)
+        ended.append(connection.recv(1))  # the only thread waits for more, as old builds do
+
+    with answering(answer) as plain:
+        client = ServerClient(plain.port, one_at_a_time=True)
+        with client.asking("/props", 4) as first, client.asking("/v1/models", 4) as second:
+            assert first.json() == second.json() == []
+    assert ended == [b"", b""]
+
+
 def test_nobody_there_for_what_is_asked_beside() -> None:
     with reserved_port() as port:
         asked = ServerClient(port).asking("/v1/models", 5)

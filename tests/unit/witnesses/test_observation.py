@@ -145,6 +145,20 @@ def test_the_log_is_cut_where_the_server_is_first_idle() -> None:
     assert not seen.fork
 
 
+def test_whether_a_router_asks_for_its_key_is_tried() -> None:
+    refusal = ProtocolError("POST /completion: status 400", 400)
+    server = PaperServer(
+        answer=refusal,
+        properties={"role": "router"},
+        models={"data": []},
+        key="k",
+        strangers={"/props": 401, "/v1/models": 200},
+    )
+    seen = observe(server, 9246)
+    assert seen.router == {}
+    assert seen.locked == {"/props": True, "/v1/models": False}
+
+
 def test_the_fork_generates_more_and_once_again_to_flush_its_log() -> None:
     server = PaperServer(startup=FORK, of_each=("       total time = 1 ms",))
     seen = observe(server, None)
