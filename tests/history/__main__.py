@@ -24,8 +24,6 @@ from tests.history.page import write_page
 
 EVERY: Final = 9
 """Days."""
-_PARTS: Final = ("--shard", "--list", "--help", "-h", "-k", "--lf")
-"""Words that leave cells out."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -37,7 +35,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--most", type=int, metavar="N")
     parser.add_argument("--results", type=Path, default=Path("history.jsonl"))
     parser.add_argument("--page", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--executor", metavar="WHERE")
     options, rest = parser.parse_known_args(words)
+    if options.most is not None and options.most < 0:
+        parser.error(f"--most {options.most}: a number of builds, 0 or more")
     if options.page:
         return write_page(options.page)
     if added := harness(["builds", "add", "--every", str(EVERY)]):
@@ -47,13 +48,14 @@ def main(words: Sequence[str] | None = None) -> int:
     if options.most is not None:
         made = _make(options.most)
         builds = [word for build in _stored() for word in ("--build", build)]
-    remote = any(word.startswith("--executor") for word in rest)
+        if not builds:
+            sys.stderr.write("no build of the history is stored: give --most a number above 0\n")
+            return EXIT_CANNOT_TELL
     # Without --resume verdicts are kept all the same, for a run that is stopped and goes on.
     reuse = ["--reuse", *([] if options.resume else ["--fresh"])]
-    status = harness(
-        ["matrix", *builds, *([] if remote else reuse), "--jsonl", str(options.results), *rest]
-    )
-    if any(word.partition("=")[0] in _PARTS for word in rest):
+    where = ["--executor", options.executor] if options.executor else reuse
+    status = harness(["matrix", *builds, *where, "--jsonl", str(options.results), *rest])
+    if rest:  # They may leave cells out.
         return status or made
     return max(status, made, write_page([options.results]))
 
