@@ -397,13 +397,15 @@ def _plan_and_launch(
                 return remembered
         thorough = cell.demanded_by is not DemandedBy.CONTRACT
         key = (launch_key(cell.build, cell.environment, plan, port), thorough)
-        tell = partial(_told, situation=situation, workbench=workbench, progress=progress)
+        tell = partial(
+            _told, situation=situation, demands=demands, workbench=workbench, progress=progress
+        )
         if key in workbench.launches:
-            return tell(workbench.launches[key], demands=demands)
+            return tell(workbench.launches[key])
         with _observed(cell, plan, port, workbench) as shown:
             if workbench.share_launches:
                 workbench.launches[key] = shown
-            return tell(shown, demands=demands)
+            return tell(shown)
 
 
 @contextmanager
