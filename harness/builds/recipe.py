@@ -25,8 +25,8 @@ from harness.processes.running import Answer, run_program, usable_cores
 from harness.terminal import Progress, Task
 
 LIGHT_FLAGS = ("-O0",)
-"""For argument parsing, JSON, HTTP and the graphs of models: a third of their compile time lies in
-optimising them, and what a cell runs of them takes milliseconds."""
+"""For argument parsing, JSON, HTTP and what loads and lays out models: a third of their compile
+time lies in optimising them, and what a cell runs of them takes milliseconds."""
 
 GCC_MEMORY = " --param ggc-min-expand=300 --param ggc-min-heapsize=524288"
 """Lets GCC use half a gigabyte before it looks for garbage: large units gain a tenth."""

@@ -58,8 +58,13 @@ cmake_language(DEFER CALL llama_harness_single_sources ${CMAKE_CURRENT_SOURCE_DI
 
 Upstream joins some itself (b11434); its model would then tell of what it joined, and no more.
 """
-COMPUTES = re.compile(r"ggml.*")
-"""cmake targets whose code runs once per number, not once per request or token."""
+COMPUTES = re.compile(r"ggml.*|llama")
+"""cmake targets with code that runs for each number, or each pair of the sequences of a batch."""
+LIGHT = re.compile(
+    r"models/.*|llama-(?:adapter|arch|chat|grammar|hparams|impl|io|mmap|model.*|quant|vocab)\..*"
+    r"|unicode.*"
+)
+"""Sources of such a target that run once per model or prompt, or only lay out what to compute."""
 _ERROR_LINE = re.compile(r"^(.+?):\d+(?::\d+)?: (?:fatal )?error: ", re.MULTILINE)
 
 
@@ -70,12 +75,16 @@ class Unit:
     Attributes:
         name: Unique, and part of the name of the file that cmake makes.
         target: The cmake target they belong to.
+        language: As cmake calls it, ``C`` or ``CXX``.
         sources: The files, in cmake's order.
+        light: Whether they compute so little that optimising them is not worth the time.
     """
 
     name: str
     target: str
+    language: str
     sources: tuple[Path, ...]
+    light: bool
 
 
 def divide(unit: Unit, compiler_output: str, directory: Path) -> list[Unit]:
@@ -95,7 +104,7 @@ def divide(unit: Unit, compiler_output: str, directory: Path) -> list[Unit]:
         half = len(unit.sources) // 2
         parts = [unit.sources[:half], unit.sources[half:]]
     return [
-        Unit(name=f"{unit.name}-{number}", target=unit.target, sources=part)
+        replace(unit, name=f"{unit.name}-{number}", sources=part)
         for number, part in enumerate(parts)
     ]
 
@@ -105,7 +114,7 @@ def cmake_text(units: Sequence[Unit], light_flags: Sequence[str]) -> str:
 
     Args:
         units: All units of the program.
-        light_flags: Further compiler flags for all but the targets that do the arithmetic.
+        light_flags: Further compiler flags for light units.
     """
     lines = ["function(llama_harness_units)"]
     for target in sorted({unit.target for unit in units}):
@@ -113,18 +122,30 @@ def cmake_text(units: Sequence[Unit], light_flags: Sequence[str]) -> str:
             f"set_target_properties({target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP"
             " UNITY_BUILD_RELOCATABLE ON)"
         )
-        if not COMPUTES.fullmatch(target):
-            lines.append(f"target_compile_options({target} PRIVATE {' '.join(light_flags)})")
-    for unit in units:
-        if len(unit.sources) > 1:
-            files = " ".join(f"[[{source.as_posix()}]]" for source in unit.sources)
-            lines.append(
-                f"set_source_files_properties({files} TARGET_DIRECTORY {unit.target}"
-                f" PROPERTIES UNITY_GROUP {unit.name} SKIP_UNITY_BUILD_INCLUSION OFF)"
-            )
+        lines.append(f"get_target_property(directory {target} BINARY_DIR)")
+        for unit in units:
+            if unit.target == target:
+                lines += _unit_text(unit, light_flags)
     # Called at the end of the tree's top CMakeLists.txt, when there are all targets.
     lines += ["endfunction()", "cmake_language(DEFER CALL llama_harness_units)"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _unit_text(unit: Unit, light_flags: Sequence[str]) -> Iterator[str]:
+    """What tells cmake of one unit, where ``directory`` is that of its target's objects."""
+    compiled = files = " ".join(f"[[{source.as_posix()}]]" for source in unit.sources)
+    place = f"TARGET_DIRECTORY {unit.target} PROPERTIES"
+    if len(unit.sources) > 1:
+        yield (
+            f"set_source_files_properties({files} {place}"
+            f" UNITY_GROUP {unit.name} SKIP_UNITY_BUILD_INCLUSION OFF)"
+        )
+        made = f"CMakeFiles/{unit.target}.dir/Unity/unity_{unit.name}"
+        ending = "_c.c" if unit.language == "C" else "_cxx.cxx"
+        compiled = f'"${{directory}}/{made}{ending}"'
+    if unit.light:
+        flags = ";".join(light_flags)
+        yield f'set_source_files_properties({compiled} {place} COMPILE_OPTIONS "{flags}")'
 
 
 class UnityPlanner:
@@ -153,11 +174,18 @@ class UnityPlanner:
         """
         units: list[Unit] = []
         numbers: Counter[tuple[str, str]] = Counter()
-        for group in self._groups:
+        for group, light in _by_weight(self._groups):
             kind = (group.target, group.language)
             for part in self._parts_of(group):
-                name = f"{group.target}-{group.language}-{numbers[kind]}"
-                units.append(Unit(name=name, target=group.target, sources=part))
+                units.append(
+                    Unit(
+                        name=f"{group.target}-{group.language}-{numbers[kind]}",
+                        target=group.target,
+                        language=group.language,
+                        sources=part,
+                        light=light,
+                    )
+                )
                 numbers[kind] += 1
         return units
 
@@ -312,6 +340,23 @@ class Names:
             specialised=self.specialised | other.specialised,
             words=self.words | other.words,
         )
+
+
+def _by_weight(groups: Iterable[SourceGroup]) -> Iterator[tuple[SourceGroup, bool]]:
+    """Divide groups into sources that compute, and light ones."""
+    for group in groups:
+        computes = COMPUTES.fullmatch(group.target) is not None
+        light = {source for source in group.sources if not (computes and _computes(source))}
+        for is_light in (False, True):
+            sources = tuple(each for each in group.sources if (each in light) is is_light)
+            if sources:
+                yield replace(group, sources=sources), is_light
+
+
+def _computes(source: Path) -> bool:
+    return not any(
+        LIGHT.fullmatch(name) for name in (source.name, f"{source.parent.name}/{source.name}")
+    )
 
 
 def _specialised(text: str) -> frozenset[str]:

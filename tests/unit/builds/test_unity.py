@@ -184,11 +184,30 @@ def test_divide_halves_a_unit_when_the_errors_name_none_or_all(tmp_path: Path) -
         assert [len(part.sources) for part in parts] == [2, 2]
 
 
-def test_only_targets_that_do_arithmetic_are_optimised(tmp_path: Path) -> None:
+def test_only_what_computes_is_optimised(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    llama = ("models/bert.cpp", "models/qwen.cpp", "llama-batch.cpp", "llama-vocab.cpp")
     groups = [
-        group(tmp_path, {f"{target}.cpp": ""}, target) for target in ("ggml-cpu", "llama-common")
+        *(
+            group(tmp_path, {f"{target}.cpp": ""}, target)
+            for target in ("ggml-cpu", "llama-common")
+        ),
+        group(tmp_path, dict.fromkeys(llama, ""), "llama"),
     ]
-    text = cmake_text(UnityPlanner(groups, jobs=1).plan(), ("-O0",))
-    assert [line for line in text.splitlines() if "-O0" in line] == [
-        "target_compile_options(llama-common PRIVATE -O0)"
+    units = UnityPlanner(groups, jobs=1).plan()
+    assert {source.name: unit.light for unit in units for source in unit.sources} == {
+        "ggml-cpu.cpp": False,
+        "llama-common.cpp": True,
+        "llama-batch.cpp": False,
+        **dict.fromkeys(("bert.cpp", "qwen.cpp", "llama-vocab.cpp"), True),
+    }
+    told = [line for line in cmake_text(units, ("-O0",)).splitlines() if "-O0" in line]
+    made = "${directory}/CMakeFiles/llama.dir/Unity/unity_llama-CXX-1_cxx.cxx"
+    assert told == [
+        f"set_source_files_properties({compiled} TARGET_DIRECTORY {target} PROPERTIES"
+        ' COMPILE_OPTIONS "-O0")'
+        for target, compiled in (
+            ("llama", f'"{made}"'),
+            ("llama-common", f"[[{(tmp_path / 'llama-common.cpp').as_posix()}]]"),
+        )
     ]
