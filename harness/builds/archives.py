@@ -35,7 +35,7 @@ def unpack(archive: Path, target: Path, *, below: str = "") -> None:
     try:
         # A tar archive that ends with a zip file, such as a wheel, looks like that zip file too.
         if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
-            _unpack_zip(archive, target)
+            _unpack_zip(archive, target, below)
         else:
             _unpack_tar(archive, target, below)
     except tarfile.FilterError as error:
@@ -53,7 +53,6 @@ def unpack(archive: Path, target: Path, *, below: str = "") -> None:
 
 
 def _unpack_tar(archive: Path, target: Path, below: str) -> None:
-    wanted = PurePosixPath(below).parts
     total = 0
 
     def choose(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
@@ -61,8 +60,7 @@ def _unpack_tar(archive: Path, target: Path, below: str) -> None:
         safe = tarfile.data_filter(member, path)
         if safe is None:
             return None
-        parts = PurePosixPath(safe.name).parts
-        if wanted and parts[1 : 1 + len(wanted)] != wanted:
+        if not _lies_below(safe.name, below):
             return None
         total += safe.size
         if total > _LIMIT_BYTES:
@@ -73,13 +71,20 @@ def _unpack_tar(archive: Path, target: Path, below: str) -> None:
         tar.extractall(target, filter=choose)
 
 
-def _unpack_zip(archive: Path, target: Path) -> None:
+def _lies_below(name: str, below: str) -> bool:
+    """Whether an entry lies below a path inside its top folder, or is that path itself."""
+    wanted = PurePosixPath(below).parts
+    return PurePosixPath(name).parts[1 : 1 + len(wanted)] == wanted
+
+
+def _unpack_zip(archive: Path, target: Path, below: str) -> None:
     root = target.resolve()
     with zipfile.ZipFile(archive) as package:
-        if sum(entry.file_size for entry in package.infolist()) > _LIMIT_BYTES:
+        entries = [entry for entry in package.infolist() if _lies_below(entry.filename, below)]
+        if sum(entry.file_size for entry in entries) > _LIMIT_BYTES:
             raise zipfile.BadZipFile(f"more than {_LIMIT_BYTES >> 30} GiB unpacked")
         links: list[tuple[Path, str]] = []
-        for entry in package.infolist():
+        for entry in entries:
             place = _inside(root, entry.filename, archive)
             mode = entry.external_attr >> 16
             if entry.is_dir():

@@ -37,6 +37,9 @@ program."""
 
 _SERVER = "llama-server"
 
+_LINKER_FAILED: Final = re.compile(r"collect2: |\S+: error: linker command failed")
+"""What GCC and clang say after the linker's own words."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
@@ -156,6 +159,7 @@ def compile_server(
         binary=binary,
         details={
             "compiler": toolchain.compiler_version,
+            "compiler_refused": toolchain.refused,
             "cache": toolchain.cache.name if toolchain.cache else "",
             "flags": recipe.flags or "Release",
             "options": options_text(recipe.options),
@@ -303,6 +307,8 @@ def _compiler_env(scratch: Path, toolchain: Toolchain) -> dict[str, str]:
     env.setdefault("CCACHE_NOHASHDIR", "1")
     # Units are known again by the files they are made of; else each would be preprocessed besides.
     env.setdefault("CCACHE_DEPEND", "1")
+    # A fetched compiler is as old as the day it came; what it is, its text says.
+    env.setdefault("CCACHE_COMPILERCHECK", "content")
     if toolchain.cache_directory:
         env.setdefault("CCACHE_DIR", str(toolchain.cache_directory))
     env["LC_ALL"] = "C"
@@ -331,10 +337,11 @@ def _reason(failed: str, said: str) -> str:
 
 def first_error(output: str) -> str:
     """Return the line of a compiler's output that says what went wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    said = (line.strip() for line in output.splitlines() if line.strip())
+    lines = [line for line in said if not _LINKER_FAILED.match(line)]
     for sign in ("undefined reference", "Undefined symbols", "error:", "Error", "FAILED"):
         for line in lines:
-            if sign in line and not line.startswith("collect2:"):
+            if sign in line:
                 return line
     return lines[-1] if lines else "no message"
 

@@ -143,6 +143,11 @@ class Store:
         """Return where archives from bundles lie, for builds that are compiled from them."""
         return self.root / "packed"
 
+    @property
+    def compilers(self) -> Path:
+        """Return where fetched compilers are kept."""
+        return self.root / "compilers"
+
     def ready(self, build: Build) -> AcquiredBuild | None:
         """Return a build if the store holds it and it is known to run on this host."""
         acquired = self.find(build)
@@ -357,14 +362,21 @@ class Store:
             self._put(build_id, directory, work)
 
     @contextmanager
-    def workspace(self, name: str) -> Iterator[Path]:
+    def workspace(
+        self,
+        name: str,
+        *,
+        progress: Progress | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[Path]:
         """A directory on the file system of the builds, removed with the context.
 
         One of each name exists at a time; for a build's id its holder is the one who makes it.
         """
+        progress, cancelled = progress or Progress(), cancelled or threading.Event()
         with ExitStack() as held:
             with self._readable_errors():
-                held.enter_context(self._lock(name, Progress(), threading.Event()))
+                held.enter_context(self._lock(name, progress, cancelled))
                 self._remove_leftovers_of(name)
                 work = held.enter_context(self.scratch_of(name))
             yield work
@@ -485,6 +497,7 @@ class Store:
             output=output,
             scratch=work,
             downloads=self._made("downloads"),
+            compilers=self.compilers,
             packed=self.packed,
             platform=self.platform,
             progress=progress,
@@ -492,6 +505,7 @@ class Store:
                 lambda: self._lock("@prepare", progress, cancelled),
                 lambda: self._lock("@compile", progress, cancelled),
             ),
+            shared=lambda name: self.workspace(name, progress=progress, cancelled=cancelled),
             extract=self._extract,
             alone=alone,
             cancelled=cancelled,

@@ -30,6 +30,9 @@ class Toolchain:
         cache_directory: Where the cache keeps its objects; None where that is its own affair, as it
             is with one that the user has on PATH.
         strip: The strip program, where there is one.
+        named: Whether the user named the compiler, by CC or CXX.
+        refused: Why the compiler that could be fetched is not in this one's place; empty where it
+            is, or is not meant to be.
     """
 
     cmake: Path
@@ -41,6 +44,8 @@ class Toolchain:
     cache: Path | None
     strip: Path | None
     cache_directory: Path | None = None
+    named: bool = False
+    refused: str = ""
 
     @property
     def can_join(self) -> bool:
@@ -67,7 +72,7 @@ def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
     if cache is None and os.name == "posix":
         cache = _which("ccache", sysconfig.get_path("scripts"))
         cache_directory = cache_root() / "ccache"
-    version = _version_text(compiler) if compiler else "as cmake finds it"
+    version = version_text(compiler) if compiler else "as cmake finds it"
     return Toolchain(
         cmake=cmake,
         ninja=ninja,
@@ -78,6 +83,7 @@ def find_toolchain(env: Mapping[str, str] | None = None) -> Toolchain:
         cache=cache,
         strip=_which(_strip_name(compiler), path),
         cache_directory=cache_directory if cache else None,
+        named=bool(env.get("CC") or env.get("CXX")),
     )
 
 
@@ -146,7 +152,12 @@ def _which(name: str, path: str | None) -> Path | None:
     return Path(found) if found else None
 
 
-def _version_text(program: str) -> str:
+def version_text(program: str) -> str:
+    """Return what a compiler says of its version, never empty.
+
+    Raises:
+        SourceUnavailableError: It does not say.
+    """
     try:
         answer = ask([program, "--version"], timeout_s=30)
     except OSError as error:

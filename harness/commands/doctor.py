@@ -185,7 +185,7 @@ def _builds(env: Mapping[str, str]) -> Iterator[Finding]:
     yield _finding("smoke builds", acquire if absent else "all in the store, and run on this host")
     yield releases
     yield _index(needed)
-    yield from _compiling(env, needed)
+    yield from _compiling(env, needed, store.compilers)
 
 
 def _releases() -> Finding:
@@ -219,7 +219,9 @@ def _index(needed: State) -> Finding:
     return _finding("package index", f"{PROBED_PROJECT}: {files} files")
 
 
-def _compiling(env: Mapping[str, str], needed: State) -> Iterator[Finding]:
+def _compiling(env: Mapping[str, str], needed: State, compilers: Path) -> Iterator[Finding]:
+    from harness.builds.fetched_compiler import planned_compiler
+    from harness.builds.platforms import this_platform
     from harness.builds.toolchain import find_toolchain
 
     try:
@@ -228,7 +230,7 @@ def _compiling(env: Mapping[str, str], needed: State) -> Iterator[Finding]:
         remedy = "see the line above"
         yield _finding("compiling", str(error), fine=False, remedy=remedy, lack=needed)
         return
-    yield _finding("compiler", tools.compiler_version)
+    yield _finding("compiler", planned_compiler(tools, this_platform(), compilers))
     yield _finding("cmake", str(tools.cmake))
     yield _finding("ninja", str(tools.ninja))
     yield _finding(

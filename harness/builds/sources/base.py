@@ -58,10 +58,13 @@ class Workspace:
         output: The directory that becomes the build's own; the source fills it.
         scratch: A directory for anything else; gone afterwards.
         downloads: Where archives are kept until the build is there, shared by all processes.
+        compilers: Where fetched compilers are kept, shared by all processes.
         packed: Archives that came in a bundle; they stay, and no index is asked for them.
         platform: The machine that the build must run on.
         progress: Where to show what happens.
         turn: The turn to compile, to be held from unpacking on.
+        shared: A directory for what is made for all builds, by its name, which one at a time holds
+            among all processes; gone afterwards.
         cancelled: Set when the user gave up; long work looks at it.
         extract: Whether to copy programs out of container images instead of running containers.
         alone: Whether no other source is left, so that patience is worth its time.
@@ -70,10 +73,12 @@ class Workspace:
     output: Path
     scratch: Path
     downloads: Path
+    compilers: Path
     packed: Path
     platform: Platform
     progress: Progress
     turn: Callable[[], Turn]
+    shared: Callable[[str], AbstractContextManager[Path]]
     cancelled: threading.Event
     extract: bool = False
     alone: bool = True

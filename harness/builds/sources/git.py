@@ -5,6 +5,7 @@ import re
 import shutil
 
 from harness.builds.catalogue import Build, GitReference, Origin
+from harness.builds.fetched_compiler import FetchedCompiler
 from harness.builds.sources.base import Delivery, Workspace
 from harness.builds.sources.compiled import compile_tree
 from harness.builds.toolchain import find_toolchain
@@ -16,6 +17,9 @@ from harness.processes.running import run_program
 class GitSource:
     """Fetches one commit, without its history, and compiles it."""
 
+    def __init__(self) -> None:
+        self._compiler = FetchedCompiler()
+
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
         """Fetch and compile the commit; errors as in ``Source``."""
         assert isinstance(origin, GitReference)
@@ -25,6 +29,7 @@ class GitSource:
             raise DigestMismatchError(
                 f"{build.id}: {origin.ref} leads to commit {commit}, pinned is {origin.commit}"
             )
+        toolchain = self._compiler.in_place_of(toolchain, workspace)
         with workspace.turn() as turn:
             binary, details = compile_tree(
                 build, origin, workspace, toolchain=toolchain, commit=commit[:9], turn=turn

@@ -9,6 +9,7 @@ from harness.builds.archives import find_program, unpack
 from harness.builds.catalogue import Build, Origin, PackageFile
 from harness.builds.digest import sha256_of
 from harness.builds.download import Patience
+from harness.builds.fetched_compiler import FetchedCompiler
 from harness.builds.headers import GGML, keep_headers
 from harness.builds.platforms import Platform
 from harness.builds.recipe import move_tree
@@ -29,6 +30,7 @@ class PackageSource:
         self._indexes = PackageIndexes()
         # A build runs without its headers: nobody shall wait long for them.
         self._hasty = PackageIndexes(patience=_FOR_HEADERS)
+        self._compiler = FetchedCompiler()
 
     def deliver(self, build: Build, origin: Origin, workspace: Workspace) -> Delivery:
         """Fetch the pinned file and unpack or compile it; errors as in ``Source``."""
@@ -41,6 +43,8 @@ class PackageSource:
             toolchain = find_toolchain()
         packed = packed_archive(workspace.packed, origin)
         archive = packed or self.fetch(origin, workspace)
+        if toolchain and not packed:
+            toolchain = self._compiler.in_place_of(toolchain, workspace)
         details = {"project": origin.project, "version": origin.version}
         if toolchain is None:
             unpack(archive, workspace.output)

@@ -32,10 +32,12 @@ def test_where_the_libraries_are(
         output=tmp_path,
         scratch=tmp_path,
         downloads=tmp_path,
+        compilers=tmp_path,
         packed=tmp_path,
         platform=platform,
         progress=Progress(),
         turn=lambda: (_ for _ in ()).throw(AssertionError),
+        shared=lambda _: (_ for _ in ()).throw(AssertionError),
         cancelled=threading.Event(),
     )
     assert library_variables(binary, workspace) == wanted

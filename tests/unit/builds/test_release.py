@@ -62,10 +62,12 @@ def deliver(
             output=output,
             scratch=tmp_path / "scratch",
             downloads=tmp_path / "downloads",
+            compilers=tmp_path,
             packed=tmp_path / "packed",
             platform=platform,
             progress=Progress(),
             turn=lambda: (_ for _ in ()).throw(AssertionError("nothing to compile")),
+            shared=lambda _: (_ for _ in ()).throw(AssertionError),
             cancelled=threading.Event(),
         )
         variant = pinned.pop("variant", "cpu")
