@@ -169,7 +169,7 @@ def try_compiler(compiler: Path, scratch: Path, cancelled: threading.Event) -> N
     source, program = scratch / _TRIAL, scratch / "trial"
     source.write_text(text, encoding="utf-8")
     env = {**os.environ, "LC_ALL": "C"}
-    command = [compiler, "-O1", "-pthread", source, "-o", program]
+    command = [str(compiler), "-O1", "-pthread", str(source), "-o", str(program)]
     made = run_program(command, directory=scratch, cancelled=cancelled, env=env)
     if made.returncode or not is_file(program):
         raise CompileError(f"it does not work on this host: {first_error(made.stdout)}")

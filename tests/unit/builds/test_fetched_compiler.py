@@ -3,12 +3,10 @@
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -48,6 +46,12 @@ echo "$@" >> "$here/calls"
 mode=$2
 shift 5
 case $mode in *g++) exec c++ "$@" ;; *) exec cc "$@" ;; esac
+"""
+
+MAKES_USELESS = """#!/bin/sh
+for out; do :; done
+printf '#!/bin/sh\\nexit 1\\n' > "$out"
+chmod +x "$out"
 """
 
 needs_posix = pytest.mark.skipif(sys.platform != "linux", reason="it is fetched on Linux alone")
@@ -272,13 +276,9 @@ def test_no_wheel_and_a_wrong_digest_leave_the_host_its_own(
     ("zig", "reason"),
     [
         ("#!/bin/sh\necho 'regex:1: error: no such header' >&2\nexit 1\n", "no such header"),
-        (
-            '#!/bin/sh\nfor out; do :; done\nprintf "#!/bin/sh\\nexit 1\\n" > "$out"\n'
-            'chmod +x "$out"\n',
-            "does not run on this host",
-        ),
+        (MAKES_USELESS, "does not run on this host"),
         ("#!/nowhere/sh\n", "does not work on this host"),
-        ("", "does not"),
+        ("", "does not work on this host"),
     ],
     ids=["compiles nothing", "its programs fail", "not started", "empty"],
 )
@@ -351,7 +351,7 @@ def test_one_that_is_killed_midway_is_cleared_away(host: Host, tmp_path: Path) -
         with pytest.raises(CancelledError):
             host.take()  # it waits for the other one, and not beyond the user's patience
         host.cancelled.clear()
-        child.send_signal(signal.SIGKILL)
+        child.kill()
     assert not host.take().refused
     assert host.left() == []
 
@@ -359,9 +359,9 @@ def test_one_that_is_killed_midway_is_cleared_away(host: Host, tmp_path: Path) -
 @needs_posix
 @needs_compiler
 def test_doctor_names_it_without_fetching_it(host: Host) -> None:
-    tell: Callable[[], str] = lambda: planned_compiler(  # noqa: E731
-        host.toolchain, this_platform(), host.store.compilers
-    )
+    def tell() -> str:
+        return planned_compiler(host.toolchain, this_platform(), host.store.compilers)
+
     own = host.toolchain.compiler_version
     assert tell() == f"clang of ziglang 9.9, to be fetched when a build is compiled; else {own}"
     assert not host.store.root.exists()
