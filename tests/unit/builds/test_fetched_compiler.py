@@ -45,6 +45,11 @@ echo "$@" >> "$here/calls"
 [ "$1" = clang ] && [ "$4" = -resource-dir ] && [ -f "$5/include/stddef.h" ] || exit 9
 mode=$2
 shift 5
+for word; do
+  shift
+  # ccache adds it for a clang.
+  [ "$word" = -fcolor-diagnostics ] || set -- "$@" "$word"
+done
 case $mode in *g++) exec c++ "$@" ;; *) exec cc "$@" ;; esac
 """
 
@@ -378,3 +383,36 @@ def test_the_linkers_own_words_are_told() -> None:
         "collect2: error: ld returned 1 exit status",
     ):
         assert first_error(said + last) == said.strip()
+
+
+@needs_posix
+@needs_compiler
+def test_a_compiler_cache_knows_units_again_and_tells_versions_apart(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("CCACHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "objects"))
+    taken = host.take()
+    if taken.cache is None or taken.cache.stem != "ccache":
+        pytest.skip("no ccache")
+    cache = taken.cache
+
+    def counted(name: str) -> tuple[int, int]:
+        """Hits and misses of a compile of the tiny tree."""
+        subprocess.run([cache, "--zero-stats"], check=True, stdout=subprocess.DEVNULL)
+        make(tmp_path / name, taken)
+        told = subprocess.run([cache, "--print-stats"], check=True, capture_output=True, text=True)
+        counts = {key: int(count) for key, count in map(str.split, told.stdout.splitlines())}
+        return counts["direct_cache_hit"], counts["cache_miss"]
+
+    hits, misses = counted("first")
+    assert (hits, misses >= 3) == (0, True)
+    assert counted("second") == (misses, 0)
+    # The same compiler, fetched again somewhat later.
+    for file in (host.place / "clang", host.place / "clang++"):
+        os.utime(file, (1_800_000_000, 1_800_000_000))
+    assert counted("third") == (misses, 0)
+    for file in (host.place / "clang", host.place / "clang++"):
+        file.write_text(file.read_text().replace("9.9", "9.8"))
+    assert counted("fourth") == (0, misses)
