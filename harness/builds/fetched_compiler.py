@@ -7,6 +7,7 @@ makes says what a program of GCC says. Where it cannot be had or does not work, 
 import hashlib
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -98,14 +99,22 @@ class FetchedCompiler:
         self._indexes = indexes or PackageIndexes(patience=_HASTY)
         self._refusal = ""
 
-    def in_place_of(self, host: Toolchain, workspace: Workspace) -> Toolchain:
+    def in_place_of(
+        self, host: Toolchain, workspace: Workspace, *, options: Mapping[str, str]
+    ) -> Toolchain:
         """Return a host's toolchain with the fetched compiler; else as it is, with the reason.
+
+        Args:
+            host: The host's own.
+            workspace: Where a source works.
+            options: The source's own of cmake: where it has any they may want what the host's
+                compiler alone has, OpenMP or CUDA, and it compiles.
 
         Raises:
             CancelledError: The user gave up.
         """
         package = package_for(workspace.platform, host)
-        if package is None:
+        if package is None or options:
             return host
         place = workspace.compilers / package.folder
         tried = place / f"works-{_host_digest(host)}"

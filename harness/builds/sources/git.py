@@ -29,7 +29,7 @@ class GitSource:
             raise DigestMismatchError(
                 f"{build.id}: {origin.ref} leads to commit {commit}, pinned is {origin.commit}"
             )
-        toolchain = self._compiler.in_place_of(toolchain, workspace)
+        toolchain = self._compiler.in_place_of(toolchain, workspace, options=origin.options)
         with workspace.turn() as turn:
             binary, details = compile_tree(
                 build, origin, workspace, toolchain=toolchain, commit=commit[:9], turn=turn

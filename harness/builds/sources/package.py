@@ -44,7 +44,7 @@ class PackageSource:
         packed = packed_archive(workspace.packed, origin)
         archive = packed or self.fetch(origin, workspace)
         if toolchain and not packed:
-            toolchain = self._compiler.in_place_of(toolchain, workspace)
+            toolchain = self._compiler.in_place_of(toolchain, workspace, options=origin.options)
         details = {"project": origin.project, "version": origin.version}
         if toolchain is None:
             unpack(archive, workspace.output)

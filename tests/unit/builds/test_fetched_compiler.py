@@ -90,6 +90,7 @@ class Host:
         self.cancelled = threading.Event()
         self.output = directory / "output"
         self.notes = Notes()
+        self.options: dict[str, str] = {}
 
     @property
     def place(self) -> Path:
@@ -122,7 +123,8 @@ class Host:
         )
 
     def take(self, compiler: FetchedCompiler | None = None) -> Toolchain:
-        return (compiler or self.compiler()).in_place_of(self.toolchain, self.workspace())
+        compiler = compiler or self.compiler()
+        return compiler.in_place_of(self.toolchain, self.workspace(), options=self.options)
 
     def left(self) -> list[str]:
         """What lies in the store besides the compiler and locks."""
@@ -240,6 +242,13 @@ def test_it_comes_once_and_compiles(host: Host, tmp_path: Path) -> None:
     assert version(compiled.binary) == "version: 42 (tiny)"
     assert compiled.details["compiler"] == taken.compiler_version
     assert "--driver-mode=gcc" in (host.place / "calls").read_text()
+
+
+@needs_compiler
+def test_options_of_a_source_are_for_the_hosts_own(host: Host) -> None:
+    host.options = {"GGML_OPENMP": "ON"}
+    assert host.take() == host.toolchain
+    assert not host.store.root.exists()
 
 
 @needs_posix
