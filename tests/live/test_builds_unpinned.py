@@ -14,6 +14,10 @@ import pytest
 
 from harness.builds import load_catalogue
 from harness.builds.catalogue import read_build
+from harness.builds.fetched_compiler import package_for
+from harness.builds.manifest import read_manifest
+from harness.builds.platforms import this_platform
+from harness.builds.toolchain import find_toolchain
 from harness.errors import EXIT_FAIL
 from harness.model import Verdict
 from tests.live.matrix_runs import ROOT, run_matrix, variables
@@ -112,6 +116,18 @@ def test_eight_processes_compile_it_once(harness: Harness, build_id: str) -> Non
     assert sum(f"compile {build_id}" in err for _, err in outcomes) == 1
     assert not list((harness.cache / "tmp").iterdir())
     assert not list((harness.cache / "downloads").iterdir())
+
+
+def test_the_fetched_compiler_made_it(harness: Harness, build_id: str) -> None:
+    """Once for all those processes, the killed ones among them."""
+    if package_for(this_platform(), find_toolchain()) is None:
+        pytest.skip("no compiler is fetched here")
+    manifest = read_manifest(harness.cache / "builds" / build_id)
+    assert manifest
+    assert "compiler_refused" not in manifest.details
+    assert manifest.details["compiler"].startswith("clang version")
+    (compiler,) = (harness.cache / "compilers").iterdir()
+    assert len(list(compiler.glob("works-*"))) == 1
 
 
 def test_its_row_is_green(harness: Harness, build_id: str, tmp_path: Path) -> None:

@@ -60,6 +60,16 @@ def test_below_unpacks_only_that_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "out/p-1/src").exists()
 
 
+def test_below_picks_a_file_or_a_folder_of_a_zip(tmp_path: Path) -> None:
+    archive = zipped(
+        tmp_path / "a.whl", ("p/zig", b"x"), ("p/lib/include/a.h", b"y"), ("p/lib/std/b", b"z")
+    )
+    for below in ("zig", "lib/include"):
+        unpack(archive, tmp_path / "out", below=below)
+    files = {path.name for path in (tmp_path / "out/p").rglob("*") if path.is_file()}
+    assert files == {"zig", "a.h"}
+
+
 @posix
 def test_a_zip_keeps_links_that_stay_inside(tmp_path: Path) -> None:
     archive = zipped(
