@@ -103,16 +103,20 @@ def _named(said: Said, pattern: LinePattern) -> tuple[str, ...]:
     return tuple(found[1] for found in said.all(pattern))
 
 
-def _has_devices(observation: Observation) -> bool:
+def _has_devices(said: Said) -> bool:
     """Whether the server found any; such a one may be told to use none of them."""
-    return any(observation.startup.last(pattern) for pattern in _VISIBLE)
+    return any(said.last(pattern) for pattern in _VISIBLE)
+
+
+def _placed(observation: Observation, said: Said) -> _Placement | None:
+    return said.once(_placement) if observation.startup.once(_has_devices) else None
 
 
 def _main(read: Callable[[_Placement], Any], witness: str = "startup-log") -> Reading:
     """A witness: what the log says of the model itself, where there are devices for it."""
 
     def told(observation: Observation) -> Any:
-        placement = _placement(observation.main) if _has_devices(observation) else None
+        placement = _placed(observation, observation.main)
         return None if placement is None else read(placement)
 
     return Reading(witness=witness, read=told)
@@ -122,7 +126,7 @@ def _draft(read: Callable[[_Placement], Any], witness: str = "startup-log") -> R
     """A witness: the same of the draft model."""
 
     def told(observation: Observation) -> Any:
-        placement = _placement(observation.rest) if _has_devices(observation) else None
+        placement = _placed(observation, observation.rest)
         return None if placement is None else read(placement)
 
     return Reading(witness=witness, read=told)
@@ -191,7 +195,7 @@ def _kept(placement: _Placement) -> list[str] | None:
 def _outcome(observation: Observation) -> str | None:
     """What fitting came to: what it changed, that it changed nothing, or that it failed."""
     said = observation.main
-    if not _has_devices(observation):
+    if not observation.startup.once(_has_devices):
         return None
     if said.last(_NOT_FITTED):
         return "failed"

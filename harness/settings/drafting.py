@@ -85,7 +85,7 @@ SETTINGS: Final = (
         name="ngram_match",
         families=(NGRAM_MOD_MATCH,),
         asks=integer,
-        readings=(logged(r"(?:initialized ngram_mod with n|n_match)=(\d+)", int, main=False),),
+        readings=(logged(r"initialized ngram_mod with n=(\d+)|n_match=(\d+)", int, main=False),),
     ),
     ValueSetting(
         name="ngram_min",

@@ -3,7 +3,7 @@
 import http
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -69,6 +69,10 @@ _ENDPOINTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "/rerank": {"query": PROMPT, "documents": [PROMPT]},
     "/props": {},
 }
+
+_METRICS: Final = "LLAMA_ARG_ENDPOINT_METRICS"
+_METRICS_SINCE: Final = 10282
+"""The first build that counts drafts in ``/metrics``."""
 
 _VERBOSITY: Final = "4"
 """Debug up to b9204, trace from b9246 on, whose start-up lines need it from b9830 on."""
@@ -143,7 +147,8 @@ class Observation:
         build_number: llama.cpp's build number; None where it is not known.
         completion: The answer of ``/completion``; empty where the server completes nothing.
         slots: The entries of ``/slots``, empty where it does not answer.
-        metrics: The text of ``/metrics``, None where there is none.
+        metrics: The text of ``/metrics``, None where there is none; empty where it was not asked
+            for, since the harness itself switched it on, and the build counts no drafts there.
         startup_lines: The log before the generation.
         run_lines: The log of the generation.
         fork: Whether it is ik_llama.cpp, which the form of its log tells.
@@ -243,7 +248,7 @@ def observing_environment(*, thorough: bool = False) -> dict[str, str]:
     """
     verbosity = _THOROUGH_VERBOSITY if thorough else _VERBOSITY
     return {
-        "LLAMA_ARG_ENDPOINT_METRICS": "1",
+        _METRICS: "1",
         "LLAMA_ARG_ENDPOINT_SLOTS": "1",
         "LLAMA_TRACE": "1",
         "LLAMA_LOG_VERBOSITY": verbosity,
@@ -257,7 +262,7 @@ def observe(
     server: Observed,
     build_number: int | None,
     *,
-    switched_on: Iterable[str] = (),
+    switched_on: Collection[str] = (),
     thorough: bool = False,
 ) -> Observation:
     """Generate once and read all that the server tells.
@@ -289,9 +294,13 @@ def observe(
                     return _observe_router(server, build_number, startup, properties)
             raise
         properties, models = asked.json(), asked_models.json()
-    with server.client.asking("/metrics", _ANSWER_S) as asked:
+    nothing_to_read = _METRICS in switched_on and (build_number or _METRICS_SINCE) < _METRICS_SINCE
+    metrics: str | None = ""
+    if nothing_to_read:
         slots = server.client.json("/slots", _ANSWER_S)
-        metrics = asked.text()
+    else:
+        with server.client.asking("/metrics", _ANSWER_S) as asked:
+            slots, metrics = server.client.json("/slots", _ANSWER_S), asked.text()
     if fork:
         _flush_fork(server, started)
     else:

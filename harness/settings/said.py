@@ -1,9 +1,11 @@
 """What a server said, searched fast: a hundred patterns look at every line of every launch."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
+
+_T = TypeVar("_T")
 
 _QUANTIFIERS: Final = "?*+{"
 _ENDS: Final = "?*+{.^$"
@@ -28,6 +30,7 @@ class Said:
 
     def __init__(self, text: str) -> None:
         self.text: Final = text
+        self._known: dict[object, Any] = {}
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Self:
@@ -41,6 +44,13 @@ class Said:
 
     def __contains__(self, words: str) -> bool:
         return words in self.text
+
+    def once(self, read: Callable[["Said"], _T]) -> _T:
+        """What a function reads in them, looked up the first time alone."""
+        if read not in self._known:
+            self._known[read] = read(self)
+        known: _T = self._known[read]
+        return known
 
     def until(self, place: int) -> "Said":
         """The lines before the one that holds a character."""

@@ -134,7 +134,7 @@ def _default(option: Option, before: Facts | None) -> str | None:
         return _default_of_switch(option, before)
     if printed is None:
         return known
-    if told := re.fullmatch(r"(?:same as |follows )?(--[\w-]+)", printed):
+    if told := re.fullmatch(r"(?:same as |follows )?(--[\w-]+)\]?", printed):
         return f"={told[1]}"
     printed = _DEFAULTS.get(printed.split(" = ")[0], printed.split(" = ")[0])
     if "$" in printed or _rounds_to(known, printed):

@@ -60,7 +60,7 @@ def test_the_life_of_a_flag(capsys: Output) -> None:
         (("--tensor-read-lazy",), "gone: an unknown flag stops the start; write --lazy-mode"),
         (("--lazy-mode",), "after b10683, by b10705  2026-08-31  added in place of --tensor-rea"),
         (("--webui",), "b9726  2026-06-19  --webui now of --ui"),
-        (("--temp",), "after b11076, by b11104  2026-09-22  variable LLAMA_ARG_TEMPERATURE"),
+        (("--temp",), "after b11076, by b11095  2026-09-22  variable LLAMA_ARG_TEMPERATURE"),
         (("-md",), "b9464  2026-06-01  note: a draft model without --spec-type is loaded and nev"),
         (("--spec-type", "draft"), "--spec-type draft: b9109 … b9130"),
         (("draft", "--spec-type"), "value draft renamed draft-simple  #22964"),
