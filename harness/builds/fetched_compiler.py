@@ -26,7 +26,7 @@ from harness.config.paths import is_dir, is_file, take_place
 from harness.errors import CompileError, HarnessError
 from harness.processes.running import run_program
 
-_HASTY: Final = Patience(tries=2, timeout_s=5)
+_HASTY: Final = Patience(tries=2)
 """A build is compiled without it too: nobody shall wait long for it."""
 _DRIVERS: Final = {"clang": "gcc", "clang++": "g++"}
 """Names of the compilers, and what clang calls their way of reading a command line."""
