@@ -1,6 +1,6 @@
 """A compiler that is fetched where builds are compiled: the clang of the ziglang package.
 
-It takes a good half of GCC's time, with the host's own C++ library and linker, so that what it
+It takes two thirds of GCC's time, with the host's own C++ library and linker, so that what it
 makes says what a program of GCC says. Where it cannot be had or does not work, GCC compiles.
 """
 
@@ -56,8 +56,8 @@ class CompilerPackage:
 
     @property
     def folder(self) -> str:
-        """The directory's name among the compilers of a store."""
-        return f"{self.project}-{self.version}"
+        """The directory's name among the compilers of a store, which other hosts may share."""
+        return f"{self.project}-{self.version}-{self.target}"
 
 
 def package_for(platform: Platform, host: Toolchain) -> CompilerPackage | None:

@@ -94,7 +94,7 @@ class Host:
 
     @property
     def place(self) -> Path:
-        return self.store.compilers / "ziglang-9.9"
+        return self.store.compilers / "ziglang-9.9-x86_64-linux-gnu"
 
     def compiler(self) -> FetchedCompiler:
         settings = PipSettings(indexes=(), find_links=(str(self.packages),))
