@@ -1,7 +1,9 @@
 """How a run grows from 500 cells to 5,000: wall time, memory, open files, and what it leaves.
 
 Every cell is a launch of its own, or every tenth with ``--cells-per-launch 10``: the subjects are
-static command lines that differ in their seed.
+static command lines that differ in their seed. They are judged by Studio's contract, which looks at
+a server once; with ``--contract own`` all that they ask for is tried, at the cost of a dozen
+requests more.
 Memory and open files of the run's processes, all but the servers, are read several times a second.
 
     nox -s bench -- sweep
@@ -62,6 +64,7 @@ def main() -> int:
     parser.add_argument("--large", type=int, default=5000, metavar="CELLS")
     parser.add_argument("--small-runs", type=int, default=2, help="before and after the large one")
     parser.add_argument("--cells-per-launch", type=int, default=1, metavar="N")
+    parser.add_argument("--contract", default="studio", choices=("studio", "own"))
     parser.add_argument("-n", dest="workers", default="2")
     add_json_option(parser, "sweep")
     options = parser.parse_args()
@@ -70,7 +73,7 @@ def main() -> int:
     sizes += [options.small] * (options.small_runs - before)
     rows = []
     for size in sizes:
-        rows.append(_sweep(size, options.cells_per_launch, options.workers))
+        rows.append(_sweep(size, options))
         print(json.dumps(rows[-1]), file=sys.stderr)
     keep("a sweep, from few cells to many", [*rows, _growth(rows, options.large)], options.json)
     return 0
@@ -95,11 +98,13 @@ def _growth(rows: Sequence[Mapping[str, object]], large: int) -> dict[str, objec
     }
 
 
-def _sweep(size: int, shared: int, workers: str) -> dict[str, object]:
+def _sweep(size: int, options: argparse.Namespace) -> dict[str, object]:
+    shared: int = options.cells_per_launch
     axes = len(BUILDS) * len(MODELS) * len(ENVIRONMENTS)
     subjects = max(1, round(size / axes))
     with tempfile.TemporaryDirectory() as directory:
-        words = [*_selection(Path(directory), subjects, shared), "-n", workers, "-q"]
+        words = [*_selection(Path(directory), subjects, shared), "-n", options.workers, "-q"]
+        words += ["--contract", options.contract]
         jsonl, scratch = Path(directory, "results.jsonl"), Path(directory, "tmp")
         scratch.mkdir()
         begun, watched = time.monotonic(), dict[int, Watched]()
@@ -131,6 +136,7 @@ def _sweep(size: int, shared: int, workers: str) -> dict[str, object]:
         "asked": size,
         "cells": len(results),
         "per_launch": shared,
+        "contract": options.contract,
         "exit": status,
         "verdicts": " ".join(statuses),
         "wall_s": round(wall, 1),

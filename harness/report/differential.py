@@ -14,6 +14,9 @@ from harness.terminal import new_table, open_console
 _MANY: Final = 3
 """From so many cells on, what differs in all of them is told once."""
 
+_FEW: Final = 6
+"""Up to so many subjects are compared in pairs; of more, each with the first."""
+
 _NUMBER: Final = re.compile(r"(\d+)")
 
 _Usual = Mapping[tuple[str, str, str], tuple[str, ...]]
@@ -53,10 +56,15 @@ class Difference:
 
 
 def differences(results: Sequence[CellResult]) -> Iterator[Difference]:
-    """Every pair of subjects on every cell where effective state or verdict differ."""
+    """Pairs of subjects on every cell where effective state or verdict differ.
+
+    Of more than a few subjects, each is compared with the first: pairs would be their square.
+    """
+    few = len({result.subject for result in results}) <= _FEW
     cells = grouped(results, lambda one: (one.build, one.environment, request_text(one.request)))
     for of_cell in cells.values():
-        for left, right in combinations(of_cell, 2):
+        first, *others = of_cell
+        for left, right in combinations(of_cell, 2) if few else ((first, one) for one in others):
             if left.effective == right.effective and left.status is right.status:
                 continue
             words = [_words(one) for one in (left, right)]
@@ -78,7 +86,9 @@ def print_differences(results: Sequence[CellResult], stream: IO[str]) -> None:
         return
     console = open_console(stream)
     headings = ("cell", "subject", "plan, where it differs", "effective", "meets the contract")
-    table = new_table("Where subjects differ", headings, console)
+    first, *others = dict.fromkeys(result.subject for result in results)
+    title = "Where subjects differ" if len(others) < _FEW else f"Where subjects differ from {first}"
+    table = new_table(title, headings, console)
     usual = _usual(found)
     rows: dict[object, list[Difference]] = {}
     for one in found:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +55,20 @@ def _typed(result: CellResult, schema: int) -> CellResult:
         drafts = msgspec.convert(effective.get(SPECULATION, {}), dict[str, DraftRange])
         effective = {**effective, SPECULATION: drafts}
     attempts = tuple(_typed(attempt, schema) for attempt in result.attempts)
-    return replace(result, schema=RESULT_SCHEMA, effective=effective, attempts=attempts)
+    witnessed_by = _shared(tuple(result.witnessed_by.items()))
+    return replace(
+        result,
+        schema=RESULT_SCHEMA,
+        effective=effective,
+        attempts=attempts,
+        witnessed_by=witnessed_by,
+    )
+
+
+@lru_cache(maxsize=256)
+def _shared(items: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, tuple[str, ...]]:
+    """One mapping for all that are equal: half of a result, and the same in thousands of them."""
+    return dict(items)
 
 
 def _by_setting(effective: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -141,3 +141,15 @@ def test_what_is_effective_otherwise_is_a_row_of_its_own() -> None:
     stream = io.StringIO()
     print_differences([*_pair(5), left, replace(right, effective=None, failure=failure)], stream)
     assert stream.getvalue().count("✗") == 2
+
+
+def test_many_subjects_are_compared_with_the_first_alone() -> None:
+    results = [replace(BAD, subject=f"s{n}", effective={"seed": n}) for n in range(400)]
+    found = list(differences(results))
+    assert len(found) == 399
+    assert {one.left.subject for one in found} == {"s0"}
+    stream = io.StringIO()
+    print_differences(results, stream)
+    assert "Where subjects differ from s0" in stream.getvalue()
+    few = list(differences(results[:4]))
+    assert len(few) == 6
