@@ -1,30 +1,33 @@
-"""Compiles adjacent published builds one after the other, with the compiler cache and without.
+"""Gets adjacent published builds one after the other, with the compiler cache and without.
 
-With it, each pass begins with an empty cache of its own: the first build is a cold one, the others
-find what the builds before them left. Without it, each build is compiled whole.
+Each pass begins with a new store and an empty compiler cache: the first build is a cold one, the
+others find what the builds before them left. Without the cache, each build is compiled whole.
 
     nox -s bench -- neighbours
     python benchmarks/neighbours.py --first 9802 --builds 12 --times 3
 
-Columns: wall and processor seconds from configuring to stripping, each the median of all passes,
-and how far the passes lie apart. The last row is the median of all builds but the first. On a
-machine that does other work at the same time, trust the processor seconds.
+Columns: wall and processor seconds from fetching the package to the build that has been seen to
+run, each the median of all passes, and how far the passes lie apart. The last row is the median of
+all builds but the first. On a machine that does other work at the same time, trust the processor
+seconds.
 """
 
 import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from benchmarks._figures import Figure, add_json_option, keep
-from benchmarks.compile import Measured, measure
+from benchmarks.compile import children_seconds
 from harness.builds import Build
 from harness.builds.offers import package_offers
-from harness.builds.recipe import FAST
 from harness.builds.toolchain import find_toolchain
+from harness.cells.qualification import open_store
 from harness.errors import EXIT_CANNOT_TELL, HarnessError
 from harness.terminal import Progress, open_progress
 
@@ -43,13 +46,35 @@ def adjacent(first: int, count: int) -> list[Build]:
     ]
 
 
-def one_pass(
-    builds: Sequence[Build], downloads: Path, progress: Progress, *, cached: bool
-) -> list[Measured]:
-    """Compile all builds, with an empty cache at the start or with none."""
-    with tempfile.TemporaryDirectory(prefix="cache-", dir=downloads) as cache:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One build got.
+
+    Attributes:
+        wall_s: From the call to the build in the store.
+        cpu_s: User and system time of all that it started.
+    """
+
+    wall_s: float
+    cpu_s: float
+
+
+def one_pass(builds: Sequence[Build], progress: Progress, *, cached: bool) -> list[Measured]:
+    """Get all builds, with an empty cache at the start or with none."""
+    measured = []
+    with tempfile.TemporaryDirectory(prefix="neighbours-") as directory:
+        cache = str(Path(directory, "compiled"))
         os.environ.update(dict.fromkeys(CACHE_VARIABLES, cache))
-        return [measure(build, FAST, downloads, progress, cached=cached) for build in builds]
+        os.environ.pop("CCACHE_DISABLE", None)
+        if not cached:
+            os.environ["CCACHE_DISABLE"] = "1"
+        store = open_store(Path(directory, "store"))
+        for build in builds:
+            before, start = children_seconds(), time.monotonic()
+            store.acquire(build, progress=progress)
+            wall, cpu = time.monotonic() - start, children_seconds() - before
+            measured.append(Measured(wall_s=wall, cpu_s=cpu))
+    return measured
 
 
 def rows(
@@ -88,15 +113,13 @@ def main() -> int:
             sys.stderr.write("neighbours.py: no compiler cache here\n")
             return EXIT_CANNOT_TELL
         builds = adjacent(options.first, options.builds)
-        with open_progress() as progress, tempfile.TemporaryDirectory() as directory:
+        with open_progress() as progress:
             passes: list[tuple[str, list[list[Measured]]]] = []
             for name, times, cached in (
                 ("with", options.times, True),
                 ("without", options.times_without, False),
             ):
-                measured = [
-                    one_pass(builds, Path(directory), progress, cached=cached) for _ in range(times)
-                ]
+                measured = [one_pass(builds, progress, cached=cached) for _ in range(times)]
                 if measured:
                     passes.append((name, measured))
     except HarnessError as error:
