@@ -149,3 +149,18 @@ def test_a_warning_names_an_option_by_any_of_its_spellings() -> None:
     arguments = read_arguments(["-ctk", "f16"], capabilities(NEWEST))
     (told,) = silent_warnings(["W x: --cache-type-k is deprecated"], [], arguments)
     assert told.word == "-ctk"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("warn", "Warning:", "DEPRECATED", "ignored", "overwritten", "disabling", "Unknown"),
+        *("unsupported", "is not supported", "Invalid", "unable", "cannot", "No Effect"),
+        *("requires", "taken as"),
+    ],
+)
+def test_every_word_of_a_warning_is_looked_for_in_any_case(words: str) -> None:
+    for said in (words, words.upper(), words.lower()):
+        line = f"srv  load: this {said} that"
+        assert warnings_in([line, "srv  load: this is fine"]) == (line,)
+    assert warnings_in(["0.01 W srv  load: odd"]) == ("0.01 W srv  load: odd",)
