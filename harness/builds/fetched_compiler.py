@@ -159,6 +159,7 @@ class FetchedCompiler:
                 f" --driver-mode={driver} --target={package.target}"
                 ' -resource-dir "$here/lib" "$@"\n',
                 encoding="utf-8",
+                newline="\n",
             )
             (made / name).chmod(0o755)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +177,7 @@ def try_compiler(compiler: Path, scratch: Path, cancelled: threading.Event) -> N
     """
     text = (resources.files("harness.builds") / "resources" / _TRIAL).read_text(encoding="utf-8")
     source, program = scratch / _TRIAL, scratch / "trial"
-    source.write_text(text, encoding="utf-8")
+    source.write_text(text, encoding="utf-8", newline="\n")
     env = {**os.environ, "LC_ALL": "C"}
     command = [str(compiler), "-O1", "-pthread", str(source), "-o", str(program)]
     made = run_program(command, directory=scratch, cancelled=cancelled, env=env)
