@@ -5,8 +5,10 @@ build's files, the model's, the subject's, the host, the environment's variables
 it cannot be told, such as what a container holds, there is no key: then nothing is remembered.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -189,7 +191,9 @@ def _kept(plan: LaunchPlan, home: Path, target: LaunchTarget) -> bytes | None:
         return None
     places: dict[str, str | None] = {}
     port, root = str(target.port), str(home)
-    for word in (*plan.argv, *plan.env.values()):
+    # A variable may hold a list of places, as LD_LIBRARY_PATH does in the spoof.
+    listed = (value.split(os.pathsep) for value in plan.env.values())
+    for word in chain(plan.argv, *listed):
         if port in word and word != port:
             return None
         if root not in word:

@@ -1,5 +1,6 @@
 """Plans and verdicts are found again only where all that they depend on is the same."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -129,7 +130,8 @@ def test_a_remembered_plan_names_this_run_s_port_and_home(
     template.parent.mkdir()
     template.write_text("{{ x }}", encoding="utf-8")
     argv = ("--port", str(PORT), "--slot-save-path", str(slots), "-f", str(template))
-    studio.plan_ = LaunchPlan(argv=argv, env={"HF_HOME": str(slots)})
+    libraries = os.pathsep.join((str(slots), "/usr/lib"))
+    studio.plan_ = LaunchPlan(argv=argv, env={"HF_HOME": str(slots), "LIBRARIES": libraries})
     place.plan(studio)
     # Another run has another home; its build and model lie where they lay.
     home = tmp_path / "another home"
@@ -143,7 +145,8 @@ def test_a_remembered_plan_names_this_run_s_port_and_home(
     found = place.plan(studio, port=815)
     assert len(studio.asked) == 1
     assert found.argv[:4] == ("--port", "815", "--slot-save-path", str(home / ".app" / "slots"))
-    assert found.env == {"HF_HOME": str(home / ".app" / "slots")}
+    there = str(home / ".app" / "slots")
+    assert found.env == {"HF_HOME": there, "LIBRARIES": os.pathsep.join((there, "/usr/lib"))}
     assert (home / ".app" / "slots").is_dir()
     assert Path(found.argv[5]).read_text(encoding="utf-8") == "{{ x }}"
     assert memory.get("plan", "") is None
