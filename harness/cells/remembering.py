@@ -191,11 +191,13 @@ def _kept(plan: LaunchPlan, home: Path, target: LaunchTarget) -> bytes | None:
         return None
     places: dict[str, str | None] = {}
     port, root = str(target.port), str(home)
+    # The port is marked where it is a word of its own in argv, and nowhere else.
+    unmarked = (*plan.env.values(), *(word for word in plan.argv if word != port))
+    if any(port in word for word in unmarked):
+        return None
     # A variable may hold a list of places, as LD_LIBRARY_PATH does in the spoof.
     listed = (value.split(os.pathsep) for value in plan.env.values())
     for word in chain(plan.argv, *listed):
-        if port in word and word != port:
-            return None
         if root not in word:
             continue
         path = Path(word)

@@ -263,6 +263,8 @@ def test_where_not_all_is_known_there_is_no_key(why: str, place: Place, tmp_path
         LaunchPlan(argv=("--port", str(PORT)), hurried=True),
         LaunchPlan(argv=(f"--url=http://127.0.0.1:{PORT}",)),
         LaunchPlan(argv=("--port", str(PORT)), files={"a": "b"}),
+        LaunchPlan(argv=("--port", str(PORT)), env={"URL": f"http://127.0.0.1:{PORT}"}),
+        LaunchPlan(argv=("-m", "m"), env={"LLAMA_ARG_PORT": str(PORT)}),
     ],
 )
 def test_a_plan_that_another_launch_could_not_do_with_is_not_kept(
