@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.builds.digest import sha256_of
 from harness.builds.manifest import digests, read_manifest
 from harness.builds.store import Store
-from harness.config.paths import entries, is_file
+from harness.config.paths import entries, is_file, size_below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def clear(store: Store, *, limit_bytes: int) -> Cleared:
     killed acquisitions left behind goes in any case.
     """
     store.remove_leftovers()
-    sizes = {build_id: _size(store.directory(build_id)) for build_id in held(store)}
+    sizes = {build_id: size_below(store.directory(build_id)) for build_id in held(store)}
     order = sorted(sizes, key=lambda build_id: store.directory(build_id).stat().st_mtime)
     total = sum(sizes.values())
     running = list(_running_programs())
@@ -79,10 +79,6 @@ def clear(store: Store, *, limit_bytes: int) -> Cleared:
         removed.append(build_id)
         total -= sizes[build_id]
     return Cleared(removed=tuple(removed), freed=sum(sizes[each] for each in removed), kept=total)
-
-
-def _size(directory: Path) -> int:
-    return sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
 
 
 def _running_programs() -> Iterable[Path]:

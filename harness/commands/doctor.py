@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from harness.config.paths import is_dir
+from harness.config.paths import is_dir, size_below
 from harness.errors import EXIT_CANNOT_TELL, EXIT_OK, HarnessError
 from harness.terminal import say, say_json
 
@@ -141,7 +141,7 @@ def store_finding(root: Path) -> Finding:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
             pass
-        size = sum(entry.lstat().st_size for entry in root.rglob("*") if entry.is_file())
+        size = size_below(root)
     except OSError as error:
         return _finding(
             "store",

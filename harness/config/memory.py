@@ -137,8 +137,11 @@ def states_below(directory: str) -> Iterator[tuple[str, int, int, int]]:
 
     Left out are links that lead nowhere, as editors make them, and what goes meanwhile.
     """
-    with os.scandir(directory) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
     for entry in found:
         if entry.name == "__pycache__" or entry.name.endswith(".pyc"):
             continue

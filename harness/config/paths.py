@@ -4,6 +4,7 @@
 PATH, a home or a working directory may be after ``su``, in containers and for service users.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -35,6 +36,16 @@ def entries(directory: Path) -> list[Path]:
         return sorted(directory.iterdir())
     except OSError:
         return []
+
+
+def size_below(directory: Path) -> int:
+    """Bytes of all files below a directory, but for what goes or may not be seen meanwhile."""
+    size = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += Path(place, name).lstat().st_size
+    return size
 
 
 def expanded(path: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """A build that nobody pinned, from its number to a green row, by way of a killed compile."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -83,8 +84,14 @@ def build_id(harness: Harness) -> str:
 
 
 def compiled(harness: Harness, build_id: str) -> set[Path]:
-    """What compiles under way have made so far."""
-    return set(harness.cache.glob(f"tmp/{build_id}~*/build/ggml/**/*.o"))
+    """What compiles under way have made so far; killed ones are cleared away meanwhile."""
+    return {
+        Path(place, name)
+        for work in harness.cache.glob(f"tmp/{build_id}~*")
+        for place, _, names in os.walk(work / "build" / "ggml")
+        for name in names
+        if name.endswith(".o")
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")

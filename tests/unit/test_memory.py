@@ -106,6 +106,7 @@ def test_what_is_no_part_of_the_harness_changes_nothing(tmp_path: Path) -> None:
     if sys.platform != "win32":  # where a link takes a right
         (tmp_path / ".#a.py").symlink_to("somebody@host.1:2")
     assert first == [*states_below(str(tmp_path))]
+    assert [*states_below(str(tmp_path / "gone"))] == []
 
 
 def test_a_digest_of_files_is_that_of_names_and_contents(tmp_path: Path) -> None:

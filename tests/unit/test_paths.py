@@ -125,3 +125,24 @@ def test_a_home_that_nobody_has_is_told(
 ) -> None:
     assert main([*words]) in {EXIT_USAGE, EXIT_CANNOT_TELL}
     assert "~no-such-user" in capsys.readouterr().err
+
+
+def test_a_directory_that_goes_while_it_is_measured_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As workspaces of compiles do, under ``doctor`` and ``builds gc``."""
+    for folder in ("goes", "stays"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.o").write_bytes(bytes(3))
+    listed = os.scandir
+
+    def vanishing(place: str | Path) -> object:
+        if Path(place).name == "goes":
+            Path(place, "a.o").unlink()
+            Path(place).rmdir()
+        return listed(place)
+
+    assert paths.size_below(tmp_path) == 6
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert paths.size_below(tmp_path) == 3
+    assert paths.size_below(tmp_path / "none") == 0
