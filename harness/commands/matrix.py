@@ -37,6 +37,7 @@ CELLS_WORTH_A_WORKER: Final = 24
 LEAST_OPEN_FILES: Final = 32
 """pytest, a server's pipes and sockets, and the model file while it is read."""
 
+_NEW_FIRST: Final = {"--nf", "--new-first"}
 _HERE: Final = Path(__file__).parents[1] / "matrix"
 
 
@@ -104,6 +105,8 @@ def run_matrix(options: argparse.Namespace) -> int:
         str(_HERE / "pytest.ini"),
         "-o",
         f"cache_dir={store.root / 'pytest'}",
+        # It would keep the names of all cells that ever ran, and read them in each process.
+        *([] if _NEW_FIRST & {*options.unknown} else ["-p", "no:nfplugin"]),
         # The reporter says what pytest's header and its lists of failures would.
         "--no-header",
         "-rN",

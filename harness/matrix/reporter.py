@@ -95,8 +95,10 @@ class CellReporter:
                     pytest.exit(str(error), returncode=EXIT_CANNOT_TELL)
         yield
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        line = "" if terminal is None or terminal.verbosity < 0 else self._progress.due()
-        if line:
+        if terminal is None:
+            return
+        terminal.stats.pop("", None)  # setups and teardowns that went well, kept for nobody
+        if terminal.verbosity >= 0 and (line := self._progress.due()):
             terminal.write(f"\n{line}\n")
 
     def _crashed(self, report: pytest.TestReport) -> None:

@@ -50,6 +50,7 @@ class CellRunner:
         self, config: pytest.Config, cells: Mapping[str, Cell], catalogue: Catalogue, ledger: Ledger
     ) -> None:
         self.cells = cells
+        self._is_worker = hasattr(config, "workerinput")
         self._retries: int = config.getoption("matrix_retries")
         self._unavailable: dict[str, str] = json.loads(config.getoption("matrix_unavailable"))
         self._catalogue = catalogue
@@ -141,6 +142,13 @@ class CellRunner:
         if encoded is not None:
             setattr(report, RESULT, decode_result(encoded.encode()))
         return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Let go of a result that was sent: a worker's own terminal keeps every report."""
+        yield
+        if self._is_worker:
+            vars(report).pop(RESULT, None)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Give back everything, and let the reaper look for what an interrupt left half started."""

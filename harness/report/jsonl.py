@@ -12,7 +12,15 @@ import msgspec
 
 from harness.config.json_schema import schema_of
 from harness.errors import UsageError, writing
-from harness.model import RESULT_SCHEMA, CellResult, DraftRange
+from harness.model import (
+    RESULT_SCHEMA,
+    CellResult,
+    Check,
+    DraftRange,
+    Evidence,
+    HostProfile,
+    Replacement,
+)
 from harness.settings.state import SPECULATION
 
 _BEFORE_IT_HAD_A_NUMBER: Final = 1
@@ -20,8 +28,18 @@ _FORMER_NAMES: Final = {"context": "context_per_slot", "cache": "cache_type_k"}
 """What settings were called in lines of schema 1."""
 
 
+_NONE: Final = msgspec.Raw(b"[]")
+
+
 class _Form(msgspec.Struct):
+    """The schema of a line, and those parts of it that thousands of lines have in common."""
+
     schema: int = _BEFORE_IT_HAD_A_NUMBER
+    host: msgspec.Raw = msgspec.Raw(b"null")
+    checks: msgspec.Raw = _NONE
+    witnessed_by: msgspec.Raw = msgspec.Raw(b"{}")
+    witnesses: msgspec.Raw = _NONE
+    replaced: msgspec.Raw = _NONE
 
 
 def encode_result(result: CellResult) -> bytes:
@@ -36,14 +54,22 @@ def decode_result(line: bytes) -> CellResult:
         msgspec.ValidationError: It is no result.
     """
     try:
-        schema = msgspec.json.decode(line, type=_Form).schema
-        if schema > RESULT_SCHEMA:
+        form = msgspec.json.decode(line, type=_Form)
+        if form.schema > RESULT_SCHEMA:
             raise msgspec.ValidationError(
-                f"it is of schema {schema}, and this version reads {RESULT_SCHEMA} and below"
+                f"it is of schema {form.schema}, and this version reads {RESULT_SCHEMA} and below"
             )
-        return _typed(msgspec.json.decode(line, type=CellResult), schema)
+        result = _typed(msgspec.json.decode(line, type=CellResult), form.schema)
     except UnicodeDecodeError as error:
         raise msgspec.ValidationError(f"not UTF-8: {error}") from error
+    return replace(
+        result,
+        host=_shared(bytes(form.host), HostProfile | None),
+        checks=_each_shared(form.checks, Check),
+        witnessed_by=_shared(bytes(form.witnessed_by), Mapping[str, tuple[str, ...]]),
+        witnesses=_each_shared(form.witnesses, Evidence),
+        replaced=_each_shared(form.replaced, Replacement),
+    )
 
 
 def _typed(result: CellResult, schema: int) -> CellResult:
@@ -55,20 +81,18 @@ def _typed(result: CellResult, schema: int) -> CellResult:
         drafts = msgspec.convert(effective.get(SPECULATION, {}), dict[str, DraftRange])
         effective = {**effective, SPECULATION: drafts}
     attempts = tuple(_typed(attempt, schema) for attempt in result.attempts)
-    witnessed_by = _shared(tuple(result.witnessed_by.items()))
-    return replace(
-        result,
-        schema=RESULT_SCHEMA,
-        effective=effective,
-        attempts=attempts,
-        witnessed_by=witnessed_by,
-    )
+    return replace(result, schema=RESULT_SCHEMA, effective=effective, attempts=attempts)
 
 
-@lru_cache(maxsize=256)
-def _shared(items: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, tuple[str, ...]]:
-    """One mapping for all that are equal: half of a result, and the same in thousands of them."""
-    return dict(items)
+def _each_shared(array: msgspec.Raw, kind: Any) -> tuple[Any, ...]:
+    parts = msgspec.json.decode(array, type=list[msgspec.Raw])
+    return tuple(_shared(bytes(part), kind) for part in parts)
+
+
+@lru_cache(maxsize=2048)
+def _shared(part: bytes, kind: Any) -> Any:
+    """One value for all parts that are equal: they are two thirds of a result."""
+    return msgspec.json.decode(part, type=kind)
 
 
 def _by_setting(effective: Mapping[str, Any]) -> Mapping[str, Any]:

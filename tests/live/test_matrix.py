@@ -218,6 +218,14 @@ def test_last_failed_and_names_select_cells(red_run: Run) -> None:
     assert [result.subject for result in named.results] == ["reference"]
 
 
+def test_names_of_all_cells_that_ever_ran_are_kept_only_for_who_asks(red_run: Run) -> None:
+    directory = red_run.jsonl.parent
+    kept = directory / "cache" / "v" / "cache"
+    assert {path.name for path in kept.iterdir()} == {"lastfailed"}
+    assert run_matrix(directory, [*RED, "-k", "not D-ngram", "--nf"]).status == 0
+    assert len(json.loads((kept / "nodeids").read_text(encoding="utf-8"))) == 1
+
+
 def test_a_build_that_cannot_be_had_is_no_verdict(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     catalogue = cache / "catalogue"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -14,7 +15,7 @@ from harness.cli import main
 from harness.errors import UsageError
 from harness.matrix.axes import select_cells
 from harness.matrix.judgement import judge_run
-from harness.matrix.runner import NODE, CellRunner
+from harness.matrix.runner import NODE, RESULT, CellRunner
 from harness.model import Cell, CellResult, Failure, FailureKind, Verdict
 from harness.report.jsonl import read_results
 from tests.unit.results import result
@@ -219,6 +220,21 @@ def test_without_workers_no_result_is_encoded_but_for_its_file(
     monkeypatch.setattr("harness.matrix.runner.decode_result", decoded)
     assert run_matrix(MTP).ret == 0
     assert (encoded.call_count, decoded.call_count) == (0, 0)
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_a_worker_lets_go_of_what_it_sent(worker: bool) -> None:
+    """Its own terminal, which nobody sees, keeps every report to the end."""
+    config = SimpleNamespace(getoption=Mock(return_value="{}"))
+    if worker:
+        config.workerinput = {}
+    runner = CellRunner(config, {}, Mock(), Mock())  # type: ignore[arg-type]
+    report = SimpleNamespace(**{RESULT: result()})
+    sending = runner.pytest_runtest_logreport(report)  # type: ignore[arg-type]
+    next(sending)
+    assert hasattr(report, RESULT)
+    assert next(sending, None) is None
+    assert hasattr(report, RESULT) is not worker
 
 
 def test_lines_are_json_with_the_verdict(run_matrix: RunMatrix, pytester: pytest.Pytester) -> None:

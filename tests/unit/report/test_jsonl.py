@@ -60,6 +60,14 @@ def test_a_result_is_one_line_and_reads_back_equal(
     assert decode_result(line) == one
 
 
+def test_what_lines_have_in_common_is_held_once() -> None:
+    one, other = (decode_result(encode_result(rich("x", None))) for _ in range(2))
+    assert one is not other
+    assert one.witnesses[0] is other.witnesses[0]
+    assert one.checks[0] is other.checks[0]
+    assert one.witnessed_by is other.witnessed_by
+
+
 def write(path: Path, *results: CellResult) -> None:
     writer = JsonLinesWriter(path)
     for one in results:
