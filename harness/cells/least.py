@@ -51,7 +51,7 @@ class Least:
 
     Attributes:
         culprits: The arguments and variables.
-        launches: How many command lines were tried.
+        launches: How many command lines were tried, with the whole one.
     """
 
     culprits: tuple[Argument, ...]
@@ -79,10 +79,18 @@ def least_failing(
     kept = [group for group in groups if group.flag in _KEPT]
     suspects = [group for group in groups if group.flag not in _KEPT]
     lost = result.failure is not None and result.failure.kind in WORTH_ANOTHER_TRY
-    launches = 0
+    # No server refuses a flag or variable that it was not given.
+    needs_one = (
+        complaint.check == STARTS
+        and not lost
+        and any(complaint.argument in {one.flag, one.spelling} for one in suspects)
+    )
+    launches = 1
 
     def fails(selected: Sequence[Argument]) -> bool:
         nonlocal launches
+        if needs_one and not selected:
+            return False
         launches += 1
         chosen = (*kept, *selected)
         subject = FixedSubject(

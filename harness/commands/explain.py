@@ -47,7 +47,7 @@ class Explanation:
         build: The build's id.
         sentence: What is wrong, and the spelling that the build accepts where there is one.
         culprits: The arguments that are enough to fail in the same way.
-        launches: How many command lines were tried.
+        launches: How many command lines were tried, with the whole one.
     """
 
     cell: str

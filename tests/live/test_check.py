@@ -63,6 +63,14 @@ def test_a_command_line_is_explained_on_the_builds_that_check_tries(
     assert told[3:] == [f"{build}: the same" for build in ("b9246", "b9464", "b10435", "b11434")]
 
 
+def test_a_flag_that_is_refused_by_name_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is launched without it: no server refuses what it was not given."""
+    words = ["-c", "512", "--jinja", "--draft-max", "8"]
+    assert main(["explain", "--build", "b9246", "--env", "cpu", "--", *words]) == 1
+    told = capsys.readouterr().out
+    assert told.endswith("  enough to fail: --draft-max 8 (2 command lines tried)\n")
+
+
 @pytest.mark.parametrize("words", [["-ngl", "99"], ["--timeout", "5"]])
 def test_what_cannot_be_told_is_fine_unless_it_must_be_told(
     words: list[str], capsys: pytest.CaptureFixture[str]
