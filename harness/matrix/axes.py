@@ -1,7 +1,6 @@
 """The axes of a matrix and the cells they span."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Final
 from harness.builds import Catalogue
 from harness.cells.names import DEFAULT_MODEL, cell_id
 from harness.environments import parse_environment
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.gguf_models.fitting import fitting_model
 from harness.gguf_models.models import MODELS
 from harness.matrix.shards import deal, parse_shard
@@ -100,6 +99,7 @@ def select_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]
     Raises:
         UnknownBuildError: A glob or profile matches no build.
         UsageError: An environment, subject, model, draft length or shard has no meaning.
+        SubjectError: A file of command lines or a recording cannot be read.
     """
     cells = _all_cells(selection, catalogue)
     if not selection.shard:
@@ -155,15 +155,15 @@ def _requests_of(subject: str, selection: Selection) -> tuple[LoadRequest, ...]:
 
     Empty for every other subject. What the selection leaves open is not varied, and the model is
     one that has what the command line wants.
+
+    Raises:
+        SubjectError: There is no such command line.
     """
     judged_by_itself = demanded_by(subject, selection.contract) is DemandedBy.SUBJECT
     if not (judged_by_itself and is_static(subject)):
         return ()
-    words: tuple[str, ...] = ()
-    # Where it cannot be opened its cells tell why.
-    with suppress(HarnessError), open_subject(subject) as opened:
-        words = tuple(words_of(opened))
-    models = selection.models or (fitting_model(words),)
+    with open_subject(subject) as opened:
+        models = selection.models or (fitting_model(words_of(opened)),)
     return tuple(_requests(replace(selection, models=models), varied=False))
 
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from harness.config.paths import take_place
-from harness.errors import SubjectError
+from harness.errors import FormatError
 
 _SIZE_LIMIT: Final = 16 * 1024 * 1024
 
@@ -115,19 +115,19 @@ def load_recording(path: Path) -> Recording:
     """Read a recording.
 
     Raises:
-        SubjectError: It cannot be read, or is no recording.
+        FormatError: It cannot be read, or is no recording.
     """
     try:
         if path.stat().st_size > _SIZE_LIMIT:
-            raise SubjectError(f"recording:{path}: larger than {_SIZE_LIMIT} bytes")
+            raise FormatError(f"recording:{path}: larger than {_SIZE_LIMIT} bytes")
         content = path.read_bytes()
         if msgspec.json.decode(content, type=_Form).recording == 1:
             return msgspec.json.decode(content, type=_OfOneBuild).in_runs()
         return msgspec.json.decode(content, type=Recording)
     except OSError as error:
-        raise SubjectError(f"recording:{path}: cannot be read: {error}") from error
+        raise FormatError(f"recording:{path}: cannot be read: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SubjectError(
+        raise FormatError(
             f"recording:{path}: is no recording: {error}; make one with llama-harness record"
         ) from error
 

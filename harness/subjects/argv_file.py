@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.config.paths import expanded
-from harness.errors import SubjectError
+from harness.errors import FormatError
 from harness.formats import CommandLine, CommandLines
 from harness.formats import read_file as read_command_lines
 from harness.subjects.command_lines import StaticSubject
@@ -21,7 +21,7 @@ def open(rest: str) -> Iterator[StaticSubject]:  # noqa: A001 - every subject mo
         rest: ``FILE`` or ``FILE#NAME``.
 
     Raises:
-        SubjectError: The file cannot be read, is of no known format, or holds several command
+        FormatError: The file cannot be read, is of no known format, or holds several command
             lines and no name was given.
     """
     where, _, name = rest.partition("#")
@@ -34,8 +34,8 @@ def _choose(lines: CommandLines, name: str, path: Path) -> CommandLine:
     known = ", ".join(sorted(lines))
     if name:
         if name not in {*lines, *lines.unread}:
-            raise SubjectError(f"argv:{path}: has no {name!r}; it has {known}")
+            raise FormatError(f"argv:{path}: has no {name!r}; it has {known}")
         return lines[name]
     if len(lines) > 1:
-        raise SubjectError(f"argv:{path}: which one? Write argv:{path}#NAME with one of {known}")
+        raise FormatError(f"argv:{path}: which one? Write argv:{path}#NAME with one of {known}")
     return next(iter(lines.values()))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.config.paths import expanded
-from harness.errors import SubjectError
+from harness.errors import FormatError, SubjectError
 from harness.model import LaunchPlan, LaunchTarget, LoadRequest, Provenance
 from harness.shim.recordings import Launch, Recording, Run, load_recording
 from harness.subjects.command_lines import CommandLine, StaticSubject
@@ -61,16 +61,16 @@ def _expects(file: Path) -> Expects:
     """What the application's maintainer says of its servers, by globs of builds.
 
     Raises:
-        SubjectError: The file cannot be read, or is of another form.
+        FormatError: The file cannot be read, or is of another form.
     """
     try:
         return msgspec.json.decode(file.read_bytes(), type=Expects)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise SubjectError(f"{file}: cannot be read: {error}") from error
+        raise FormatError(f"{file}: cannot be read: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SubjectError(
+        raise FormatError(
             f"{file}: says nothing that can be expected: {error}; write "
             '{"BUILD GLOB": {"SETTING": VALUE}}'
         ) from error

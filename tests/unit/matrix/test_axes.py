@@ -1,10 +1,12 @@
 """Axes to cells."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.builds import load_catalogue
 from harness.cells.names import cell_id, repro_command
-from harness.errors import UnknownBuildError, UsageError
+from harness.errors import EXIT_USAGE, HarnessError, UnknownBuildError, UsageError
 from harness.matrix.axes import Selection, select_cells
 from harness.matrix.options import SELECTION_OPTIONS, as_pytest_arguments, selection_from
 from harness.model import Cell, DemandedBy, Mode
@@ -100,6 +102,13 @@ def test_a_selection_survives_the_way_through_pytest() -> None:
     assert selection_from(values) == selection
 
 
+@pytest.fixture
+def command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``lines.txt`` in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("lines.txt").write_text("llama-server -m m.gguf -c 512\n", encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("subject", "contract", "who", "end"),
     [
@@ -107,10 +116,11 @@ def test_a_selection_survives_the_way_through_pytest() -> None:
         ("reference@A", "studio", DemandedBy.CONTRACT, ""),
         ("unsloth==2026.6.2", "own", DemandedBy.SUBJECT, "-own"),
         ("command:x", "", DemandedBy.SUBJECT, ""),
-        ("recording:x.json", "own", DemandedBy.SUBJECT, ""),
+        ("argv:lines.txt", "own", DemandedBy.SUBJECT, ""),
         ("argv:x.txt", "studio", DemandedBy.CONTRACT, "-studio"),
     ],
 )
+@pytest.mark.usefixtures("command_lines")
 def test_who_says_what_must_hold(subject: str, contract: str, who: DemandedBy, end: str) -> None:
     (cell,) = select(
         builds=("b9246",),
@@ -125,6 +135,13 @@ def test_who_says_what_must_hold(subject: str, contract: str, who: DemandedBy, e
     assert cell_id(cell).endswith(f"-mtp-n5{end}")
     named = f"--contract {contract}" if end else "--contract"
     assert (named in repro_command(cell)) == bool(end)
+
+
+@pytest.mark.parametrize("subject", ["argv:no.txt", "recording:no.json", "no.txt"])
+def test_a_file_that_there_is_not_is_no_cell(subject: str) -> None:
+    with pytest.raises(HarnessError, match=r"no\.(txt|json)") as caught:
+        select(subjects=("reference", subject))
+    assert caught.value.exit_code == EXIT_USAGE
 
 
 def test_a_contract_that_there_is_not() -> None:
