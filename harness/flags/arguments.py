@@ -7,6 +7,10 @@ from typing import Final
 
 from harness.flags.capabilities import Capabilities, Option
 
+ON: Final = frozenset({"1", "true", "on", "enabled"})
+OFF: Final = frozenset({"0", "false", "off", "disabled"})
+"""Words by which switches and their variables are turned on and off."""
+
 _FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
 _TWO_VALUES: Final = re.compile(r"[A-Z_]+ [A-Z_]+")
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final
 
 from harness.flags import families
-from harness.flags.arguments import Argument, read_arguments, value_count
+from harness.flags.arguments import OFF, ON, Argument, read_arguments, value_count
 from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import Capabilities
 from harness.flags.renames import is_switch, other_flags, other_values, other_variables
@@ -37,7 +37,6 @@ _SWITCHES: Final[Mapping[str, str]] = {
 }
 _TOKENS: Final[Mapping[str, Words]] = {"mtp": ("draft-mtp",), "draft-mtp": ("mtp",)}
 """Types that branches and forks named otherwise before upstream had them."""
-_OFF: Final = frozenset({"0", "false", "off", "disabled"})
 _CACHE_TYPES: Final = frozenset({"--cache-type-k", "-ctk", "--cache-type-v", "-ctv"})
 _GLUED: Final = re.compile(r"([^-\s]+?)(--?[A-Za-z][\w-]*)")
 _SCALE: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
@@ -112,7 +111,7 @@ def key_instead(key: str, value: str, capabilities: Capabilities) -> str | None:
     dashed = key.replace("_", "-")
     if dashed != key and capabilities.offers(f"--{dashed}"):
         return f"{dashed} = {value}"
-    off = value.lower() in _OFF
+    off = value.lower() in OFF
     words: Words = (f"--no-{dashed}",) if off else (f"--{dashed}", value)
     argument = Argument(flag=words[0], values=words[1:], option=capabilities.option(words[0]))
     instead = rewritten(argument, words, capabilities)
@@ -182,7 +181,7 @@ def _said_by(variable: str, value: str) -> Iterator[Words]:
                 yield (max(facts.negations, key=len),)
             elif facts.arity:
                 yield (own, value)
-            elif value.lower() not in _OFF:
+            elif value.lower() not in OFF:
                 yield (own,)
     if not lives:
         # It is read by no build; its name may have been made of a flag's.
@@ -216,7 +215,10 @@ def _renamed(argument: Argument, words: Sequence[str], capabilities: Capabilitie
     types = [part for word in words for part in word.split(",")]
     # A length that all implementations shared became one for each of them.
     meant = (one for one in live if any(one.startswith(f"--spec-{type_}-") for type_ in types))
-    return (next(meant, live[0]), *argument.values)
+    flag = next(meant, live[0])
+    moved = Argument(flag=flag, values=argument.values, option=capabilities.option(flag))
+    there = (rule(moved, words, capabilities) for rule in (_value, _choice))
+    return next(filter(None, there), moved.words)
 
 
 def _load_mode(
@@ -344,11 +346,15 @@ def _value(argument: Argument, words: Sequence[str], capabilities: Capabilities)
 
 
 def _choice(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
-    """A value in the letters that the build lists it in, or the one that it is the start of."""
+    """A value in the letters that the build lists it in, or the one that it is the start of.
+
+    Switches take other words for on and off than options that list these two do.
+    """
     del words, capabilities
     option, value = argument.option, argument.value.lower().replace("-", "_")
     if option is None or len(argument.values) != 1 or argument.value in option.choices:
         return None
+    value = "off" if value in OFF else "on" if value in ON else value
     alike = {one for one in option.choices if one.lower().replace("-", "_") == value}
     starts = {one for one in option.choices if value and one.lower().startswith(f"{value}_")}
     found = alike or starts

@@ -11,6 +11,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
+from harness.flags.arguments import OFF, ON
 from harness.flags.atlas import Atlas, Facts, Moment, State, load_atlas
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.diagnosis import owner
@@ -28,8 +29,6 @@ _FRACTION: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]|\.[0-9]|inf|nan)", re.
 _STANDS_FOR: Final = re.compile(r"\$\w|\$\{|\{\w+\}|%\w+%")
 """What a shell, a template or an application puts something else in place of."""
 _INTEGERS: Final = range(-(2**31), 2**31)
-_TRUE_OR_FALSE: Final = frozenset({"on", "off", "true", "false", "1", "0", "enabled", "disabled"})
-_FALSE: Final = frozenset({"off", "false", "0", "disabled"})
 _ON_OFF: Final = "[on|off"
 """How the placeholder of an option begins whose values have synonyms; others take none."""
 _FLASH_ATTN: Final = "FA"
@@ -197,7 +196,15 @@ def _range(
         first=first,
         last=last,
         standing=stands,
-        instead=tuple(dict.fromkeys(_instead(argv, env, refused, capabilities))),
+        instead=tuple(
+            text
+            for text in dict.fromkeys(_instead(argv, env, refused, capabilities))
+            # By another flag a value that no build takes is none either.
+            if not any(
+                one.why is Why.BAD_VALUE and one.value in argv
+                for one in standing(text.split(), {}, first, atlas).faults
+            )
+        ),
         variables=variables,
     )
 
@@ -283,13 +290,13 @@ class _Reader:
         if _STANDS_FOR.search(value) or name in _ANY_VALUE or not (typed or facts.values):
             return True
         if typed:
-            return _is_integer(value) if facts.type == "int" else value in _TRUE_OR_FALSE
+            return _is_integer(value) if facts.type == "int" else value in ON | OFF
         taken = {*facts.values, *_ALSO_TAKEN.get(name, ())}
         if facts.placeholder == _FLASH_ATTN:
             taken |= {"enabled", "disabled"}
         elif (facts.placeholder or "").startswith(_ON_OFF):
             read = self._build > _WORDS_AFTER if self._late else self._build >= _WORDS_SINCE
-            taken |= _TRUE_OR_FALSE if read else _SHORT
+            taken |= ON | OFF if read else _SHORT
             taken |= {"-1"} if "auto" in taken else set()
         counts = facts.placeholder == "N" or taken <= {"0", "1"}
         if counts and _is_integer(value):
@@ -376,8 +383,8 @@ def _switches(
     for fault in refused:
         before = owner(argv, fault.word, capabilities)
         if before is not None and before.option is not None and not before.option.takes_value:
-            yes = fault.word in _TRUE_OR_FALSE - _FALSE
-            no = fault.word in _FALSE
+            yes = fault.word in ON
+            no = fault.word in OFF
             if yes or no:
                 yield before.flag if yes else f"leave {before.flag} out"
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
-from harness.flags.arguments import Argument
+from harness.flags.arguments import OFF, ON, Argument
 from harness.flags.families import Family
 from harness.model import Basis, Check, Evidence
 from harness.settings.base import EFFECT, DisagreementError, EffectiveState, Situation
@@ -18,8 +18,6 @@ from harness.settings.said import LinePattern, Said
 
 _INTEGER: Final = re.compile(r"\s*[+-]?\d+")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_TRUE: Final = frozenset({"1", "true", "on", "enabled"})
-FALSE: Final = frozenset({"0", "false", "off", "disabled"})
 
 ANYTHING: Final = "anything"
 """What is asked for where an argument leaves the choice to the build."""
@@ -268,9 +266,9 @@ def switch(*families: Family) -> Callable[[Argument], bool | None]:
         if any(family.is_negated_by(argument) for family in families):
             return False
         value = argument.value.lower()
-        if value in FALSE:
+        if value in OFF:
             return False
-        return True if not value or value in _TRUE else None
+        return True if not value or value in ON else None
 
     return asks
 
@@ -283,7 +281,7 @@ def _sets_nothing(argument: Argument) -> bool:
         and option.env == argument.flag
         and not option.takes_value
         and not any(one.startswith("--no-") for one in option.spellings[1:])
-        and argument.value.lower() in {"", *FALSE}
+        and argument.value.lower() in {"", *OFF}
     )
 
 

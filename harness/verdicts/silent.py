@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from harness.flags.arguments import Argument
+from harness.flags.arguments import OFF, Argument
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.rewrites import rewritten_variable
 from harness.model import LaunchPlan, Remark
 from harness.settings.base import EffectiveState
 from harness.settings.state import SETTINGS
-from harness.settings.value import FALSE, Wish, same, spoken
+from harness.settings.value import Wish, same, spoken
 
 _OWN_VARIABLE: Final = re.compile(r"LLAMA_(ARG_|LOG_|API_|CHAT_|OFFLINE$)\w*")
 """What stands for an argument; others, such as LLAMA_CACHE, are read by no option."""
@@ -80,7 +80,7 @@ def _negating(arguments: Sequence[Argument]) -> Iterator[Remark]:
     """``LLAMA_ARG_NO_X=0``, which negates as ``=1`` does: since b7376 only the name counts."""
     for argument in arguments:
         name, option = argument.flag, argument.option
-        if "_NO_" in name and option and option.env != name and argument.value.lower() in FALSE:
+        if "_NO_" in name and option and option.env != name and argument.value.lower() in OFF:
             why = f"{name}={argument.value} turns it off all the same: only the name counts"
             yield Remark(word=name, why=why)
 

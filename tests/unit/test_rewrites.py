@@ -19,6 +19,8 @@ HELP = Path(__file__).parents[2] / "fixtures" / "help"
         ("-ctv nonsense", "-ctv", "b9246", ()),
         ("-fa off -ctv q8_0", "-ctv", "b9246", ("-fa on",)),
         ("-ngl max", "-ngl", "b9246", ("-ngl 99",)),
+        ("--lazy-mode True", "--lazy-mode", "b11434", ("--lazy-mode on",)),
+        ("--lazy-mode 0", "--lazy-mode", "b11434", ("--lazy-mode off",)),
         ("--no-flash-attn", "--no-flash-attn", "b9246", ("--flash-attn off",)),
         ("--no-flash-attn", "--no-flash-attn", "py0.3.16", ()),
         ("-ngl99", "-ngl99", "b9246", ("-ngl 99",)),

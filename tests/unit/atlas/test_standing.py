@@ -423,6 +423,17 @@ SYNONYMS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("value", "instead"),
+    [("true", ("--tensor-read-lazy on",)), ("auto", ("--tensor-read-lazy auto",)), ("maybe", ())],
+)
+def test_what_is_to_be_written_instead_is_taken_there(value: str, instead: tuple[str, ...]) -> None:
+    found = outlook(("--lazy-mode", value), {}).at(10662)
+    assert found is not None
+    assert found.standing.status is Status.REFUSED
+    assert found.instead == instead
+
+
 @pytest.mark.parametrize("words", SYNONYMS, ids=" ".join)
 def test_synonyms_of_on_and_off(words: tuple[str, str]) -> None:
     for build, expected in SYNONYMS[words].items():
