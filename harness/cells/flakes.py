@@ -40,9 +40,10 @@ def run_settled(
 def _tried_again(
     first: CellResult, cell: Cell, workbench: Workbench, retries: int, run: RunCell
 ) -> CellResult:
-    """What a bad cell comes to that is planned and launched anew, by nothing that is remembered."""
-    alone = replace(workbench, share_launches=False, launches={}, fresh=True, verdicts=None)
-    attempts = [first, *(run(cell, alone) for _ in range(retries))]
+    """What a bad cell comes to that is planned and launched anew."""
+    alone = replace(workbench, share_launches=False, launches={}, verdicts=None)
+    tries = range(2, 2 + retries)
+    attempts = [first, *(run(cell, replace(alone, attempt=number)) for number in tries)]
     if all(attempt.status in BAD for attempt in attempts):
         return next((one for one in attempts if one.status is Verdict.FAIL), first)
     return replace(first, status=Verdict.FLAKY, attempts=tuple(attempts))

@@ -76,6 +76,8 @@ def planned(
 ) -> LaunchPlan:
     """The subject's plan: remembered, where it is costly and nothing changed since; else made.
 
+    Each try of a cell has its own, so that a plan that varies is told by the second one.
+
     Raises:
         SubjectError: The subject did not produce a plan.
     """
@@ -100,7 +102,8 @@ def _plan_key(
     around = _surroundings(cell, target.model, workbench, memory)
     if around is None:
         return None
-    return digest_of(PLAN, subject.content, cell.build, cell.environment, cell.request, around)
+    place = cell.build, cell.environment, workbench.attempt
+    return digest_of(PLAN, subject.content, place, cell.request, around)
 
 
 def _surroundings(
@@ -174,7 +177,7 @@ def asked_once(
     if memory is None or around is None:
         return ask()
     key = digest_of(kind, own_digest(), place, around, *depends)
-    kept = None if workbench.fresh else memory.get(kind, key)
+    kept = None if workbench.fresh or workbench.attempt > 1 else memory.get(kind, key)
     with suppress(msgspec.MsgspecError):
         if kept is not None:
             known: _T = msgspec.json.decode(kept, type=form)

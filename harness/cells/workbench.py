@@ -117,8 +117,9 @@ class Workbench:
     why builds cannot be had, which is asked for once; ``plain_warnings`` what a plain command line
     is warned of by build, environment and model; ``surroundings``, by build and environment, what
     the answers of a build's program depend on. ``memory`` is what earlier runs left, None where
-    nothing is to be remembered; ``fresh`` makes every plan anew, ``verdicts`` are taken in place of
-    launches, and ``planned`` counts the plans of costly subjects that were remembered or made.
+    nothing is to be remembered; ``fresh`` makes every plan anew, ``attempt`` counts the tries of a
+    cell, each of which has a plan of its own, ``verdicts`` are taken in place of launches, and
+    ``planned`` counts the plans of costly subjects that were remembered or made.
     """
 
     catalogue: Catalogue
@@ -133,6 +134,7 @@ class Workbench:
     watcher: Watcher = _shown_to_nobody
     memory: Memory | None = None
     fresh: bool = False
+    attempt: int = 1
     verdicts: RememberedVerdicts | None = None
     planned: Counter[str] = field(default_factory=Counter)
     stopped: threading.Event = field(default_factory=threading.Event)

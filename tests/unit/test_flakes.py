@@ -106,6 +106,7 @@ def test_the_retry_shares_no_launch_with_other_cells(bench: Workbench) -> None:
     first, again = outcomes.benches
     assert first is bench
     assert not again.share_launches
+    assert (first.attempt, again.attempt) == (1, 2)
     assert again.launches == {}
     assert bench.launches
 

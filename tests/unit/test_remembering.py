@@ -293,6 +293,18 @@ def test_fresh_makes_plans_anew_and_remembers_the_new_ones(place: Place, studio:
     assert len(studio.asked) == 2
 
 
+def test_the_second_try_of_a_cell_has_a_plan_of_its_own(place: Place, studio: Studio) -> None:
+    """A plan that varies must be told; yet a second run plans neither try again."""
+    place.plan(studio)
+    place.bench.attempt = 2
+    studio.plan_ = replace(studio.plan_, env={"A": "varies"})
+    assert place.plan(studio).env == {"A": "varies"}
+    assert place.plan(studio).env == {"A": "varies"}
+    place.bench.attempt = 1
+    assert place.plan(studio).env == {"A": "b"}
+    assert len(studio.asked) == 2
+
+
 PASSES = replace(result(effective={"draft-mtp": lengths(5)}), request=REQUEST)
 
 
