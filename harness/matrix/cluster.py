@@ -123,27 +123,35 @@ def _collected(
         future.add_done_callback(ended.put)
     waiting, alone_s = set(range(len(cells))), 0.0
     while waiting:
+        future = None
         try:
             future = ended.get(timeout=_LOOK_S)
-        except Empty:
+            place = places[future.key]
+            result = _result_of(future, cells[place], address)
+        except (Empty, TimeoutError):
+            if future is not None:
+                ended.put(future)
             alone_s = 0.0 if client.scheduler_info()["workers"] else alone_s + _LOOK_S
             if alone_s < _WITHOUT_WORKERS_S:
                 continue
             for place in sorted(waiting):
                 yield place, _lost(cells[place], f"the Dask cluster at {address} has no worker")
             return
-        place = places[future.key]
-        if place in waiting:
-            waiting.remove(place)
-            yield place, _result_of(future, cells[place], address)
-            future.release()
+        waiting.remove(place)
+        yield place, result
+        future.release()
 
 
 def _result_of(future: Any, cell: Cell, address: str) -> CellResult:
+    """What a cell came to.
+
+    Raises:
+        TimeoutError: Its worker died before this was fetched, and another one runs it again.
+    """
+    error = None if future.status == "cancelled" else future.exception(timeout=_LOOK_S)
     if future.status == "finished":
-        return decode_result(future.result())
+        return decode_result(future.result(timeout=_LOOK_S))
     if future.status == "error":
-        error = future.exception()
         why = str(error) or type(error).__name__
         return _lost(cell, f"a worker of the Dask cluster at {address} could not run it: {why}")
     return _lost(cell, f"the Dask cluster at {address} lost it ({future.status})")
