@@ -112,6 +112,9 @@ def least_failing(
         if complaint.argument in {one.flag, one.spelling, *one.values}
     ]
     culprits = minimise(suspects, fails, guess=blamed)
+    if not culprits:
+        # What no launch can be without is at fault itself.
+        culprits = tuple(one for one in kept if complaint.argument in {one.flag, one.spelling})
     return Least(culprits=culprits, launches=launches)
 
 

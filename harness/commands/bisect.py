@@ -12,6 +12,7 @@ from harness.builds import Build, Store, load_catalogue
 from harness.cells.qualification import open_store
 from harness.errors import EXIT_INTERRUPTED, UnknownBuildError, UsageError, writing
 from harness.model import MODE_UNSET, LoadRequest
+from harness.subjects import check_file
 from harness.terminal import Progress, complain, note, open_progress, say, say_json
 from harness.verdicts.checks import CHECK_NAMES
 
@@ -241,6 +242,8 @@ def ask(options: argparse.Namespace, store: Store) -> Question:
     """
     from harness.bisect.points import subject_range
 
+    if options.subject:
+        check_file(options.subject)
     builds, definitions = _one_build(options) if options.build else _builds(options)
     subjects: tuple[Point, ...] = (Point(id=options.subject or "reference"),)
     if options.over_subject:

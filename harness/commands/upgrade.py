@@ -14,6 +14,7 @@ from harness.flags.atlas import load_atlas
 from harness.formats.document import decoded
 from harness.gguf_models.fitting import fitting_model
 from harness.model import LoadRequest
+from harness.subjects import check_file
 from harness.subjects.command_lines import CommandLine, words_of
 from harness.subjects.given import GivenLine, read_given
 from harness.terminal import note, say, say_json
@@ -110,6 +111,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--backup: goes with --write")
     if options.mode and not options.subject:
         raise UsageError("--mode: goes with --subject")
+    if options.subject:
+        check_file(options.subject)
     given = [bool(options.argv or options.variable), bool(options.subject), bool(options.base)]
     if sum(given) != 1:
         what = "a command line after -- or by --variable, files, --subject or --base"

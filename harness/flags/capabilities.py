@@ -60,6 +60,34 @@ class Option:
         return self.placeholder is not None
 
 
+def is_negative(option: Option, flag: str) -> bool:
+    """Whether a spelling asks for the opposite of what an option is about.
+
+    Help texts list the short spellings before the long one that they stand for.
+    """
+    if flag.startswith("--"):
+        return flag.startswith("--no-")
+    after = iter(option.spellings)
+    for spelling in after:
+        if spelling == flag:
+            break
+    following = next((one for one in after if one.startswith("--")), "")
+    return following.startswith("--no-")
+
+
+def opposites(option: Option, flag: str) -> list[str]:
+    """The flags that ask for the opposite, whether or not a build has them."""
+    negative = is_negative(option, flag)
+    longs = [
+        one for one in option.spellings if one[:2] == "--" and is_negative(option, one) == negative
+    ]
+    turned = [
+        f"--{one.removeprefix('--no-')}" if negative else f"--no-{one.removeprefix('--')}"
+        for one in longs
+    ]
+    return [*turned, *(one for one in option.spellings if is_negative(option, one) != negative)]
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a build accepts.

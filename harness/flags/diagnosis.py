@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from harness.flags.arguments import Argument, read_arguments
-from harness.flags.capabilities import Capabilities, Option
+from harness.flags.arguments import OFF, Argument, read_arguments
+from harness.flags.capabilities import Capabilities, Option, opposites
 from harness.flags.families import SPEC_TYPE
 from harness.flags.lifetimes import since, value_since
 from harness.flags.rewrites import (
@@ -144,6 +144,12 @@ def owner(words: Sequence[str], value: str, capabilities: Capabilities) -> Argum
     return None
 
 
+def opposite(switch: Argument, capabilities: Capabilities) -> str | None:
+    """The flag that asks a build for the opposite of a switch; None where it has none."""
+    others = opposites(switch.option, switch.spelling) if switch.option else ()
+    return next(filter(capabilities.offers, others), None)
+
+
 def _stray_value(words: Sequence[str], value: str, build: str, capabilities: Capabilities) -> str:
     if begins_with_dash(value) and (became := replacement(value, words, capabilities)):
         return f"{value!r} begins with a dash that is no hyphen; write {became} instead"
@@ -151,7 +157,11 @@ def _stray_value(words: Sequence[str], value: str, build: str, capabilities: Cap
     if before is None or before.option is None:
         return f"{build} does not know what {value!r} is; leave it out"
     if not before.option.takes_value:
-        return f"{before.flag} is a switch on {build} and takes no value; leave out {value!r}"
+        advice = f"leave out {value!r}"
+        if value.lower() in OFF:
+            no = opposite(before, capabilities)
+            advice = f"write {no} instead" if no else f"leave out {before.flag} {value}"
+        return f"{before.flag} is a switch on {build} and takes no value; {advice}"
     count = f"{len(before.values)} value{'' if len(before.values) == 1 else 's'}"
     return (
         f"{before.flag} takes {count} on {build} ({before.option.placeholder}), and {value!r} is "

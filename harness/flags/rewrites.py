@@ -28,6 +28,8 @@ _MODES: Final[Mapping[str, str]] = {
     "-dio": "dio",
 }
 """What ``--load-mode`` (b10105 on) says in place of the switches, which are gone since b10878."""
+_OTHER: Final = {"--mmap": "none", "--no-mmap": "mmap"}
+"""What it says where such a switch was given a word for off, which no build takes."""
 _SWITCHES: Final[Mapping[str, str]] = {
     "none": "--no-mmap",
     "mmap": "--mmap",
@@ -44,6 +46,7 @@ _STUCK: Final = re.compile(r"(-[A-Za-z]+)([0-9]\S*)")
 _DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """Programs for writing put the others in place of two hyphens, or of one."""
 _ALL_LAYERS: Final = "99"
+_NONE: Final = OFF | {"none", "no"}
 
 
 def rewritten(argument: Argument, words: Sequence[str], capabilities: Capabilities) -> Words | None:
@@ -209,6 +212,7 @@ def _renamed(argument: Argument, words: Sequence[str], capabilities: Capabilitie
         if capabilities.offers(one)
         and (option := capabilities.option(one)) is not None
         and option.takes_value is takes_value
+        and (not argument.values or value_count(option) == len(argument.values))
     ]
     if not live:
         return None
@@ -217,8 +221,11 @@ def _renamed(argument: Argument, words: Sequence[str], capabilities: Capabilitie
     meant = (one for one in live if any(one.startswith(f"--spec-{type_}-") for type_ in types))
     flag = next(meant, live[0])
     moved = Argument(flag=flag, values=argument.values, option=capabilities.option(flag))
-    there = (rule(moved, words, capabilities) for rule in (_value, _choice))
-    return next(filter(None, there), moved.words)
+    found = _value(moved, words, capabilities) or _choice(moved, words, capabilities)
+    listed = moved.option.choices if moved.option else ()
+    # By another flag a word that the option does not list is no value of it either.
+    known = not listed or argument.value in listed or not argument.value.isalpha()
+    return found or (moved.words if known else None)
 
 
 def _load_mode(
@@ -226,6 +233,9 @@ def _load_mode(
 ) -> Words | None:
     """``--no-mmap`` as ``--load-mode none``, and back."""
     if argument.spelling in _MODES and capabilities.offers("--load-mode"):
+        place = words.index(argument.flag) if argument.flag in words else len(words)
+        if "".join(words[place + 1 : place + 2]).lower() in OFF:
+            return ("--load-mode", _OTHER[argument.spelling]) if argument.spelling in _OTHER else ()
         if "--no-mmap" in words and "--mlock" in words:
             return ("--load-mode", "mlock") if argument.spelling == "--no-mmap" else ()
         return ("--load-mode", _MODES[argument.spelling])
@@ -243,9 +253,11 @@ def _flash(argument: Argument, words: Sequence[str], capabilities: Capabilities)
         return None
     if argument.spelling == "--no-flash-attn":
         return ("--flash-attn", "off") if option.takes_value else None
-    if option.takes_value:
-        return (argument.flag, "on") if argument.value not in {"on", "off", "auto"} else None
-    return (argument.flag,)
+    if not option.takes_value:
+        return (argument.flag,)
+    # Until then it had no value: what follows it is another flag.
+    alone = not argument.values or argument.value.startswith("-")
+    return (argument.flag, "on") if alone else None
 
 
 def _stray_word(
@@ -322,10 +334,11 @@ def _number(argument: Argument, words: Sequence[str], capabilities: Capabilities
     del words
     if not capabilities.offers(argument.flag):
         return None
+    none = argument.value.lower() in _NONE
     if families.GPU_LAYERS.is_set_by(argument):
-        return (argument.flag, _ALL_LAYERS)
+        return (argument.flag, "0" if none else _ALL_LAYERS)
     if argument.spelling == "--reasoning-budget" and argument.value not in {"0", "-1"}:
-        return (argument.flag, "-1")
+        return (argument.flag, "0" if none else "-1")
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from harness.flags.arguments import OFF, ON
 from harness.flags.atlas import Atlas, Facts, Moment, State, load_atlas
 from harness.flags.capabilities import Capabilities, Option
-from harness.flags.diagnosis import owner
+from harness.flags.diagnosis import opposite, owner
 from harness.flags.families import ONCE_TWO_VALUES
 from harness.flags.lifetimes import moment_of
 from harness.flags.renames import other_flags, other_variables
@@ -377,16 +377,19 @@ def _instead(
 
 
 def _switches(
-    argv: Sequence[str], refused: Iterable[Fault], capabilities: Capabilities
+    argv: Sequence[str], refused: Sequence[Fault], capabilities: Capabilities
 ) -> Iterator[str]:
     """What to write for a switch that was given a value."""
+    itself = {fault.word for fault in refused}
     for fault in refused:
         before = owner(argv, fault.word, capabilities)
-        if before is not None and before.option is not None and not before.option.takes_value:
-            yes = fault.word in ON
-            no = fault.word in OFF
-            if yes or no:
-                yield before.flag if yes else f"leave {before.flag} out"
+        if before is None or before.option is None or before.flag in itself:
+            continue
+        if not before.option.takes_value:
+            if fault.word.lower() in ON:
+                yield before.flag
+            if fault.word.lower() in OFF:
+                yield opposite(before, capabilities) or f"leave {before.flag} out"
 
 
 def _names(words: Iterable[str], atlas: Atlas) -> tuple[str, ...]:

@@ -134,6 +134,7 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
             raise UsageError(f"--model {model!r}: there are {', '.join(MODELS)}")
     # One for all builds, environments and subjects: thousands of cells share a few dozen.
     varied = tuple(_requests(selection))
+    requests = {subject: _requests_of(subject, selection) for subject in subjects}
     cells = [
         Cell(
             build=build.id,
@@ -145,7 +146,7 @@ def _all_cells(selection: Selection, catalogue: Catalogue) -> tuple[Cell, ...]:
         for build in builds
         for environment in environments
         for subject in subjects
-        for request in _requests_of(subject, selection) or varied
+        for request in requests[subject] or varied
     ]
     return _unique(cells)
 
@@ -159,11 +160,12 @@ def _requests_of(subject: str, selection: Selection) -> tuple[LoadRequest, ...]:
     Raises:
         SubjectError: There is no such command line.
     """
-    judged_by_itself = demanded_by(subject, selection.contract) is DemandedBy.SUBJECT
-    if not (judged_by_itself and is_static(subject)):
+    if not is_static(subject):
         return ()
     with open_subject(subject) as opened:
         models = selection.models or (fitting_model(words_of(opened)),)
+    if demanded_by(subject, selection.contract) is not DemandedBy.SUBJECT:
+        return ()
     return tuple(_requests(replace(selection, models=models), varied=False))
 
 

@@ -59,6 +59,7 @@ class CellReporter:
         self._write_junit()
         self._writer = JsonLinesWriter(Path(jsonl)) if jsonl else None
         self._cut_short = False
+        self._ended_by: type[BaseException] | None = None
         self._ending = (EXIT_OK, "")
         """The exit status, and what it is for where pytest's last line would not say it."""
 
@@ -120,6 +121,10 @@ class CellReporter:
             return None
         word, colour = result.status.value, "red" if result.status in BAD else "yellow"
         return word, letter, (word.upper(), {colour: True})
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell a user's interrupt from the end that ``--maxfail`` or ``--sw`` makes of a run."""
+        self._ended_by = excinfo.type
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -193,9 +198,10 @@ class CellReporter:
                 exitstatus,
                 "the results cannot be written; only the cells that had run are shown",
             )
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
+        if self._ended_by is KeyboardInterrupt:
             return EXIT_INTERRUPTED, "interrupted; only the cells that had run are shown"
-        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        had_enough = self._ended_by is not None and issubclass(self._ended_by, KeyboardInterrupt)
+        if not had_enough and exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             return exitstatus, ""
         status, why = self._end_of_all()
         if status == EXIT_OK and exitstatus == pytest.ExitCode.TESTS_FAILED:

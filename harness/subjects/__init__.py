@@ -14,7 +14,7 @@ from harness.config.paths import is_file
 from harness.errors import UsageError
 from harness.model import DemandedBy, LaunchPlan, LaunchTarget, LoadRequest
 
-__all__ = ["Subject", "check_subject", "demanded_by", "open_subject"]
+__all__ = ["Subject", "check_file", "check_subject", "demanded_by", "open_subject"]
 
 
 class Subject(Protocol):
@@ -78,6 +78,20 @@ def check_subject(spec: str) -> None:
         UsageError: It is not.
     """
     _split(spec)
+
+
+def check_file(spec: str) -> None:
+    """See whether the command line or recording that a spec names can be read.
+
+    Other subjects are not opened: that takes time, or starts something.
+
+    Raises:
+        UsageError: No such kind of subject.
+        SubjectError: It cannot be read.
+    """
+    if is_static(spec):
+        with open_subject(spec):
+            pass
 
 
 CONTRACTS: Final = {"studio": DemandedBy.CONTRACT, "own": DemandedBy.SUBJECT}

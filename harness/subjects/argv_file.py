@@ -25,13 +25,15 @@ def open(rest: str) -> Iterator[StaticSubject]:  # noqa: A001 - every subject mo
             lines and no name was given.
     """
     where, _, name = rest.partition("#")
+    if not where:
+        raise FormatError(f"argv:{rest}: names no file")
     path = expanded(where)
     lines = read_command_lines(path)
     yield StaticSubject(f"argv:{rest}", _choose(lines, name, path))
 
 
 def _choose(lines: CommandLines, name: str, path: Path) -> CommandLine:
-    known = ", ".join(sorted(lines))
+    known = ", ".join(sorted(filter(None, lines))) or "one without a name"
     if name:
         if name not in {*lines, *lines.unread}:
             raise FormatError(f"argv:{path}: has no {name!r}; it has {known}")

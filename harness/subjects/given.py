@@ -84,9 +84,12 @@ def _is_file_alone(words: Sequence[str]) -> bool:
         return False
     if is_file(Path(words[0])):
         return True
-    subject, _, file = words[0].partition(":")
-    if subject == SUBJECT and file:
-        raise UsageError(f"{words[0]}: here the file is named by itself: {file}")
+    kind, _, rest = words[0].partition(":")
+    if kind == SUBJECT and rest:
+        file = rest.partition("#")[0]
+        raise UsageError(f"{words[0]}: here a file stands by itself, for all that it has: {file}")
+    if kind == "recording" and rest:
+        raise UsageError(f"{words[0]}: is for --subject of matrix, explain, upgrade and bisect")
     looks_so = not exists(Path(words[0])) and Path(words[0]).suffix and " " not in words[0]
     if looks_so:
         raise UsageError(f"{words[0]}: there is no such file, and a command line stands after --")

@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.flags.arguments import Argument, read_arguments
-from harness.flags.capabilities import Capabilities, Option
+from harness.flags.arguments import OFF, Argument, read_arguments
+from harness.flags.capabilities import Capabilities, Option, is_negative
 from harness.flags.rewrites import is_glued
 from harness.flags.rules import rules
 from harness.subjects.command_lines import CommandLine
 
-OFF: Final = frozenset({"0", "false", "off", "disabled"})
-ON: Final = frozenset({"1", "true", "on", "enabled"})
 UNKNOWN: Final = re.compile(r"[${}]")
 """In a value that only the place where it runs knows."""
 _NEGATING: Final = "LLAMA_ARG_NO_"
@@ -152,34 +150,6 @@ def said_by(name: str, value: str, era: Era) -> Argument | None:
     if not flags:
         flags = [f"--no-{long.removeprefix('--')}" for long in option.spellings if long[:2] == "--"]
     return Argument(flag=flags[-1], values=(), option=option)
-
-
-def is_negative(option: Option, flag: str) -> bool:
-    """Whether a spelling asks for the opposite of what an option is about.
-
-    Help texts list the short spellings before the long one that they stand for.
-    """
-    if flag.startswith("--"):
-        return flag.startswith("--no-")
-    after = iter(option.spellings)
-    for spelling in after:
-        if spelling == flag:
-            break
-    following = next((one for one in after if one.startswith("--")), "")
-    return following.startswith("--no-")
-
-
-def opposites(option: Option, flag: str) -> list[str]:
-    """The flags that ask for the opposite, whether or not a build has them."""
-    negative = is_negative(option, flag)
-    longs = [
-        one for one in option.spellings if one[:2] == "--" and is_negative(option, one) == negative
-    ]
-    turned = [
-        f"--{one.removeprefix('--no-')}" if negative else f"--no-{one.removeprefix('--')}"
-        for one in longs
-    ]
-    return [*turned, *(one for one in option.spellings if is_negative(option, one) != negative)]
 
 
 def as_variable(words: Words, era: Era) -> tuple[str, str] | None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from harness.flags.capabilities import is_negative
 from harness.flags.rules import Mode, rules
 from harness.upgrade.changes import Change, Kind, added, dropped, replaced
-from harness.upgrade.era import Era, Part, Words, is_negative
+from harness.upgrade.era import Era, Part, Words
 
 _SWITCHES: Final = {"mmap": "--mmap", "mlock": "--mlock", "direct_io": "--direct-io"}
 _PLAIN: Final = {"mmap": True, "mlock": False, "direct_io": False}

@@ -5,16 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.flags.arguments import Argument
+from harness.flags.arguments import OFF, Argument
+from harness.flags.capabilities import is_negative, opposites
 from harness.upgrade.changes import Change, Kind, in_order, replaced
 from harness.upgrade.era import (
-    OFF,
     Era,
     Part,
     Words,
     as_variable,
-    is_negative,
-    opposites,
     said_by,
 )
 from harness.upgrade.rewriting import changes_of

@@ -6,21 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.flags import families
-from harness.flags.arguments import Argument, read_arguments, value_count
-from harness.flags.capabilities import Option
+from harness.flags.arguments import OFF, Argument, read_arguments, value_count
+from harness.flags.capabilities import Option, is_negative, opposites
 from harness.flags.rewrites import mended
 from harness.flags.rules import ALONE, ANY, CONTEXT, NOTHING, Renamed, Values, rules
 from harness.subjects.command_lines import CommandLine
 from harness.upgrade.changes import Change, Kind, added, dropped, in_order, replaced
 from harness.upgrade.era import (
-    OFF,
     UNKNOWN,
     Era,
     Part,
     Words,
     as_variable,
-    is_negative,
-    opposites,
     read_parts,
 )
 from harness.upgrade.loading import is_of_loading, rewrite_loading

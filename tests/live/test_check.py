@@ -71,6 +71,12 @@ def test_a_flag_that_is_refused_by_name_is_enough(capsys: pytest.CaptureFixture[
     assert told.endswith("  enough to fail: --draft-max 8 (2 command lines tried)\n")
 
 
+def test_a_flag_that_every_launch_needs_can_be_at_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-c", "512", "--port", "abc"]
+    assert main(["explain", "--build", "b9246", "--env", "cpu", "--", *words]) == 1
+    assert "  enough to fail: --port abc (" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("words", [["-ngl", "99"], ["--timeout", "5"]])
 def test_what_cannot_be_told_is_fine_unless_it_must_be_told(
     words: list[str], capsys: pytest.CaptureFixture[str]

@@ -218,6 +218,12 @@ def test_last_failed_and_names_select_cells(red_run: Run) -> None:
     assert [result.subject for result in named.results] == ["reference"]
 
 
+def test_a_failure_that_ends_a_run_of_workers_is_a_failure(red_run: Run) -> None:
+    ended = run_matrix(red_run.jsonl.parent, [*RED, "-n", "2", "--maxfail=1"])
+    assert ended.status == 1
+    assert "interrupted;" not in ended.stdout
+
+
 def test_names_of_all_cells_that_ever_ran_are_kept_only_for_who_asks(red_run: Run) -> None:
     directory = red_run.jsonl.parent
     kept = directory / "cache" / "v" / "cache"

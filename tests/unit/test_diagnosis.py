@@ -110,6 +110,20 @@ def test_the_spelling_that_a_build_accepts(
             "-fa is a switch on py0.3.16 and takes no value; leave out 'on'",
         ),
         (
+            "-c 1 -fa off",
+            FailureKind.UNKNOWN_ARGUMENT,
+            "off",
+            "py0.3.16",
+            "-fa is a switch on py0.3.16 and takes no value; leave out -fa off",
+        ),
+        (
+            "-cb FALSE -c 1",
+            FailureKind.UNKNOWN_ARGUMENT,
+            "FALSE",
+            "b9246",
+            "-cb is a switch on b9246 and takes no value; write --no-cont-batching instead",
+        ),
+        (
             "-c 1",
             FailureKind.BAD_ENVIRONMENT,
             "LLAMA_ARG_DRAFT_MAX",

@@ -434,6 +434,32 @@ def test_what_is_to_be_written_instead_is_taken_there(value: str, instead: tuple
     assert found.instead == instead
 
 
+@pytest.mark.parametrize(
+    ("words", "build", "instead"),
+    [
+        # On by default, so that to leave it out turns nothing off.
+        (("--cont-batching", "false"), 9246, ("--no-cont-batching",)),
+        (("--jinja", "off"), 9246, ("--no-jinja",)),
+        (("--jinja", "off"), 7000, ("leave --jinja out",)),
+        (("--no-jinja", "0"), 9246, ("--jinja",)),
+        (("--mmap", "off"), 9246, ("--no-mmap",)),
+        (("--mmap", "off"), 10870, ("--load-mode none",)),
+        (("--mlock", "off"), 10870, ()),
+        (("-fa", "FALSE"), 9246, ("-fa off",)),
+        # One word where the build's other spelling takes two.
+        (("--spec-draft-replace", "on"), 9246, ()),
+    ],
+    ids=str,
+)
+def test_off_is_answered_with_off(
+    words: tuple[str, ...], build: int, instead: tuple[str, ...]
+) -> None:
+    found = outlook(words, {}).at(build)
+    assert found is not None
+    assert found.standing.status is Status.REFUSED
+    assert found.instead == instead
+
+
 @pytest.mark.parametrize("words", SYNONYMS, ids=" ".join)
 def test_synonyms_of_on_and_off(words: tuple[str, str]) -> None:
     for build, expected in SYNONYMS[words].items():

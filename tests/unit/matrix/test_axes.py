@@ -117,7 +117,7 @@ def command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("unsloth==2026.6.2", "own", DemandedBy.SUBJECT, "-own"),
         ("command:x", "", DemandedBy.SUBJECT, ""),
         ("argv:lines.txt", "own", DemandedBy.SUBJECT, ""),
-        ("argv:x.txt", "studio", DemandedBy.CONTRACT, "-studio"),
+        ("argv:lines.txt", "studio", DemandedBy.CONTRACT, "-studio"),
     ],
 )
 @pytest.mark.usefixtures("command_lines")
@@ -138,9 +138,10 @@ def test_who_says_what_must_hold(subject: str, contract: str, who: DemandedBy, e
 
 
 @pytest.mark.parametrize("subject", ["argv:no.txt", "recording:no.json", "no.txt"])
-def test_a_file_that_there_is_not_is_no_cell(subject: str) -> None:
+@pytest.mark.parametrize("contract", ["", "studio", "own"])
+def test_a_file_that_there_is_not_is_no_cell(subject: str, contract: str) -> None:
     with pytest.raises(HarnessError, match=r"no\.(txt|json)") as caught:
-        select(subjects=("reference", subject))
+        select(subjects=("reference", subject), contract=contract)
     assert caught.value.exit_code == EXIT_USAGE
 
 

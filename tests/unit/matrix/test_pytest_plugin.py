@@ -147,6 +147,20 @@ def test_an_interrupt_keeps_what_was_found(
     assert "exit status 130: interrupted" in run.stdout.str()
 
 
+@pytest.mark.parametrize("words", [("--maxfail=1",), ("-x",), ("--sw",)])
+def test_a_run_that_has_seen_enough_was_not_interrupted(
+    words: tuple[str, ...],
+    run_matrix: RunMatrix,
+    pytester: pytest.Pytester,
+    verdicts: dict[int | None, Verdict],
+) -> None:
+    verdicts[1] = Verdict.FAIL
+    run = run_matrix(MTP, *words)
+    assert run.ret == 1
+    assert [one.request.draft_n_max for one in written(pytester)] == [None, 1]
+    assert "interrupted;" not in run.stdout.str()
+
+
 def test_a_results_file_that_cannot_be_written_is_wrong_use(
     run_matrix: RunMatrix, tmp_path: Path
 ) -> None:
