@@ -11,7 +11,8 @@ ON: Final = frozenset({"1", "true", "on", "enabled"})
 OFF: Final = frozenset({"0", "false", "off", "disabled"})
 """Words by which switches and their variables are turned on and off."""
 
-_FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
+BEGINS_FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
+"""How a flag begins, and no negative number."""
 _TWO_VALUES: Final = re.compile(r"[A-Z_]+ [A-Z_]+")
 
 
@@ -91,11 +92,11 @@ def value_count(option: Option) -> int:
 
 
 def _words_until_flag(argv: Sequence[str], start: int) -> int:
-    if not _FLAG.match(argv[start - 1]):
+    if not BEGINS_FLAG.match(argv[start - 1]):
         return 0
     count = 0
     for word in argv[start:]:
-        if _FLAG.match(word):
+        if BEGINS_FLAG.match(word):
             break
         count += 1
     return count

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final
 
 from harness.flags import families
-from harness.flags.arguments import OFF, ON, Argument, read_arguments, value_count
+from harness.flags.arguments import BEGINS_FLAG, OFF, ON, Argument, read_arguments, value_count
 from harness.flags.atlas import load_atlas
 from harness.flags.capabilities import Capabilities
 from harness.flags.renames import is_switch, other_flags, other_values, other_variables
@@ -256,7 +256,7 @@ def _flash(argument: Argument, words: Sequence[str], capabilities: Capabilities)
     if not option.takes_value:
         return (argument.flag,)
     # Until then it had no value: what follows it is another flag.
-    alone = not argument.values or argument.value.startswith("-")
+    alone = not argument.values or BEGINS_FLAG.match(argument.value)
     return (argument.flag, "on") if alone else None
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
-from harness.flags.arguments import OFF, ON
+from harness.flags.arguments import BEGINS_FLAG, OFF, ON
 from harness.flags.atlas import Atlas, Facts, Moment, State, load_atlas
 from harness.flags.capabilities import Capabilities, Option
 from harness.flags.diagnosis import opposite, owner
@@ -20,7 +20,6 @@ from harness.flags.lifetimes import moment_of
 from harness.flags.renames import other_flags, other_variables
 from harness.flags.rewrites import advice_for, rewritten_variable
 
-_FLAG: Final = re.compile(r"-{1,2}[A-Za-z]")
 _OWN_VARIABLE: Final = re.compile(r"LLAMA_ARG_\w+")
 _INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 """What builds read a number out of; ``8k`` is 8."""
@@ -268,8 +267,8 @@ class _Reader:
             before = word
             if found is None or not found[1].works:
                 yield Fault(word=word, why=Why.REMOVED if found else Why.UNKNOWN)
-                if _FLAG.match(word):
-                    while position < len(argv) and not _FLAG.match(argv[position]):
+                if BEGINS_FLAG.match(word):
+                    while position < len(argv) and not BEGINS_FLAG.match(argv[position]):
                         position += 1
                 continue
             name, facts = found

@@ -22,6 +22,7 @@ HELP = Path(__file__).parents[2] / "fixtures" / "help"
         ("-ngl off", "-ngl", "b9246", ("-ngl 0",)),
         ("-fa OFF", "-fa", "b9246", ("-fa off",)),
         ("-fa True", "-fa", "b9246", ("-fa on",)),
+        ("-fa -1", "-fa", "b9246", ()),
         ("-fa none", "-fa", "b9246", ()),
         ("-fa --jinja", "-fa", "b9246", ("-fa on",)),
         ("--reasoning-budget none", "--reasoning-budget", "b9246", ("--reasoning-budget 0",)),
