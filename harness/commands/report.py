@@ -52,7 +52,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _form(forms, "annotations", "GitHub annotations for the failures", _annotations)
     _form(forms, "junit", "a JUnit XML file", _junit)
     _form(forms, "table", "the table that a run ends with", _table)
-    _form(forms, "merge", "one results file of several", _merge)
+    _form(forms, "merge", "one results file of several; the last has the say", _merge)
     what = "every option of every build, as one self-contained HTML file"
     atlas = forms.add_parser("atlas", help=what, description=what.capitalize() + ".")
     atlas.add_argument("--title", default="llama-server options", help="the page's heading")
