@@ -1,7 +1,7 @@
 """A real browser for what the harness shows in one, with its console and its network watched."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,7 @@ def open_chromium() -> Iterator[webdriver.Chrome]:
 @contextmanager
 def open_page(browser: webdriver.Chrome, path: Path) -> Iterator[webdriver.Chrome]:
     """A page as a reader finds it who never saw it; fails if it logs or asks a network."""
-    browser.get(path.as_uri())
-    browser.execute_script("localStorage.clear()")
+    until_reopened(browser, path, _remembers_nothing)
     browser.get("about:blank")
     logged(browser, "performance")
     logged(browser, "browser")
@@ -64,6 +63,29 @@ def open_page(browser: webdriver.Chrome, path: Path) -> Iterator[webdriver.Chrom
         if '"Network.requestWillBeSent"' in entry["message"]
     ]
     assert all('"url":"file:///' in one for one in requests), "nothing is asked of a network"
+
+
+def until_reopened(
+    browser: webdriver.Chrome, path: Path, seen: Callable[[webdriver.Chrome], bool]
+) -> None:
+    """Open a page until something is seen on it, for ten seconds at most.
+
+    What a page stores is with the browser a moment later, and the next page may be in another
+    process.
+    """
+
+    def reopened(_: object) -> bool:
+        browser.get("about:blank")
+        browser.get(path.as_uri())
+        return seen(browser)
+
+    WebDriverWait(browser, 10).until(reopened)
+
+
+def _remembers_nothing(browser: webdriver.Chrome) -> bool:
+    stored = browser.execute_script("return Object.values(localStorage)")
+    browser.execute_script("localStorage.clear()")
+    return set(stored) <= {"auto"}  # which a page stores as it opens
 
 
 @contextmanager

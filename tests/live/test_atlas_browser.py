@@ -31,6 +31,7 @@ from tests.live.chromium import (
     prefer,
     press,
     text,
+    until_reopened,
 )
 
 SEEN: Final = (6170, 8929, 9093, 9246, 9464, 11434)
@@ -714,8 +715,7 @@ def test_dark(page: webdriver.Chrome, file: Path) -> None:
     assert ground(page) == light
     click(page, "theme")
     assert ground(page) == dark
-    page.get(file.as_uri())
-    assert ground(page) == dark, "remembered"
+    until_reopened(page, file, lambda page: ground(page) == dark)
 
 
 def test_on_a_phone(page: webdriver.Chrome) -> None:

@@ -29,6 +29,7 @@ from tests.live.chromium import (
     press,
     shown,
     text,
+    until_reopened,
 )
 from tests.unit.report.bad_results import NASTY, flaky, refused, untold
 from tests.unit.results import lengths, result
@@ -149,8 +150,7 @@ def test_themes(page: webdriver.Chrome, report: Path) -> None:
     dark = ground(page)
     assert theme.text == "Theme: dark"
     assert dark != light
-    page.get(report.as_uri())
-    assert ground(page) == dark, "remembered"
+    until_reopened(page, report, lambda page: ground(page) == dark)
 
 
 def test_compare_two_runs(page: webdriver.Chrome) -> None:
