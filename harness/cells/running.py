@@ -441,7 +441,7 @@ def _observed(cell: Cell, plan: LaunchPlan, port: int, workbench: Workbench) -> 
             log=check_log(observation.startup_lines),
             # Only who writes a command line of his own is told of them.
             warnings=warnings_in(observation.startup_lines) if thorough else (),
-            reads_config=any("using config file" in line for line in observation.startup_lines),
+            reads_config="using config file" in observation.startup,
             startup_ms=server.startup_ms,
         )
 

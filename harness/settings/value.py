@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -135,13 +135,8 @@ class ValueSetting:
         )
 
     def _evidence(self, silence: Evidence, value: Any) -> Evidence:
-        return Evidence(
-            witness=silence.witness,
-            basis=silence.basis,
-            setting=self.name,
-            value=value,
-            detail=self.show(value),
-        )
+        tells = _tells_again if isinstance(value, str | int | float) else _tells
+        return tells(silence.witness, silence.basis, self.name, value)
 
     @cached_property
     def _silences(self) -> tuple[tuple[Reading, Evidence], ...]:
@@ -217,7 +212,20 @@ class ValueSetting:
 
     def show(self, value: Any) -> str:
         """``context 4096``."""
-        return f"{self.name} {spoken(value)}"
+        return _shown(self.name, value)
+
+
+def _tells(witness: str, basis: Basis, name: str, value: Any) -> Evidence:
+    shown = _shown(name, value)
+    return Evidence(witness=witness, basis=basis, setting=name, value=value, detail=shown)
+
+
+_tells_again = lru_cache(maxsize=2048, typed=True)(_tells)
+"""The same of plain values, which one launch after the other has."""
+
+
+def _shown(name: str, value: Any) -> str:
+    return f"{name} {spoken(value)}"
 
 
 def spoken(value: Any) -> str:
